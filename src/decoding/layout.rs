@@ -1,0 +1,438 @@
+//! Layouts, and how a frame finds the one that fits it.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::binary::Binary;
+use super::run::Run;
+use super::{Body, KINDS, LATER, field_problem};
+use crate::cursor::Endian;
+use crate::document::{Problems, Section, name_of, unknown_word};
+use crate::message::{Name, Reading, Value};
+use crate::notation::Literal;
+use crate::template::{Context, Template};
+
+/// Members of a layout that are read here and not by its decoder.
+const OWN: [&str; 5] = ["type", "select", "publish", "reply", "output"];
+
+/// The decoder of a protocol and its layouts.
+#[derive(Debug)]
+pub(super) struct Tree {
+    root: Layout,
+    layouts: Vec<Layout>,
+    undecoded: Name,
+}
+
+/// How one kind of frame is read and what becomes of it.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// Its key among the layouts; `None` for the decoder above them.
+    pub name: Option<Name>,
+    pub replies: Arc<[Name]>,
+    pub output: Option<Name>,
+    kind: Kind,
+    body: Option<Body>,
+    select: Option<Select>,
+    publish: bool,
+}
+
+/// The message's `type`.
+#[derive(Debug)]
+enum Kind {
+    Name,
+    Word(Name),
+    Template(Template),
+}
+
+/// Which layout reads on.
+#[derive(Debug)]
+struct Select {
+    by: Name,
+    cases: Vec<(Literal, usize)>,
+    default: Option<usize>,
+}
+
+impl Tree {
+    /// Reads `decode` and `layouts`.
+    pub fn read(
+        decode: Option<&Section<'_>>,
+        layouts: Option<&Section<'_>>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let before = problems.len();
+        let raw = serde_json::json!({"type": "raw"});
+        let raw = Section::root(&raw);
+        let decode = decode.unwrap_or(&raw);
+        let sections: Vec<(&str, Section<'_>)> =
+            layouts.into_iter().flat_map(Section::members).collect();
+        if let Some(layouts) = layouts.filter(|layouts| !layouts.value.is_object()) {
+            problems.add(
+                layouts,
+                format!("expected an object, found {}", name_of(layouts.value)),
+            );
+        }
+        let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
+        let kind = decoder_kind(decode, problems)?;
+        let endian = Binary::endian(decode);
+        let root = Layout::root(kind, decode, endian, &names, problems);
+        let read = |problems: &mut Problems| -> Vec<Layout> {
+            let layouts = sections.iter();
+            layouts
+                .filter_map(|(name, section)| {
+                    Layout::named(name, section, (kind, endian), &names, problems)
+                })
+                .collect()
+        };
+        let layouts = read(problems);
+        let tree = Tree {
+            root: root?,
+            layouts,
+            undecoded: "undecoded".into(),
+        };
+        if problems.len() == before {
+            tree.check_names(decode, &sections, problems);
+        }
+        (problems.len() == before).then_some(tree)
+    }
+
+    /// Reads a frame by the decoder, then by the layouts that it and they select.
+    pub fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
+        let mut layout = &self.root;
+        // Each layout can be selected once; a longer way goes round in circles.
+        for _ in 0..=self.layouts.len() {
+            if let Some(body) = &layout.body {
+                body.decode(run)?;
+            }
+            let Some(select) = &layout.select else {
+                run.finish()?;
+                layout.describe(run);
+                return Ok(());
+            };
+            layout = self
+                .layouts
+                .get(select.choose(run)?)
+                .ok_or("no such layout")?;
+        }
+        Err("layouts select each other in a circle".to_owned())
+    }
+
+    /// The reading of a frame that no rule fits.
+    pub fn undecoded(&self, reading: Reading, why: String) -> Reading {
+        Reading {
+            kind: Some(self.undecoded.clone()),
+            undecoded: Some(why),
+            ..reading
+        }
+    }
+
+    /// The decoder and all layouts.
+    pub fn layouts(&self) -> impl Iterator<Item = &Layout> {
+        std::iter::once(&self.root).chain(&self.layouts)
+    }
+
+    /// Names of all fields; `None` where frames bring names of their own.
+    pub fn field_names(&self) -> Option<Vec<&str>> {
+        let mut names = Vec::new();
+        for body in self.layouts().filter_map(|layout| layout.body.as_ref()) {
+            names.extend(body.names()?);
+        }
+        Some(names)
+    }
+
+    /// Every name that a field string or a `select` needs must be one that something sets.
+    fn check_names(
+        &self,
+        decode: &Section<'_>,
+        sections: &[(&str, Section<'_>)],
+        problems: &mut Problems,
+    ) {
+        let Some(known) = self.field_names() else {
+            return;
+        };
+        let sections = std::iter::once(decode).chain(sections.iter().map(|(_, section)| section));
+        for (layout, section) in self.layouts().zip(sections) {
+            let needs = layout.body.as_ref().map(Body::needs).unwrap_or_default();
+            for (index, name) in needs {
+                if !known.contains(&name) {
+                    field_problem(
+                        section,
+                        index,
+                        unknown_word("field", name, &known),
+                        problems,
+                    );
+                }
+            }
+            let by = layout.select.as_ref().map(|select| &*select.by);
+            if let (Some(by), Some(section)) = (
+                by.filter(|by| !known.contains(by)),
+                section.member("select"),
+            ) {
+                problems.member(&section, "by", unknown_word("field", by, &known));
+            }
+        }
+    }
+}
+
+impl Layout {
+    fn root(
+        kind: &'static str,
+        section: &Section<'_>,
+        endian: Endian,
+        names: &[&str],
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let body = Body::read(kind, section, &["type", "select"], endian, problems);
+        let select = read_select(section, names, problems);
+        Some(Layout {
+            name: None,
+            replies: Arc::from([]),
+            output: None,
+            kind: Kind::Name,
+            body: Some(body?),
+            select: select?,
+            publish: true,
+        })
+    }
+
+    fn named(
+        name: &str,
+        section: &Section<'_>,
+        inherited: (&'static str, Endian),
+        names: &[&str],
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        if !section.value.is_object() {
+            problems.add(
+                section,
+                format!("expected an object, found {}", name_of(section.value)),
+            );
+            return None;
+        }
+        let (own, kind) = layout_type(section, problems)?;
+        let reads = own.is_some()
+            || section.member("fields").is_some()
+            || section.member("pattern").is_some();
+        let decoder = if reads {
+            own.unwrap_or(inherited.0)
+        } else if inherited.0 == "regex" {
+            "text"
+        } else {
+            inherited.0
+        };
+        // Read also where nothing is decoded: unknown members are mistakes.
+        let body = Body::read(decoder, section, &OWN, inherited.1, problems);
+        let select = read_select(section, names, problems);
+        let replies = read_replies(section, problems);
+        let publish = read_flag(section, "publish", true, problems);
+        let output = read_word(section, "output", problems);
+        Some(Layout {
+            name: Some(name.into()),
+            replies,
+            output,
+            kind,
+            body: if reads { Some(body?) } else { None },
+            select: select?,
+            publish,
+        })
+    }
+
+    /// Says what becomes of the frame.
+    fn describe(&self, run: &mut Run<'_>) {
+        run.reading.kind = match &self.kind {
+            Kind::Name => self.name.clone(),
+            Kind::Word(word) => Some(word.clone()),
+            Kind::Template(template) => self.rendered(template, run).or_else(|| self.name.clone()),
+        };
+        run.reading.publish = self.publish;
+        run.reading.replies = self.replies.clone();
+        run.reading.output = self.output.clone();
+    }
+
+    fn rendered(&self, template: &Template, run: &Run<'_>) -> Option<Name> {
+        let context = Context {
+            fields: &run.reading.fields,
+            frame: run.frame.bytes,
+            device: None,
+            arguments: &crate::message::Fields::new(),
+        };
+        let bytes = template.render(&context).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into())
+    }
+}
+
+impl Select {
+    fn choose(&self, run: &Run<'_>) -> Result<usize, String> {
+        let by = &self.by;
+        let value = run.reading.fields.get(by);
+        let chosen =
+            value.and_then(|value| self.cases.iter().find(|(literal, _)| literal.equals(value)));
+        let chosen = chosen.map(|(_, layout)| *layout).or(self.default);
+        chosen.ok_or_else(|| match value {
+            None => format!("{by} is missing, which selects the layout"),
+            Some(Value::Integer(value)) => format!("no layout for {by} {value}"),
+            Some(_) => format!("no layout for this {by}"),
+        })
+    }
+}
+
+fn decoder_kind(section: &Section<'_>, problems: &mut Problems) -> Option<&'static str> {
+    let named = section.member("type").and_then(|kind| kind.value.as_str());
+    if let Some(later) = named.filter(|kind| LATER.contains(kind)) {
+        problems.member(
+            section,
+            "type",
+            format!("\"{later}\" is not available in this version"),
+        );
+        return None;
+    }
+    section.kind(&KINDS, problems)
+}
+
+/// A layout's `type`: a decoder's word, or else what its messages have as `type`.
+fn layout_type(
+    section: &Section<'_>,
+    problems: &mut Problems,
+) -> Option<(Option<&'static str>, Kind)> {
+    let Some(text) = read_word(section, "type", problems) else {
+        return Some((None, Kind::Name));
+    };
+    if let Some(kind) = KINDS.iter().find(|kind| **kind == &*text) {
+        return Some((Some(kind), Kind::Name));
+    }
+    if LATER.contains(&&*text) {
+        problems.member(
+            section,
+            "type",
+            format!("\"{text}\" is not available in this version"),
+        );
+        return None;
+    }
+    if !text.contains('{') {
+        return Some((None, Kind::Word(text)));
+    }
+    match Template::parse(&text) {
+        Ok(template) => Some((None, Kind::Template(template))),
+        Err(error) => {
+            problems.notation(section, "type", error);
+            None
+        }
+    }
+}
+
+fn read_word(section: &Section<'_>, name: &str, problems: &mut Problems) -> Option<Name> {
+    let member = section.member(name)?;
+    if member.value.as_str().is_none() {
+        problems.add(
+            &member,
+            format!("expected a text, found {}", name_of(member.value)),
+        );
+    }
+    member.value.as_str().map(Name::from)
+}
+
+fn read_flag(section: &Section<'_>, name: &str, default: bool, problems: &mut Problems) -> bool {
+    let Some(member) = section.member(name) else {
+        return default;
+    };
+    if member.value.as_bool().is_none() {
+        problems.add(
+            &member,
+            format!("expected true or false, found {}", name_of(member.value)),
+        );
+    }
+    member.value.as_bool().unwrap_or(default)
+}
+
+/// A name or a list of names.
+fn read_replies(section: &Section<'_>, problems: &mut Problems) -> Arc<[Name]> {
+    let Some(member) = section.member("reply") else {
+        return Arc::from([]);
+    };
+    let list: Vec<Section<'_>> = if member.value.is_array() {
+        member.elements().collect()
+    } else {
+        vec![member]
+    };
+    let mut names = Vec::new();
+    for element in list {
+        match element.value.as_str() {
+            Some(name) => names.push(Name::from(name)),
+            None => problems.add(
+                &element,
+                format!(
+                    "expected the name of a reply, found {}",
+                    name_of(element.value)
+                ),
+            ),
+        }
+    }
+    names.into()
+}
+
+/// Reads `select`; the outer `None` means that it is wrong.
+fn read_select(
+    section: &Section<'_>,
+    names: &[&str],
+    problems: &mut Problems,
+) -> Option<Option<Select>> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Options {
+        /// The field that chooses.
+        by: String,
+        /// Pairs of a value and a layout's name.
+        cases: Vec<(Json, String)>,
+        /// The layout for all other values.
+        default: Option<String>,
+    }
+    let Some(section) = section.member("select") else {
+        return Some(None);
+    };
+    let options: Options = section.read(&[], problems)?;
+    let before = problems.len();
+    let mut cases = Vec::new();
+    for (index, (value, layout)) in options.cases.iter().enumerate() {
+        let case = section
+            .member("cases")
+            .and_then(|cases| cases.element(index));
+        let case = case.as_ref().unwrap_or(&section);
+        let layout = find_layout(case, "1", layout, names, problems);
+        if let (Some(literal), Some(layout)) = (literal(case, value, problems), layout) {
+            cases.push((literal, layout));
+        }
+    }
+    let default = options.default.as_deref();
+    let default = default.and_then(|name| find_layout(&section, "default", name, names, problems));
+    let by = options.by.into();
+    (problems.len() == before).then_some(Some(Select { by, cases, default }))
+}
+
+fn find_layout(
+    section: &Section<'_>,
+    member: &str,
+    name: &str,
+    names: &[&str],
+    problems: &mut Problems,
+) -> Option<usize> {
+    let found = names.iter().position(|known| *known == name);
+    if found.is_none() {
+        problems.member(section, member, unknown_word("layout", name, names));
+    }
+    found
+}
+
+fn literal(section: &Section<'_>, value: &Json, problems: &mut Problems) -> Option<Literal> {
+    match value {
+        Json::String(text) => Some(Literal::new(text)),
+        Json::Number(_) | Json::Bool(_) => Some(Literal::new(&value.to_string())),
+        other => {
+            let message = format!(
+                "expected a text, a number or a flag, found {}",
+                name_of(other)
+            );
+            problems.member(section, "0", message);
+            None
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Frames to readings: a decoder per kind, and layouts selected by what has been read.
+//!
+//! A kind is one file and its lines in `Body`. A frame that no rule fits is a reading too: *undecoded*,
+//! with the fields read so far.
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod binary;
+mod json;
+mod layout;
+mod raw;
+mod regex;
+mod run;
+mod steps;
+mod text;
+mod textual;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use self::binary::Binary;
+use self::json::JsonDecoder;
+use self::layout::Tree;
+use self::raw::Raw;
+use self::regex::Regex;
+use self::run::Run;
+use self::steps::Steps;
+use self::text::Text;
+use crate::cursor::Endian;
+use crate::document::{Problem, Problems, Section, child_pointer};
+use crate::message::{Frame, Name, Reading};
+use crate::notation::NotationError;
+
+const KINDS: [&str; 5] = ["binary", "json", "raw", "regex", "text"];
+const LATER: [&str; 6] = ["csv", "key-value", "tlv", "hl7", "xml", "script"];
+
+/// Decodes the frames of a protocol; built once, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Decoder(Arc<Tree>);
+
+/// Reads the members `decode` and `layouts` of a protocol. Without `decode` frames stay raw.
+pub fn read(
+    decode: Option<&Section<'_>>,
+    layouts: Option<&Section<'_>>,
+    problems: &mut Problems,
+) -> Option<Decoder> {
+    Tree::read(decode, layouts, problems).map(|tree| Decoder(Arc::new(tree)))
+}
+
+impl Decoder {
+    /// What a frame says.
+    pub fn decode(&self, frame: Frame<'_>) -> Reading {
+        let reading = Reading {
+            publish: true,
+            ..Reading::default()
+        };
+        let mut run = match Run::new(frame, reading) {
+            Ok(run) => run,
+            Err(reading) => {
+                let why = "the frame ends before its body".to_owned();
+                return self.0.undecoded(*reading, why);
+            }
+        };
+        match self.0.decode(&mut run) {
+            Ok(()) => run.reading,
+            Err(why) => self.0.undecoded(run.reading, why),
+        }
+    }
+
+    /// The layouts and the replies that they name.
+    pub fn replies(&self) -> impl Iterator<Item = (&Name, &Name)> {
+        let layouts = self
+            .0
+            .layouts()
+            .filter_map(|layout| Some((layout.name.as_ref()?, layout)));
+        layouts.flat_map(|(name, layout)| layout.replies.iter().map(move |reply| (name, reply)))
+    }
+
+    /// The outputs that layouts name.
+    pub fn outputs(&self) -> impl Iterator<Item = &Name> {
+        self.0.layouts().filter_map(|layout| layout.output.as_ref())
+    }
+
+    /// Names of all fields that frames may have; `None` where frames bring names of their own.
+    pub fn field_names(&self) -> Option<Vec<&str>> {
+        self.0.field_names()
+    }
+}
+
+/// How the body of a frame is read.
+#[derive(Clone, Debug)]
+enum Body {
+    Binary(Binary),
+    Json(JsonDecoder),
+    Raw(Raw),
+    Regex(Box<Regex>),
+    Text(Text),
+}
+
+impl Body {
+    fn read(
+        kind: &str,
+        section: &Section<'_>,
+        without: &[&str],
+        endian: Endian,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        match kind {
+            "binary" => Binary::read(section, without, endian, problems).map(Body::Binary),
+            "json" => JsonDecoder::read(section, without, problems).map(Body::Json),
+            "raw" => Raw::read(section, without, problems).map(Body::Raw),
+            "regex" => {
+                Regex::read(section, without, problems).map(|regex| Body::Regex(Box::new(regex)))
+            }
+            _ => Text::read(section, without, problems).map(Body::Text),
+        }
+    }
+
+    fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
+        match self {
+            Body::Binary(binary) => binary.decode(run),
+            Body::Json(json) => json.decode(run),
+            Body::Raw(raw) => {
+                raw.decode(run);
+                Ok(())
+            }
+            Body::Regex(regex) => regex.decode(run),
+            Body::Text(text) => text.decode(run),
+        }
+    }
+
+    /// The names it sets; `None` where frames bring names of their own.
+    fn names(&self) -> Option<Vec<&str>> {
+        let names: Vec<&Name> = match self {
+            Body::Binary(binary) => binary.names().collect(),
+            Body::Json(_) => return None,
+            Body::Raw(_) => return Some(vec!["raw"]),
+            Body::Regex(regex) => {
+                let bits = regex
+                    .fields()
+                    .flat_map(|field| field.steps.bits.iter().map(|bits| &bits.name));
+                regex.names().chain(bits).collect()
+            }
+            Body::Text(text) => text.names().collect(),
+        };
+        Some(names.into_iter().map(|name| &**name).collect())
+    }
+
+    /// The names that its field strings need, with their places.
+    fn needs(&self) -> Vec<(usize, &str)> {
+        let fields: Vec<&textual::Field> = match self {
+            Body::Binary(binary) => return binary.needs().collect(),
+            Body::Raw(_) => return Vec::new(),
+            Body::Json(json) => json.fields().collect(),
+            Body::Regex(regex) => regex.fields().collect(),
+            Body::Text(text) => text.fields().collect(),
+        };
+        let all = fields.into_iter().enumerate();
+        all.flat_map(|(at, field)| needs(&field.steps).map(move |name| (at, name)))
+            .collect()
+    }
+}
+
+/// The names that steps need.
+fn needs(steps: &Steps) -> impl Iterator<Item = &str> {
+    let condition = steps
+        .condition
+        .iter()
+        .flat_map(|condition| condition.field_names());
+    condition.chain(steps.negate.as_ref().map(|(name, _)| name.as_str()))
+}
+
+/// Reads the field strings of the member `fields`, noting the mistakes of each.
+fn each_field<T>(
+    section: &Section<'_>,
+    fields: &[String],
+    problems: &mut Problems,
+    parse: impl Fn(&str) -> Result<T, NotationError>,
+) -> Vec<T> {
+    let mut read = Vec::with_capacity(fields.len());
+    for (index, text) in fields.iter().enumerate() {
+        match parse(text) {
+            Ok(field) => read.push(field),
+            Err(error) => problems.push(Problem {
+                pointer: field_pointer(section, index),
+                column: Some(error.column),
+                message: error.message,
+            }),
+        }
+    }
+    read
+}
+
+/// Notes a mistake of a whole field string.
+fn field_problem(section: &Section<'_>, index: usize, message: String, problems: &mut Problems) {
+    problems.push(Problem {
+        pointer: field_pointer(section, index),
+        column: None,
+        message,
+    });
+}
+
+fn field_pointer(section: &Section<'_>, index: usize) -> String {
+    child_pointer(
+        &child_pointer(&section.pointer, "fields"),
+        &index.to_string(),
+    )
+}
+
+/// Any bytes as field strings, then as the frames they decode: nothing may panic or grow.
+#[doc(hidden)]
+pub fn fuzz_fields(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (fields, frame) = text.split_once('\0').unwrap_or((&text, ""));
+    let fields: Vec<&str> = fields.lines().collect();
+    for kind in KINDS {
+        let document =
+            serde_json::json!({"type": kind, "fields": fields, "pattern": fields.first()});
+        let mut document = document;
+        if let (Some(object), true) = (document.as_object_mut(), kind != "regex") {
+            object.shift_remove("pattern");
+        }
+        if let Some(decoder) = read(Some(&Section::root(&document)), None, &mut Problems::new()) {
+            decoder.decode(Frame {
+                bytes: frame.as_bytes(),
+                body: 0,
+            });
+        }
+    }
+}
+
+/// Any bytes as frames of a decoder that uses most of what there is.
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    let document = serde_json::json!({"type": "binary", "endian": "little", "fields": [
+        "size: u8", "id: ascii size if size > 3", "c: u24 bits a@0 b@1:10 drop", "d: ymdhms", "e: bcd 2 rtrim f",
+        "f: utf8 until ,", "g: decimal until ; * 1000000", "h: f32 round 2 neg a", "i: i64 at -8 * 3", "j: hex rest -1"
+    ]});
+    let decoders = [
+        document,
+        serde_json::json!({"type": "json"}),
+        serde_json::json!({"type": "text"}),
+    ];
+    let body = data.first().map_or(0, |first| usize::from(first & 7));
+    for document in decoders {
+        if let Some(decoder) = read(Some(&Section::root(&document)), None, &mut Problems::new()) {
+            decoder.decode(Frame { bytes: data, body });
+        }
+    }
+}

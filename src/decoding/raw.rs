@@ -1,0 +1,28 @@
+//! `raw`: the body as it came, base64 in JSON.
+
+use serde::Deserialize;
+
+use super::run::Run;
+use crate::document::{Problems, Section};
+use crate::message::Value;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Options {}
+
+/// Nothing is decoded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Raw;
+
+impl Raw {
+    /// Builds it; there is nothing to say.
+    pub fn read(section: &Section<'_>, without: &[&str], problems: &mut Problems) -> Option<Self> {
+        section.read::<Options>(without, problems).map(|_| Raw)
+    }
+
+    /// Sets the field `raw`.
+    pub fn decode(self, run: &mut Run<'_>) {
+        let body = bytes::Bytes::copy_from_slice(run.body());
+        run.reading.fields.set("raw".into(), Value::Bytes(body));
+    }
+}

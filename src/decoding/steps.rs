@@ -1,0 +1,418 @@
+//! The steps behind a field's type: `* / + - & >>`, `enum`, `bits`, `trim` and the others, left to right.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+
+use super::types::time_text;
+use crate::cursor::Endian;
+use crate::message::{Name, Value};
+use crate::notation::{Condition, Literal, NotationError, Word, Words, bytes, unknown_word};
+
+const STEPS: [&str; 20] = [
+    "*", "/", "+", "-", "&", ">>", "round", "neg", "null", "enum", "bits", "unit", "zone", "if",
+    "trim", "ltrim", "rtrim", "text", "drop", "unix",
+];
+const LATER: [&str; 6] = ["with", "split", "map", "unhex", "epoch", "rename"];
+
+/// One step on a value.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Multiply(Factor),
+    Divide(f64),
+    Add(i128),
+    Mask(i128),
+    Shift(u32),
+    Round(i32),
+    Null(Literal),
+    Enum(Box<[(Literal, Value)]>),
+    Trim {
+        characters: Box<[char]>,
+        left: bool,
+        right: bool,
+    },
+    Text,
+    /// Seconds, or thousandths of them, since 1970.
+    Unix {
+        per_second: i64,
+    },
+    /// A text in this `strftime` form, in that zone.
+    Time {
+        format: String,
+        zone: Offset,
+    },
+}
+
+/// What a number is multiplied with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Factor {
+    Integer(i128),
+    Float(f64),
+}
+
+/// A named part of an integer.
+#[derive(Clone, Debug)]
+pub(super) struct Bits {
+    pub name: Name,
+    pub at: u32,
+    /// How many bits; `None` is one bit as a flag.
+    pub width: Option<u32>,
+}
+
+/// Everything behind the type of a field string.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Steps {
+    pub steps: Vec<Step>,
+    pub bits: Vec<Bits>,
+    pub condition: Option<Condition>,
+    /// The flag that negates the value, and whether it does so when it is not set.
+    pub negate: Option<(String, bool)>,
+    pub zone: Option<Offset>,
+    pub dropped: bool,
+}
+
+impl Steps {
+    /// Reads all steps up to the end of the field string.
+    pub fn parse(words: &mut Words<'_>, endian: Endian) -> Result<Self, NotationError> {
+        let mut steps = Steps::default();
+        while let Some(word) = words.next() {
+            steps.read_one(&word, words, endian)?;
+        }
+        let zone = steps.zone.unwrap_or(Offset::UTC);
+        for step in &mut steps.steps {
+            if let Step::Time { zone: own, .. } = step {
+                *own = zone;
+            }
+        }
+        Ok(steps)
+    }
+
+    fn read_one(
+        &mut self,
+        word: &Word<'_>,
+        words: &mut Words<'_>,
+        endian: Endian,
+    ) -> Result<(), NotationError> {
+        if word.quoted {
+            return Err(word.error(format!("expected a step, found `{}`", word.raw)));
+        }
+        match word.raw {
+            "if" => self.condition = Some(Condition::read(words, endian)?),
+            "drop" => self.dropped = true,
+            "neg" => self.negate = Some(negation(words)?),
+            "zone" => self.zone = Some(offset(&words.require("an offset such as +08:00")?)?),
+            "bits" => self.bits = read_bits(words)?,
+            "unit" => {
+                words.require("the unit")?;
+            }
+            _ => self.steps.push(step(word, words)?),
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    /// Whether it says that this value means none.
+    pub fn is_null(&self, value: &Value) -> bool {
+        matches!(self, Step::Null(literal) if literal.equals(value))
+    }
+
+    /// The value after the step; an `Err` says why it cannot be.
+    pub fn apply(&self, value: Value) -> Result<Value, String> {
+        if value == Value::Null {
+            return Ok(value);
+        }
+        match self {
+            Step::Multiply(factor) => multiply(value, *factor),
+            Step::Divide(divisor) => Ok(Value::Float(float(&value)? / divisor)),
+            Step::Add(addend) => match value {
+                Value::Float(value) => Ok(Value::Float(value + *addend as f64)),
+                value => checked(integer(&value)?.checked_add(*addend)),
+            },
+            Step::Mask(mask) => Ok(Value::Integer(integer(&value)? & mask)),
+            Step::Shift(count) => checked(integer(&value)?.checked_shr(*count)),
+            Step::Round(decimals) => Ok(round(value, *decimals)),
+            Step::Null(literal) if literal.equals(&value) => Ok(Value::Null),
+            Step::Null(_) => Ok(value),
+            Step::Enum(pairs) => Ok(pairs
+                .iter()
+                .find(|(literal, _)| literal.equals(&value))
+                .map_or(value, |(_, named)| named.clone())),
+            Step::Trim {
+                characters,
+                left,
+                right,
+            } => trim(value, characters, *left, *right),
+            Step::Text => text(value),
+            Step::Unix { per_second } => unix(&value, *per_second),
+            Step::Time { format, zone } => time(&value, format, *zone),
+        }
+    }
+}
+
+impl Bits {
+    /// The part of the integer.
+    pub fn of(&self, value: i128) -> Value {
+        let shifted = value.checked_shr(self.at).unwrap_or(0);
+        match self.width {
+            None => Value::Bool(shifted & 1 == 1),
+            Some(width) => {
+                let mask = 1i128.checked_shl(width).unwrap_or(0).wrapping_sub(1);
+                Value::Integer(shifted & mask)
+            }
+        }
+    }
+}
+
+/// A value as an integer, or why it is none.
+pub(super) fn integer(value: &Value) -> Result<i128, String> {
+    match value {
+        Value::Integer(value) => Ok(*value),
+        Value::Bool(value) => Ok(i128::from(*value)),
+        _ => Err("is not a whole number".to_owned()),
+    }
+}
+
+fn float(value: &Value) -> Result<f64, String> {
+    match value {
+        Value::Float(value) => Ok(*value),
+        value => integer(value)
+            .map(|value| value as f64)
+            .map_err(|_| "is not a number".to_owned()),
+    }
+}
+
+fn checked(value: Option<i128>) -> Result<Value, String> {
+    value
+        .map(Value::Integer)
+        .ok_or_else(|| "is too large".to_owned())
+}
+
+fn multiply(value: Value, factor: Factor) -> Result<Value, String> {
+    match (value, factor) {
+        (Value::Float(value), Factor::Integer(factor)) => Ok(Value::Float(value * factor as f64)),
+        (value, Factor::Integer(factor)) => checked(integer(&value)?.checked_mul(factor)),
+        (value, Factor::Float(factor)) => Ok(Value::Float(float(&value)? * factor)),
+    }
+}
+
+fn round(value: Value, decimals: i32) -> Value {
+    let Value::Float(number) = value else {
+        return value;
+    };
+    let scale = 10f64.powi(decimals);
+    let rounded = (number * scale).round() / scale;
+    Value::Float(if rounded.is_finite() { rounded } else { number })
+}
+
+fn trim(value: Value, characters: &[char], left: bool, right: bool) -> Result<Value, String> {
+    let Value::Text(text) = value else {
+        return Err("is not a text, which `trim` needs".to_owned());
+    };
+    let mut trimmed = text.as_str();
+    if left {
+        trimmed = trimmed.trim_start_matches(characters);
+    }
+    if right {
+        trimmed = trimmed.trim_end_matches(characters);
+    }
+    if trimmed.len() == text.len() {
+        return Ok(Value::Text(text));
+    }
+    Ok(Value::Text(trimmed.to_owned()))
+}
+
+fn text(value: Value) -> Result<Value, String> {
+    Ok(Value::Text(match value {
+        Value::Text(text) => text,
+        Value::Integer(value) => value.to_string(),
+        Value::Float(value) => float_text(value),
+        Value::Bool(value) => value.to_string(),
+        _ => return Err("cannot be a text".to_owned()),
+    }))
+}
+
+/// A float as text, with an exponent where it would have hundreds of digits.
+pub(super) fn float_text(value: f64) -> String {
+    if value == 0.0 || (1e-7..1e21).contains(&value.abs()) {
+        return value.to_string();
+    }
+    format!("{value:e}")
+}
+
+fn unix(value: &Value, per_second: i64) -> Result<Value, String> {
+    let wrong = || "is not a time".to_owned();
+    let count = i64::try_from(integer(value)?).map_err(|_| wrong())?;
+    let stamp = if per_second == 1 {
+        Timestamp::from_second(count)
+    } else {
+        Timestamp::from_millisecond(count)
+    };
+    stamp.map(time_text).map_err(|_| wrong())
+}
+
+fn time(value: &Value, format: &str, zone: Offset) -> Result<Value, String> {
+    let Value::Text(text) = value else {
+        return Err("is not a text, which `time` needs".to_owned());
+    };
+    let wrong = |_| format!("is not a time of the form {format}");
+    let civil = DateTime::strptime(format, text).map_err(wrong)?;
+    zone.to_timestamp(civil).map(time_text).map_err(wrong)
+}
+
+fn step(word: &Word<'_>, words: &mut Words<'_>) -> Result<Step, NotationError> {
+    Ok(match word.raw {
+        "*" => Step::Multiply(factor(&words.require("a number")?)?),
+        "/" => Step::Divide(divisor(&words.require("a number")?)?),
+        "+" => Step::Add(words.require("a number")?.number("a number")?),
+        "-" => {
+            let number = words.require("a number")?;
+            let subtracted = number.number("a number")?.checked_neg();
+            Step::Add(subtracted.ok_or_else(|| number.error("the number is too large"))?)
+        }
+        "&" => Step::Mask(words.require("a mask")?.number("a mask")?),
+        ">>" => Step::Shift(small(&words.require("how many bits")?, 63)?),
+        "round" => Step::Round(small(&words.require("how many decimals")?, 15)?.cast_signed()),
+        "null" => Step::Null(Literal::new(
+            &words.require("the value that means none")?.text,
+        )),
+        "enum" => Step::Enum(pairs(words)?.into()),
+        "trim" => trimming(words, true, true)?,
+        "ltrim" => trimming(words, true, false)?,
+        "rtrim" => trimming(words, false, true)?,
+        "text" => Step::Text,
+        "unix" => Step::Unix { per_second: 1 },
+        "unixms" => Step::Unix { per_second: 1000 },
+        "time" => Step::Time {
+            format: words
+                .require("a format such as %Y%m%d%H%M%S")?
+                .text
+                .into_owned(),
+            zone: Offset::UTC,
+        },
+        later if LATER.contains(&later) => {
+            return Err(word.error(format!("`{later}` is not available in this version")));
+        }
+        other => return Err(word.error(unknown_word("step", other, &STEPS))),
+    })
+}
+
+fn factor(word: &Word<'_>) -> Result<Factor, NotationError> {
+    match Literal::new(&word.text).value() {
+        Value::Integer(value) => Ok(Factor::Integer(value)),
+        Value::Float(value) => Ok(Factor::Float(value)),
+        _ => Err(word.error(format!("expected a number, found `{}`", word.raw))),
+    }
+}
+
+fn divisor(word: &Word<'_>) -> Result<f64, NotationError> {
+    let divisor = match factor(word)? {
+        Factor::Integer(value) => value as f64,
+        Factor::Float(value) => value,
+    };
+    if divisor == 0.0 {
+        return Err(word.error("nothing can be divided by 0"));
+    }
+    Ok(divisor)
+}
+
+fn small(word: &Word<'_>, most: u32) -> Result<u32, NotationError> {
+    let number = u32::try_from(word.number("a number")?).ok();
+    let wrong = || {
+        word.error(format!(
+            "expected a number from 0 to {most}, found `{}`",
+            word.raw
+        ))
+    };
+    number.filter(|number| *number <= most).ok_or_else(wrong)
+}
+
+fn negation(words: &mut Words<'_>) -> Result<(String, bool), NotationError> {
+    let missing = words.require("the field that negates")?;
+    match missing.text.strip_prefix('!') {
+        Some("") => Err(missing.error("expected a field behind `!`")),
+        Some(name) => Ok((name.to_owned(), true)),
+        None => Ok((missing.text.into_owned(), false)),
+    }
+}
+
+/// An offset from UTC: `+08:00`, `-0330`, `Z`.
+fn offset(word: &Word<'_>) -> Result<Offset, NotationError> {
+    let wrong = || {
+        word.error(format!(
+            "expected an offset such as +08:00, found `{}`",
+            word.raw
+        ))
+    };
+    if word.raw == "Z" {
+        return Ok(Offset::UTC);
+    }
+    let (sign, rest) = match (word.raw.strip_prefix('+'), word.raw.strip_prefix('-')) {
+        (Some(rest), _) => (1, rest),
+        (None, Some(rest)) => (-1, rest),
+        (None, None) => return Err(wrong()),
+    };
+    let digits: String = rest.chars().filter(|character| *character != ':').collect();
+    let number: i32 = digits.parse().map_err(|_| wrong())?;
+    let (hours, minutes) = match digits.len() {
+        1 | 2 => (number, 0),
+        4 => (number / 100, number % 100),
+        _ => return Err(wrong()),
+    };
+    if hours > 18 || minutes > 59 {
+        return Err(wrong());
+    }
+    let minutes = hours.saturating_mul(60).saturating_add(minutes);
+    Offset::from_seconds(minutes.saturating_mul(60).saturating_mul(sign)).map_err(|_| wrong())
+}
+
+/// The pairs `A=x` that follow.
+fn pairs(words: &mut Words<'_>) -> Result<Vec<(Literal, Value)>, NotationError> {
+    let mut pairs = Vec::new();
+    while let Some((from, to)) = words.peek().and_then(|word| word.split('=')) {
+        words.next();
+        pairs.push((Literal::new(&from.text), Literal::new(&to.text).value()));
+    }
+    if pairs.is_empty() {
+        return Err(NotationError::new(
+            words.end_column(),
+            "expected pairs such as A=open B=closed",
+        ));
+    }
+    Ok(pairs)
+}
+
+/// The parts `a@0`, `b@1:10` that follow.
+fn read_bits(words: &mut Words<'_>) -> Result<Vec<Bits>, NotationError> {
+    let mut all = Vec::new();
+    while let Some((name, place)) = words.peek().and_then(|word| word.split('@')) {
+        words.next();
+        let (at, width) = match place.split(':') {
+            None => (place, None),
+            Some((at, width)) => (at, Some(small(&width, 64)?.max(1))),
+        };
+        all.push(Bits {
+            name: name.text.as_ref().into(),
+            at: small(&at, 63)?,
+            width,
+        });
+    }
+    if all.is_empty() {
+        return Err(NotationError::new(
+            words.end_column(),
+            "expected bits such as on@0 level@1:3",
+        ));
+    }
+    Ok(all)
+}
+
+fn trimming(words: &mut Words<'_>, left: bool, right: bool) -> Result<Step, NotationError> {
+    let word = words.require("the character to trim")?;
+    let read = bytes(&word.text).map_err(|error| error.inside(word.column))?;
+    let characters: Vec<char> = String::from_utf8_lossy(&read).chars().collect();
+    Ok(Step::Trim {
+        characters: characters.into(),
+        left,
+        right,
+    })
+}

@@ -1,0 +1,163 @@
+//! Field strings of the text decoders: `weight: number`, `stable: enum S=true D=false`.
+
+use super::run::Run;
+use super::steps::{Steps, float_text};
+use crate::cursor::Endian;
+use crate::message::{Name, Value};
+use crate::notation::{NotationError, Words};
+
+/// A field whose value comes as text, or as what JSON has.
+#[derive(Clone, Debug)]
+pub(super) struct Field {
+    pub name: Name,
+    /// Where the source has it; the name, where the field string does not say.
+    pub key: String,
+    kind: Kind,
+    pub steps: Steps,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// As it comes.
+    Plain,
+    Text,
+    Number,
+    Integer,
+    Hexadecimal,
+    Bool,
+}
+
+impl Field {
+    /// Reads `NAME[: [TYPE] [at 'KEY'] [steps]]`.
+    pub fn parse(text: &str) -> Result<Self, NotationError> {
+        let mut words = Words::new(text)?;
+        let name = match words.name() {
+            Some(name) => name,
+            None => words.require("the field's name")?,
+        };
+        if name.text.is_empty() {
+            return Err(name.error("expected a name before `:`"));
+        }
+        let kind = Kind::parse(&mut words)?;
+        let key = match words.accept("at") {
+            Some(_) => words.require("the key")?.text.into_owned(),
+            None => name.text.clone().into_owned(),
+        };
+        let steps = Steps::parse(&mut words, Endian::Big)?;
+        let name = name.text.as_ref().into();
+        Ok(Field {
+            name,
+            key,
+            kind,
+            steps,
+        })
+    }
+
+    /// A field that takes its value as it comes.
+    pub fn plain(name: &str) -> Self {
+        Field {
+            name: name.into(),
+            key: name.to_owned(),
+            kind: Kind::Plain,
+            steps: Steps::default(),
+        }
+    }
+
+    /// Sets the field from its source.
+    pub fn decode<'a>(&'a self, value: Value, run: &mut Run<'a>) -> Result<(), String> {
+        if !run.wants(self.steps.condition.as_ref())
+            || matches!(&value, Value::Text(text) if text.is_empty())
+        {
+            return Ok(());
+        }
+        // `null` names the text as it comes: `-` is no number.
+        if self.steps.steps.iter().any(|step| step.is_null(&value)) {
+            return run.set(&self.name, &self.steps, Value::Null);
+        }
+        let value = self
+            .kind
+            .convert(value)
+            .map_err(|why| format!("{} {why}", self.name))?;
+        run.set(&self.name, &self.steps, value)
+    }
+}
+
+impl Kind {
+    fn parse(words: &mut Words<'_>) -> Result<Self, NotationError> {
+        let kind = match words.peek() {
+            Some(word) if word.quoted => Kind::Plain,
+            Some(word) => match word.raw {
+                "text" => Kind::Text,
+                "number" => Kind::Number,
+                "integer" => Kind::Integer,
+                "hexadecimal" => Kind::Hexadecimal,
+                "bool" => Kind::Bool,
+                "dm" | "join" | "repeat" => {
+                    return Err(
+                        word.error(format!("`{}` is not available in this version", word.raw))
+                    );
+                }
+                _ => Kind::Plain,
+            },
+            None => Kind::Plain,
+        };
+        if kind != Kind::Plain {
+            words.next();
+        }
+        Ok(kind)
+    }
+
+    fn convert(self, value: Value) -> Result<Value, String> {
+        match (self, value) {
+            (Kind::Plain, value) | (_, value @ Value::Null) => Ok(value),
+            (Kind::Text, value) => Ok(Value::Text(as_text(value)?)),
+            (Kind::Number, Value::Integer(value)) => Ok(Value::Float(value as f64)),
+            (Kind::Number, value @ Value::Float(_)) => Ok(value),
+            (Kind::Integer, value @ Value::Integer(_)) => Ok(value),
+            (Kind::Bool, value @ Value::Bool(_)) => Ok(value),
+            (kind, value) => kind.read_text(as_text(value)?.trim()),
+        }
+    }
+
+    fn read_text(self, text: &str) -> Result<Value, String> {
+        let (value, what) = match self {
+            Kind::Number => (finite(text).map(Value::Float), "number"),
+            Kind::Integer => (text.parse().ok().map(Value::Integer), "whole number"),
+            Kind::Hexadecimal => (hexadecimal(text).map(Value::Integer), "hexadecimal number"),
+            Kind::Bool => (flag(text).map(Value::Bool), "flag (true, false, 1 or 0)"),
+            Kind::Plain | Kind::Text => (Some(Value::Text(text.to_owned())), "text"),
+        };
+        value.ok_or_else(|| format!("is no {what}"))
+    }
+}
+
+fn as_text(value: Value) -> Result<String, String> {
+    match value {
+        Value::Text(text) => Ok(text),
+        Value::Integer(value) => Ok(value.to_string()),
+        Value::Float(value) => Ok(float_text(value)),
+        Value::Bool(value) => Ok(value.to_string()),
+        Value::Null | Value::Bytes(_) | Value::List(_) | Value::Object(_) => {
+            Err("is no text".to_owned())
+        }
+    }
+}
+
+fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+fn hexadecimal(text: &str) -> Option<i128> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let digits =
+        Some(digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    i128::from_str_radix(digits, 16).ok()
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,307 @@
+//! What all kinds have in common: ignored bytes, start markers, the maximum. Enforced here, once.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::needles::{Found, Match, Needles};
+use super::{Broken, Framer, Framing, More, Parts, Resync, Skipped, Step};
+use crate::document::{Problems, Section};
+use crate::notation::bytes;
+
+/// The members that [`Common::read`] reads.
+pub(super) const MEMBERS: [&str; 6] = [
+    "ignore",
+    "maxBytes",
+    "onTooLong",
+    "incompleteTimeoutMs",
+    "body",
+    "start",
+];
+
+/// Members that every kind has.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CommonOptions {
+    /// Bytes that may stand between frames and are skipped there: any of these.
+    #[serde(default)]
+    ignore: String,
+    /// Most bytes of a frame, from its first to its last with header, start and end.
+    #[serde(default = "default_max_bytes")]
+    max_bytes: usize,
+    /// What happens after a frame that is too long. Default: `resync` where the framing can, else `close`.
+    on_too_long: Option<OnTooLong>,
+    /// Milliseconds that a frame may stay incomplete.
+    #[serde(default = "default_incomplete_timeout_ms")]
+    incomplete_timeout_ms: u64,
+    /// Where decoding starts: an offset in the frame, or `after` the length field.
+    #[serde(default)]
+    body: BodyOption,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum OnTooLong {
+    Resync,
+    Close,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected an offset or \"after\"")]
+enum BodyOption {
+    At(usize),
+    Word(BodyWord),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum BodyWord {
+    After,
+}
+
+impl Default for BodyOption {
+    fn default() -> Self {
+        BodyOption::At(0)
+    }
+}
+
+fn default_max_bytes() -> usize {
+    65_536
+}
+
+fn default_incomplete_timeout_ms() -> u64 {
+    30_000
+}
+
+/// Where decoding starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    At(usize),
+    /// Behind the length field.
+    After,
+}
+
+/// The common members, read.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub ignore: Vec<u8>,
+    pub start: Option<Needles>,
+    pub max_bytes: usize,
+    pub body: Body,
+    pub closes_when_too_long: bool,
+    pub insists_on_resync: bool,
+    pub incomplete_timeout: Duration,
+}
+
+impl Common {
+    /// Reads the common members of a framing.
+    pub fn read(section: &Section<'_>, problems: &mut Problems) -> Self {
+        let own = section.value.as_object().into_iter().flatten();
+        let own = own.filter(|(name, _)| MEMBERS.contains(&name.as_str()) && *name != "start");
+        let own = Value::Object(
+            own.map(|(name, value)| (name.clone(), value.clone()))
+                .collect::<Map<_, _>>(),
+        );
+        let own = Section {
+            value: &own,
+            pointer: section.pointer.clone(),
+        };
+        let options: Option<CommonOptions> = own.read(&[], problems);
+        let start = Needles::read(section, "start", problems);
+        match options {
+            Some(options) => options.build(section, start, problems),
+            None => Common::default_with(start),
+        }
+    }
+
+    fn default_with(start: Option<Needles>) -> Self {
+        Common {
+            ignore: Vec::new(),
+            start,
+            max_bytes: default_max_bytes(),
+            body: Body::At(0),
+            closes_when_too_long: false,
+            insists_on_resync: false,
+            incomplete_timeout: Duration::from_millis(default_incomplete_timeout_ms()),
+        }
+    }
+}
+
+impl CommonOptions {
+    fn build(
+        self,
+        section: &Section<'_>,
+        start: Option<Needles>,
+        problems: &mut Problems,
+    ) -> Common {
+        let ignore = bytes(&self.ignore).unwrap_or_else(|error| {
+            problems.notation(section, "ignore", error);
+            Vec::new()
+        });
+        if start
+            .as_ref()
+            .is_some_and(|start| start.first_bytes().iter().any(|byte| ignore.contains(byte)))
+        {
+            problems.member(
+                section,
+                "ignore",
+                "a byte with which frames start cannot be ignored between them",
+            );
+        }
+        if self.max_bytes == 0 {
+            problems.member(section, "maxBytes", "must be at least 1");
+        }
+        if self.incomplete_timeout_ms == 0 {
+            problems.member(section, "incompleteTimeoutMs", "must be at least 1");
+        }
+        Common {
+            ignore,
+            start,
+            max_bytes: self.max_bytes,
+            body: match self.body {
+                BodyOption::At(offset) => Body::At(offset),
+                BodyOption::Word(BodyWord::After) => Body::After,
+            },
+            closes_when_too_long: self.on_too_long == Some(OnTooLong::Close),
+            insists_on_resync: self.on_too_long == Some(OnTooLong::Resync),
+            incomplete_timeout: Duration::from_millis(self.incomplete_timeout_ms),
+        }
+    }
+}
+
+/// A kind's framer within the common rules.
+#[derive(Debug)]
+pub(super) struct Bounded {
+    framing: Framing,
+    kind: Box<dyn Framer>,
+    /// Bytes that the kind gets to see: what lies behind must not decide.
+    window: usize,
+}
+
+impl Bounded {
+    pub fn new(framing: &Framing) -> Self {
+        let Parts { common, kind } = &*framing.0;
+        Bounded {
+            framing: framing.clone(),
+            kind: kind.framer(),
+            window: common.max_bytes.saturating_add(kind.lookahead()),
+        }
+    }
+
+    /// What comes before a frame's own bytes: ignored bytes, garbage, or a start that is not complete.
+    fn before<'b>(&self, bytes: &'b [u8], more: More) -> Option<Step<'b>> {
+        let common = &self.framing.0.common;
+        let ignored = bytes
+            .iter()
+            .take_while(|byte| common.ignore.contains(byte))
+            .count();
+        if ignored > 0 {
+            return Some(Step::Skip {
+                count: ignored,
+                why: Skipped::Ignored,
+            });
+        }
+        if bytes.is_empty() {
+            return Some(Step::Need(1));
+        }
+        let start = common.start.as_ref()?;
+        match start.at(bytes, more == More::Yes) {
+            Match::Full(_) => None,
+            Match::Partial => Some(Step::Need(bytes.len().saturating_add(1))),
+            Match::No => Some(Step::Skip {
+                count: garbage(start, bytes),
+                why: Skipped::Garbage,
+            }),
+        }
+    }
+
+    /// The frame behind its start. One that waits only to see whether a longer end follows is not
+    /// too long yet, so that it makes no difference how much has come already.
+    fn within<'b>(&mut self, bytes: &'b [u8], more: More) -> Step<'b> {
+        let maximum = self.framing.0.common.max_bytes;
+        let fits = |step: &Step<'_>| matches!(step, Step::Frame { take, .. } if *take <= maximum);
+        let window = bytes.get(..self.window).unwrap_or(bytes);
+        let more = if window.len() < bytes.len() {
+            More::Yes
+        } else {
+            more
+        };
+        match self.kind.next(window, more) {
+            Step::Frame { take, .. } if take > maximum => Step::Broken(Broken::TooLong { maximum }),
+            Step::Need(needed)
+                if needed > maximum && !fits(&self.kind.next(window, More::Closed)) =>
+            {
+                Step::Broken(Broken::TooLong { maximum })
+            }
+            step => step,
+        }
+    }
+
+    /// Ignored bytes are skipped as such also where they come after garbage.
+    fn up_to_ignored(&self, bytes: &[u8], count: usize) -> usize {
+        let ignore = &self.framing.0.common.ignore;
+        let ignored = bytes
+            .iter()
+            .take(count)
+            .position(|byte| ignore.contains(byte));
+        ignored.unwrap_or(count)
+    }
+}
+
+/// How many bytes come before the next place where a frame starts or may start.
+pub(super) fn garbage(start: &Needles, bytes: &[u8]) -> usize {
+    match start.find(bytes, 1, true) {
+        Found::At(place, _) | Found::Maybe(place) => place,
+        Found::Nowhere => bytes.len(),
+    }
+}
+
+impl Framer for Bounded {
+    fn next<'b>(&mut self, bytes: &'b [u8], more: More) -> Step<'b> {
+        let step = match self.before(bytes, more) {
+            Some(step) => step,
+            None => self.within(bytes, more),
+        };
+        match step {
+            Step::Frame { take, frame, body } => {
+                let body = match self.framing.0.common.body {
+                    Body::At(offset) => offset,
+                    Body::After => body,
+                };
+                let body = body.min(frame.len());
+                Step::Frame { take, frame, body }
+            }
+            Step::Skip {
+                count,
+                why: Skipped::Garbage,
+            } => Step::Skip {
+                count: self.up_to_ignored(bytes, count),
+                why: Skipped::Garbage,
+            },
+            step => step,
+        }
+    }
+
+    fn resync(&self) -> Resync {
+        match self.framing.0.common.start {
+            Some(_) => Resync::Start,
+            None => self.kind.resync(),
+        }
+    }
+
+    fn consumed(&mut self, count: usize) {
+        self.kind.consumed(count);
+    }
+
+    fn drop_broken(&self, bytes: &[u8]) -> (usize, bool) {
+        match self.framing.0.common.start {
+            Some(_) => (bytes.len().min(1), true),
+            None => self.kind.drop_broken(bytes),
+        }
+    }
+
+    fn idle(&self) -> Option<Duration> {
+        self.kind.idle()
+    }
+}

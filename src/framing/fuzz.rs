@@ -1,0 +1,117 @@
+//! What foreign bytes could break.
+
+use serde_json::json;
+
+use super::{Framing, More, Resync, Step, read};
+use crate::document::{Problems, Section};
+
+/// Frames any bytes by a framing that the first two bytes choose, and checks what every framer promises.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn fuzz(data: &[u8]) {
+    let [kind, size, stream @ ..] = data else {
+        return;
+    };
+    if let Some(framing) = sample(*kind, *size) {
+        walk(&framing, stream);
+        if let Ok(wrapped) = framing.wrap(stream) {
+            assert!(wrapped.len() >= stream.len(), "wrapping lost bytes");
+        }
+    }
+}
+
+fn sample(kind: u8, size: u8) -> Option<Framing> {
+    let maximum = u16::from(size).saturating_add(8);
+    let width = u16::from(size & 7).saturating_add(1).saturating_mul(8);
+    let document = match kind & 7 {
+        0 => json!({"type": "delimiter", "end": ["\r", "\r\n", "\n"], "maxBytes": maximum}),
+        1 => {
+            json!({"type": "delimiter", "start": ["*", "**"], "end": "#", "ignore": " ", "maxBytes": maximum})
+        }
+        2 => {
+            json!({"type": "length", "length": format!("i{width}le at 1"), "add": size, "maxBytes": maximum})
+        }
+        3 => {
+            json!({"type": "length", "start": "0x01", "length": format!("u{width}"), "multiply": maximum, "end": "#"})
+        }
+        4 => {
+            json!({"type": "length", "length": "decimal until ' '", "body": "after", "maxBytes": maximum})
+        }
+        5 => json!({"type": "fixed", "bytes": 3, "start": ["a", "ab"]}),
+        6 => {
+            json!({"type": "switch", "cases": [{"start": "0x7878", "type": "length", "length": "u8 at 2", "add": 5},
+            {"start": "*", "type": "delimiter", "end": "#", "maxBytes": maximum}]})
+        }
+        _ => {
+            json!({"type": "switch", "cases": [{"when": "u8 at 1 < 50", "type": "fixed", "bytes": 2},
+            {"start": "<", "type": "switch", "cases": [{"type": "delimiter", "end": ">"}]},
+            {"type": "delimiter", "end": "\n", "maxBytes": maximum}]})
+        }
+    };
+    read(&Section::root(&document), &mut Problems::new())
+}
+
+fn walk(framing: &Framing, mut stream: &[u8]) {
+    let mut framer = framing.framer();
+    while !stream.is_empty() {
+        let mut dropped = 0;
+        let count = match framer.next(stream, More::Yes) {
+            Step::Frame { take, body, frame } => {
+                assert!(
+                    body <= frame.len() && frame.len() <= take,
+                    "a frame is within what it takes"
+                );
+                take
+            }
+            Step::Skip { count, .. } => count,
+            Step::Need(needed) => {
+                assert!(needed > stream.len(), "more is needed than there is");
+                return;
+            }
+            Step::Broken(_) if framer.resync() == Resync::Never => return,
+            Step::Broken(_) => {
+                dropped = framer.drop_broken(stream).0;
+                dropped
+            }
+        };
+        assert!(
+            (1..=stream.len()).contains(&count) || dropped == 0 && count == 0,
+            "a step goes forward"
+        );
+        if count == 0 {
+            return;
+        }
+        framer.consumed(count);
+        stream = stream.get(count..).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_choice_is_a_valid_framing() {
+        for choice in 0..=u16::MAX {
+            let [kind, size] = choice.to_be_bytes();
+            if kind < 8 {
+                assert!(sample(kind, size).is_some(), "{kind} {size}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn any_bytes(kind: u8, size: u8, stream: Vec<u8>) {
+            fuzz(&[&[kind, size], stream.as_slice()].concat());
+        }
+
+        #[test]
+        fn bytes_like_frames(kind: u8, size: u8, stream in "[\r\n*#0-9 <>xab\0\u{1}]{0,60}") {
+            fuzz(&[&[kind, size], stream.as_bytes()].concat());
+        }
+    }
+}

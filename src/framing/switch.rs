@@ -1,0 +1,315 @@
+//! Several framings, of which the first bytes of each frame choose one.
+
+use std::time::Duration;
+
+use super::bounded::{self, Bounded, Common};
+use super::needles::{Match, Needles};
+use super::{Broken, Framer, Framing, More, Resync, Skipped, Step, WrapError, read_with};
+use crate::document::{Problems, Section};
+use crate::notation::{Condition, Endian};
+
+/// The members of a switch, beside the common ones: the cases in the order in which they are tried.
+const MEMBERS: [&str; 2] = ["type", "cases"];
+
+/// The common members that only the switch itself can have.
+const OUTER: [&str; 3] = ["ignore", "onTooLong", "incompleteTimeoutMs"];
+
+/// The kind, read.
+#[derive(Clone, Debug)]
+pub(super) struct Switch {
+    cases: Vec<Case>,
+    /// All starts, if every case has one: then the next frame can be found in garbage.
+    starts: Option<Needles>,
+}
+
+/// One framing and what chooses it.
+#[derive(Clone, Debug)]
+struct Case {
+    when: When,
+    framing: Framing,
+}
+
+#[derive(Clone, Debug)]
+enum When {
+    Start(Needles),
+    Holds(Condition),
+    Otherwise,
+}
+
+/// Reads the kind's members.
+pub(super) fn read(
+    section: &Section<'_>,
+    without: &[&str],
+    common: &Common,
+    problems: &mut Problems,
+) -> Option<Switch> {
+    for (name, _) in section
+        .members()
+        .filter(|(name, _)| !MEMBERS.contains(name) && !without.contains(name))
+    {
+        let known: Vec<&str> = without.iter().copied().chain(MEMBERS).collect();
+        problems.member(
+            section,
+            name,
+            crate::document::unknown_word("member", name, &known),
+        );
+    }
+    let cases = section.member("cases");
+    let sections: Vec<Section<'_>> = cases
+        .iter()
+        .flat_map(|cases| cases.elements().collect::<Vec<_>>())
+        .collect();
+    if sections.is_empty() {
+        problems.add(
+            section,
+            "\"cases\" is missing: a list of framings, each with \"start\" or \"when\"",
+        );
+        return None;
+    }
+    let last = sections.len().saturating_sub(1);
+    let read =
+        |(index, section): (usize, &Section<'_>)| case(section, index == last, common, problems);
+    let cases: Vec<Option<Case>> = sections.iter().enumerate().map(read).collect();
+    let cases: Vec<Case> = cases.into_iter().collect::<Option<_>>()?;
+    let starts = starts(&cases);
+    Some(Switch { cases, starts })
+}
+
+fn case(
+    section: &Section<'_>,
+    last: bool,
+    outer: &Common,
+    problems: &mut Problems,
+) -> Option<Case> {
+    for name in OUTER.iter().filter(|name| section.member(name).is_some()) {
+        problems.member(
+            section,
+            name,
+            "belongs to the switch, not to one of its cases",
+        );
+    }
+    let mut common = Common::read(section, problems);
+    if section.member("maxBytes").is_none() {
+        common.max_bytes = outer.max_bytes;
+    }
+    let when = when(section, last, common.start.clone(), problems);
+    let without: Vec<&str> = bounded::MEMBERS.iter().copied().chain(["when"]).collect();
+    let framing = read_with(section, common, &without, problems);
+    Some(Case {
+        when: when?,
+        framing: framing?,
+    })
+}
+
+fn when(
+    section: &Section<'_>,
+    last: bool,
+    start: Option<Needles>,
+    problems: &mut Problems,
+) -> Option<When> {
+    let Some(condition) = section.member("when") else {
+        return match start {
+            Some(start) => Some(When::Start(start)),
+            None if last || section.member("start").is_some() => Some(When::Otherwise),
+            None => {
+                problems.add(
+                    section,
+                    "\"start\" or \"when\" is missing: only the last case may have neither",
+                );
+                None
+            }
+        };
+    };
+    if section.member("start").is_some() {
+        problems.member(
+            section,
+            "when",
+            "a case has \"start\" or \"when\", not both",
+        );
+    }
+    let Some(text) = condition.value.as_str() else {
+        problems.add(&condition, "expected a condition as a text");
+        return None;
+    };
+    match Condition::parse(text, Endian::Big) {
+        Err(error) => problems.notation(section, "when", error),
+        Ok(condition) if condition.needs_whole_frame() => {
+            let why = "only `TYPE at N` from the first byte is known before a frame is complete";
+            problems.member(section, "when", why);
+        }
+        Ok(condition) => return Some(When::Holds(condition)),
+    }
+    None
+}
+
+fn starts(cases: &[Case]) -> Option<Needles> {
+    let mut all = Vec::new();
+    for case in cases {
+        let When::Start(start) = &case.when else {
+            return None;
+        };
+        all.extend(start.iter().map(<[u8]>::to_vec));
+    }
+    Needles::new(all)
+}
+
+impl When {
+    /// Whether the case is chosen; `None` if more bytes are needed to know. That none will come
+    /// decides nothing: what is left of a frame of one case must not pass as a frame of another.
+    fn holds(&self, bytes: &[u8]) -> Option<bool> {
+        match self {
+            When::Otherwise => Some(true),
+            When::Holds(condition) => condition.on_prefix(bytes),
+            When::Start(start) => match start.at(bytes, true) {
+                Match::Full(_) => Some(true),
+                Match::Partial => None,
+                Match::No => Some(false),
+            },
+        }
+    }
+}
+
+impl Switch {
+    pub fn framer(&self) -> SwitchFramer {
+        SwitchFramer {
+            switch: self.clone(),
+            chosen: None,
+        }
+    }
+
+    /// Wraps as the first case that can and that the switch would choose again.
+    pub fn wrap(&self, body: &[u8]) -> Result<Vec<u8>, WrapError> {
+        let mut why = WrapError::Ambiguous;
+        for (index, case) in self.cases.iter().enumerate() {
+            match case.framing.wrap(body) {
+                Ok(wrapped) if self.choose(&wrapped) == Choice::Case(index) => {
+                    return Ok(wrapped);
+                }
+                Ok(_) => why = WrapError::Ambiguous,
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+
+    /// The most that any case allows.
+    pub fn max_bytes(&self) -> usize {
+        let all = self
+            .cases
+            .iter()
+            .map(|case| case.framing.0.common.max_bytes);
+        all.max().unwrap_or(usize::MAX)
+    }
+
+    /// The most that any case needs to see behind a frame.
+    pub fn lookahead(&self) -> usize {
+        let all = self
+            .cases
+            .iter()
+            .map(|case| case.framing.0.kind.lookahead());
+        all.max().unwrap_or(0)
+    }
+
+    pub fn can_resync(&self) -> bool {
+        self.starts.is_some()
+            || self
+                .cases
+                .iter()
+                .any(|case| case.framing.0.kind.can_resync())
+    }
+
+    fn choose(&self, bytes: &[u8]) -> Choice {
+        for (index, case) in self.cases.iter().enumerate() {
+            match case.when.holds(bytes) {
+                Some(true) => return Choice::Case(index),
+                None => return Choice::Wait,
+                Some(false) => {}
+            }
+        }
+        Choice::None
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Case(usize),
+    Wait,
+    None,
+}
+
+/// Holds the framer of the frame at the head.
+#[derive(Debug)]
+pub(super) struct SwitchFramer {
+    switch: Switch,
+    chosen: Option<(usize, Bounded)>,
+}
+
+impl SwitchFramer {
+    fn case(&mut self, index: usize) -> Option<&mut Bounded> {
+        if self
+            .chosen
+            .as_ref()
+            .is_none_or(|(chosen, _)| *chosen != index)
+        {
+            let case = self.switch.cases.get(index)?;
+            self.chosen = Some((index, Bounded::new(&case.framing)));
+        }
+        self.chosen.as_mut().map(|(_, framer)| framer)
+    }
+
+    fn garbage(&self, bytes: &[u8]) -> Step<'static> {
+        match &self.switch.starts {
+            Some(starts) => Step::Skip {
+                count: bounded::garbage(starts, bytes),
+                why: Skipped::Garbage,
+            },
+            None => Step::Broken(Broken::NoCase),
+        }
+    }
+}
+
+impl Framer for SwitchFramer {
+    fn next<'b>(&mut self, bytes: &'b [u8], more: More) -> Step<'b> {
+        match self.switch.choose(bytes) {
+            Choice::Case(index) => match self.case(index) {
+                Some(framer) => framer.next(bytes, more),
+                None => Step::Broken(Broken::NoCase),
+            },
+            Choice::Wait => {
+                self.chosen = None;
+                Step::Need(bytes.len().saturating_add(1))
+            }
+            Choice::None => {
+                let step = self.garbage(bytes);
+                self.chosen = None;
+                step
+            }
+        }
+    }
+
+    fn consumed(&mut self, count: usize) {
+        if let Some((_, framer)) = &mut self.chosen {
+            framer.consumed(count);
+        }
+    }
+
+    fn resync(&self) -> Resync {
+        let chosen = self.chosen.as_ref().map(|(_, framer)| framer.resync());
+        match chosen {
+            _ if self.switch.starts.is_some() => Resync::Start,
+            Some(Resync::End) => Resync::End,
+            Some(Resync::Start | Resync::Never) | None => Resync::Never,
+        }
+    }
+
+    fn drop_broken(&self, bytes: &[u8]) -> (usize, bool) {
+        match &self.chosen {
+            Some((_, framer)) if self.switch.starts.is_none() => framer.drop_broken(bytes),
+            _ => (bytes.len().min(1), true),
+        }
+    }
+
+    fn idle(&self) -> Option<Duration> {
+        self.chosen.as_ref().and_then(|(_, framer)| framer.idle())
+    }
+}

@@ -1,0 +1,210 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn framing(document: Value) -> Framing {
+    let mut problems = Problems::new();
+    let framing = read(&Section::root(&document), &mut problems);
+    assert!(problems.is_empty(), "{document}: {problems:?}");
+    framing.unwrap()
+}
+
+#[test]
+fn wrapping_puts_the_framing_around_or_refuses() {
+    let gt06 = json!({"type": "switch", "cases": [
+        {"start": "0x7878", "type": "length", "length": "u8 at 2", "add": 5, "end": "0x0d0a", "body": 3},
+        {"start": "0x7979", "type": "length", "length": "u16 at 2", "add": 6, "end": "0x0d0a", "body": 4}]});
+    for (document, body, expected) in [
+        (
+            json!({"type": "delimiter", "end": "\r\n"}),
+            &b"ab"[..],
+            Ok(&b"ab\r\n"[..]),
+        ),
+        (
+            json!({"type": "delimiter", "end": "\r\n"}),
+            b"a\r\nb",
+            Err(WrapError::Ambiguous),
+        ),
+        (
+            json!({"type": "delimiter", "end": "\r\n"}),
+            b"",
+            Err(WrapError::Ambiguous),
+        ),
+        (
+            json!({"type": "delimiter", "end": ["\r", "\r\n"]}),
+            b"a\r",
+            Err(WrapError::Ambiguous),
+        ),
+        (
+            json!({"type": "delimiter", "start": "*", "end": "#"}),
+            b"ab",
+            Ok(b"*ab#"),
+        ),
+        (
+            json!({"type": "delimiter", "end": "#", "ignore": "\n"}),
+            b"\nab",
+            Err(WrapError::Ambiguous),
+        ),
+        (
+            json!({"type": "delimiter", "end": "#", "maxBytes": 3}),
+            b"ab",
+            Ok(b"ab#"),
+        ),
+        (
+            json!({"type": "delimiter", "end": "#", "maxBytes": 3}),
+            b"abc",
+            Err(WrapError::Ambiguous),
+        ),
+        (
+            json!({"type": "delimiter", "end": "#", "keep": true}),
+            b"ab#",
+            Ok(b"ab#"),
+        ),
+        (
+            json!({"type": "length", "length": "u16le"}),
+            b"abc",
+            Ok(b"\x05\0abc"),
+        ),
+        (
+            json!({"type": "length", "length": "u8", "multiply": 2}),
+            b"abc",
+            Ok(b"\x02abc"),
+        ),
+        (
+            json!({"type": "length", "length": "u8", "multiply": 2}),
+            b"ab",
+            Err(WrapError::Length),
+        ),
+        (
+            json!({"type": "length", "length": "u8"}),
+            &[0; 255],
+            Err(WrapError::Length),
+        ),
+        (
+            json!({"type": "length", "length": "u8 at 1"}),
+            b"a",
+            Err(WrapError::Header),
+        ),
+        (
+            json!({"type": "length", "length": "u8", "body": 4}),
+            b"a",
+            Err(WrapError::Header),
+        ),
+        (
+            json!({"type": "length", "length": "decimal until ' '"}),
+            b"0123456789",
+            Ok(b"10 0123456789"),
+        ),
+        (json!({"type": "fixed", "bytes": 2}), b"ab", Ok(b"ab")),
+        (
+            json!({"type": "fixed", "bytes": 2}),
+            b"abab",
+            Err(WrapError::Ambiguous),
+        ),
+        (
+            gt06.clone(),
+            b"\x01\0\x01\xd9\xdc",
+            Ok(b"\x78\x78\x05\x01\0\x01\xd9\xdc\r\n"),
+        ),
+        (gt06, b"", Ok(b"\x78\x78\0\r\n")),
+    ] {
+        let wrapped = framing(document.clone()).wrap(body);
+        assert_eq!(
+            wrapped.as_deref(),
+            expected.as_deref(),
+            "{document} {body:?}"
+        );
+    }
+}
+
+#[test]
+fn mistakes_are_all_found_with_their_pointers() {
+    for (document, expected) in [
+        (
+            json!({"type": "delimiter"}),
+            &[("", "\"end\" is missing")][..],
+        ),
+        (
+            json!({"type": "delimiter", "end": ""}),
+            &[("/end", "at least one byte")],
+        ),
+        (
+            json!({"type": "delimiter", "end": ["0x0", 3]}),
+            &[("/end", "hex digit"), ("/end", "expected bytes")],
+        ),
+        (
+            json!({"type": "delimiter", "end": "\n", "maxByte": 3, "start": "0xg"}),
+            &[("/start", "hex digit"), ("/maxByte", "unknown member")],
+        ),
+        (
+            json!({"type": "delimiter", "end": "\n", "start": "*", "ignore": "*"}),
+            &[("/ignore", "start")],
+        ),
+        (
+            json!({"type": "delimiter", "end": "\n", "maxBytes": 0, "incompleteTimeoutMs": 0}),
+            &[
+                ("/maxBytes", "at least 1"),
+                ("/incompleteTimeoutMs", "at least 1"),
+            ],
+        ),
+        (json!({"type": "length"}), &[("", "\"length\" is missing")]),
+        (
+            json!({"type": "length", "length": "u17", "multiply": 0}),
+            &[
+                ("/length", "whole number of bytes"),
+                ("/multiply", "at least 1"),
+            ],
+        ),
+        (
+            json!({"type": "length", "length": "u16 at -4"}),
+            &[("/length", "first byte")],
+        ),
+        (
+            json!({"type": "length", "length": "u16", "onTooLong": "resync"}),
+            &[("/onTooLong", "only \"close\"")],
+        ),
+        (
+            json!({"type": "length", "length": "u16", "body": "behind"}),
+            &[("/body", "\"after\"")],
+        ),
+        (
+            json!({"type": "fixed", "bytes": 0}),
+            &[("/bytes", "at least 1")],
+        ),
+        (
+            json!({"type": "fixed", "bytes": 70000}),
+            &[("/bytes", "maxBytes")],
+        ),
+        (json!({"type": "switch"}), &[("", "\"cases\" is missing")]),
+        (
+            json!({"type": "switch", "kases": [], "cases": [{"type": "fixed", "bytes": 1}, {"start": "a", "when": "length = 2", "type": "fixed"}]}),
+            &[
+                ("/kases", "cases"),
+                ("/cases/0", "only the last case"),
+                ("/cases/1/when", "not both"),
+                ("/cases/1/when", "first byte"),
+                ("/cases/1", "\"bytes\" is missing"),
+            ],
+        ),
+        (
+            json!({"type": "switch", "cases": [{"ignore": "a", "type": "fixed", "bytes": 1}]}),
+            &[("/cases/0/ignore", "belongs to the switch")],
+        ),
+        (
+            json!({"type": "stuffed"}),
+            &[("/type", "not available in this version")],
+        ),
+        (
+            json!({"type": "delimeter"}),
+            &[("/type", "did you mean \"delimiter\"")],
+        ),
+    ] {
+        let mut problems = Problems::new();
+        read(&Section::root(&document), &mut problems);
+        let found = problems.as_slice();
+        assert_eq!(found.len(), expected.len(), "{document}: {found:?}");
+        for (problem, (pointer, part)) in found.iter().zip(expected) {
+            assert_eq!(problem.pointer, *pointer, "{document}: {problem}");
+            assert!(problem.message.contains(part), "{document}: {problem}");
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! The known devices: exact entries first, then rules by their order; the first match counts.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Peer, normalised, safe_name};
+use crate::document::{Problems, Section, name_of};
+use crate::message::Name;
+use crate::notation::{NotationError, Span, Words};
+
+/// A device as the gateway knows it; cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its name in messages, properties and commands.
+    pub name: Name,
+    /// What every message of it carries as application properties.
+    pub properties: Arc<[(Name, String)]>,
+    /// Its output, where its layout names none.
+    pub output: Option<Name>,
+}
+
+/// Who claims to speak.
+#[derive(Clone, Copy, Debug)]
+pub struct Spoken<'a> {
+    /// The identity as spoken; `None` means that the peer's address is it.
+    pub id: Option<&'a str>,
+    /// The peer.
+    pub peer: &'a Peer,
+}
+
+/// What the map says of a speaker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// A known device.
+    Known(Device),
+    /// No entry and no rule: the identity as spoken, made safe.
+    Unknown(Name),
+}
+
+/// All known devices.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceMap {
+    entries: Vec<Entry>,
+    /// Entries with an exact id, by it.
+    by_id: HashMap<String, Vec<usize>>,
+    /// Entries with one address and no exact id, by it.
+    by_address: HashMap<IpAddr, Vec<usize>>,
+    /// All other entries, to be tried one by one.
+    others: Vec<usize>,
+    /// Entries of `devices`, by name.
+    names: HashMap<Name, usize>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    id: Option<Pattern>,
+    address: Option<IpNet>,
+    listener: Option<Name>,
+    name: Naming,
+    properties: Arc<[(Name, String)]>,
+    output: Option<Name>,
+}
+
+#[derive(Clone, Debug)]
+enum Naming {
+    Fixed(Name),
+    AsSpoken,
+    Parts(Vec<Part>),
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Text(String),
+    Id(Option<Span>),
+    Address,
+    Listener,
+}
+
+/// An id, exact or with `*` for any characters.
+#[derive(Clone, Debug)]
+struct Pattern(Vec<String>);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MatchOptions {
+    /// The id as spoken, `*` for any characters.
+    id: Option<String>,
+    /// The peer's address, or a network such as `10.20.0.0/16`.
+    address: Option<String>,
+    /// The listener's name.
+    listener: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct EntryOptions {
+    /// Place among the rules, the lowest first.
+    #[serde(default)]
+    order: i64,
+    /// Name of the device: text with `{id}`, `{id -6..}`, `{address}`, `{listener}`.
+    name: Option<String>,
+    /// The output of its messages.
+    output: Option<String>,
+}
+
+impl DeviceMap {
+    /// Reads the sections `devices` and `deviceRules`.
+    pub fn read(
+        devices: Option<&Section<'_>>,
+        rules: Option<&Section<'_>>,
+        problems: &mut Problems,
+    ) -> Option<DeviceMap> {
+        let before = problems.len();
+        let mut map = DeviceMap::default();
+        for (name, section) in sections(devices, problems) {
+            if let Some((_, entry)) = read_entry(&section, Some(name), problems) {
+                map.names.insert(name.into(), map.entries.len());
+                map.entries.push(entry);
+            }
+        }
+        let mut read_rules: Vec<_> = sections(rules, problems)
+            .into_iter()
+            .filter_map(|(name, section)| {
+                let (order, entry) = read_entry(&section, None, problems)?;
+                Some((order, name, entry))
+            })
+            .collect();
+        read_rules.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        map.entries
+            .extend(read_rules.into_iter().map(|(.., entry)| entry));
+        map.index();
+        (problems.len() == before).then_some(map)
+    }
+
+    /// Whether `devices` has an entry of that name.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// The outputs that devices name.
+    pub fn outputs(&self) -> impl Iterator<Item = &Name> {
+        self.entries
+            .iter()
+            .filter_map(|entry| entry.output.as_ref())
+    }
+
+    /// Which device speaks.
+    pub fn resolve(&self, spoken: &Spoken<'_>) -> Resolved {
+        if let Some(name) = &spoken.peer.fixed_device {
+            return Resolved::Known(self.fixed(name));
+        }
+        let address = spoken.peer.address.ip();
+        let id = match spoken.id {
+            Some(id) => id.to_owned(),
+            None => address.to_string(),
+        };
+        match self.first(&id, address, &spoken.peer.listener) {
+            Some(entry) => Resolved::Known(entry.device(&id, spoken.peer)),
+            None => Resolved::Unknown(safe_name(&id).into()),
+        }
+    }
+
+    /// The device that a listener's settings name; it needs no entry.
+    fn fixed(&self, name: &Name) -> Device {
+        let entry = self.names.get(name).and_then(|at| self.entries.get(*at));
+        Device {
+            name: name.clone(),
+            properties: entry.map_or_else(|| Arc::from([]), |entry| entry.properties.clone()),
+            output: entry.and_then(|entry| entry.output.clone()),
+        }
+    }
+
+    fn first(&self, id: &str, address: IpAddr, listener: &str) -> Option<&Entry> {
+        let matching = |list: &[usize]| {
+            let mut places = list.iter().copied();
+            places.find(|at| {
+                let entry = self.entries.get(*at);
+                entry.is_some_and(|entry| entry.matches(id, address, listener))
+            })
+        };
+        let found = [
+            self.by_id.get(id).and_then(|list| matching(list)),
+            self.by_address
+                .get(&address)
+                .and_then(|list| matching(list)),
+            matching(&self.others),
+        ];
+        self.entries.get(found.into_iter().flatten().min()?)
+    }
+
+    fn index(&mut self) {
+        for (at, entry) in self.entries.iter().enumerate() {
+            let exact = entry.id.as_ref().and_then(Pattern::exact);
+            let host = entry
+                .address
+                .filter(|net| net.prefix_len() == net.max_prefix_len());
+            match (exact, host) {
+                (Some(id), _) => self.by_id.entry(id.to_owned()).or_default().push(at),
+                (None, Some(net)) => self.by_address.entry(net.addr()).or_default().push(at),
+                (None, None) => self.others.push(at),
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn matches(&self, id: &str, address: IpAddr, listener: &str) -> bool {
+        self.id.as_ref().is_none_or(|pattern| pattern.matches(id))
+            && self.address.is_none_or(|net| net.contains(&address))
+            && self.listener.as_deref().is_none_or(|name| name == listener)
+    }
+
+    fn device(&self, id: &str, peer: &Peer) -> Device {
+        let name = match &self.name {
+            Naming::Fixed(name) => name.clone(),
+            Naming::AsSpoken => safe_name(id).into(),
+            Naming::Parts(parts) => {
+                let name: String = parts.iter().map(|part| part.text(id, peer)).collect();
+                safe_name(&name).into()
+            }
+        };
+        Device {
+            name,
+            properties: self.properties.clone(),
+            output: self.output.clone(),
+        }
+    }
+}
+
+impl Part {
+    fn text(&self, id: &str, peer: &Peer) -> String {
+        match self {
+            Part::Text(text) => text.clone(),
+            Part::Id(None) => id.to_owned(),
+            Part::Id(Some(span)) => {
+                let characters = span.clamp(id.chars().count());
+                let count = characters.len();
+                id.chars().skip(characters.start).take(count).collect()
+            }
+            Part::Address => peer.address.ip().to_string(),
+            Part::Listener => peer.listener.to_string(),
+        }
+    }
+}
+
+impl Pattern {
+    fn new(text: &str) -> Self {
+        Pattern(text.split('*').map(str::to_owned).collect())
+    }
+
+    fn exact(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [text] => Some(text),
+            _ => None,
+        }
+    }
+
+    fn matches(&self, id: &str) -> bool {
+        let [first, middle @ .., last] = self.0.as_slice() else {
+            return self.exact() == Some(id);
+        };
+        let Some(mut rest) = id.strip_prefix(first.as_str()) else {
+            return false;
+        };
+        for part in middle {
+            let Some((_, behind)) = rest.split_once(part.as_str()) else {
+                return false;
+            };
+            rest = behind;
+        }
+        rest.ends_with(last.as_str())
+    }
+}
+
+fn sections<'a>(
+    section: Option<&Section<'a>>,
+    problems: &mut Problems,
+) -> Vec<(&'a str, Section<'a>)> {
+    let Some(section) = section else {
+        return Vec::new();
+    };
+    if !section.value.is_object() {
+        let found = name_of(section.value);
+        problems.add(section, format!("expected an object, found {found}"));
+    }
+    section.members().collect()
+}
+
+/// Reads an entry of `devices` (which has a name already) or of `deviceRules`.
+fn read_entry(
+    section: &Section<'_>,
+    name: Option<&str>,
+    problems: &mut Problems,
+) -> Option<(i64, Entry)> {
+    let before = problems.len();
+    let options: EntryOptions = section.read(&["match", "properties"], problems)?;
+    let naming = match (name, &options.name) {
+        (Some(_), Some(_)) => {
+            problems.member(
+                section,
+                "name",
+                "an entry of \"devices\" has its key as name",
+            );
+            None
+        }
+        (Some(name), None) => Some(fixed_name(section, name, problems)),
+        (None, Some(template)) => match parts(template) {
+            Ok(parts) => Some(Naming::Parts(parts)),
+            Err(error) => {
+                problems.notation(section, "name", error);
+                None
+            }
+        },
+        (None, None) => Some(Naming::AsSpoken),
+    };
+    let matching = read_match(section, name, problems);
+    let entry = Entry {
+        id: matching.id.as_deref().map(Pattern::new),
+        address: read_network(section, matching.address.as_deref(), problems),
+        listener: matching.listener.map(Name::from),
+        name: naming?,
+        properties: read_properties(section, problems),
+        output: options.output.map(Name::from),
+    };
+    (problems.len() == before).then_some((options.order, entry))
+}
+
+fn fixed_name(section: &Section<'_>, name: &str, problems: &mut Problems) -> Naming {
+    if safe_name(name) != name {
+        problems.add(
+            section,
+            "a device's name is 1 to 128 printable ASCII characters",
+        );
+    }
+    Naming::Fixed(name.into())
+}
+
+fn read_match(section: &Section<'_>, name: Option<&str>, problems: &mut Problems) -> MatchOptions {
+    let Some(section) = section.member("match") else {
+        if name.is_none() {
+            problems.add(section, "\"match\" is missing");
+        }
+        return MatchOptions {
+            id: name.map(str::to_owned),
+            ..MatchOptions::default()
+        };
+    };
+    if section.member("certificate").is_some() {
+        problems.member(
+            &section,
+            "certificate",
+            "\"certificate\" is not available in this version",
+        );
+    }
+    let read: MatchOptions = section.read(&["certificate"], problems).unwrap_or_default();
+    if read.id.is_none() && read.address.is_none() && read.listener.is_none() {
+        problems.add(&section, "expected \"id\", \"address\" or \"listener\"");
+    }
+    read
+}
+
+fn read_network(
+    section: &Section<'_>,
+    text: Option<&str>,
+    problems: &mut Problems,
+) -> Option<IpNet> {
+    let text = text?;
+    let network = text
+        .parse()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    match network {
+        Ok(network) => Some(canonical(network)),
+        Err(_) => {
+            let message =
+                format!("expected an address or a network such as 10.20.0.0/16, found \"{text}\"");
+            let place = section.member("match");
+            problems.member(place.as_ref().unwrap_or(section), "address", message);
+            None
+        }
+    }
+}
+
+/// A network of IPv4-mapped addresses as the IPv4 network that it is.
+fn canonical(network: IpNet) -> IpNet {
+    let address = normalised(network.addr());
+    let prefix = match (network, address) {
+        (IpNet::V6(network), IpAddr::V4(_)) => network.prefix_len().checked_sub(96),
+        _ => Some(network.prefix_len()),
+    };
+    let canonical = prefix.and_then(|prefix| IpNet::new(address, prefix).ok());
+    canonical.unwrap_or(network).trunc()
+}
+
+fn read_properties(section: &Section<'_>, problems: &mut Problems) -> Arc<[(Name, String)]> {
+    let Some(section) = section.member("properties") else {
+        return Arc::from([]);
+    };
+    if !section.value.is_object() {
+        problems.add(&section, "expected an object of texts");
+    }
+    let mut properties = Vec::new();
+    for (name, property) in section.members() {
+        match property.value {
+            Value::String(text) => properties.push((Name::from(name), text.clone())),
+            other => problems.add(
+                &property,
+                format!("expected a text, found {}", name_of(other)),
+            ),
+        }
+    }
+    properties.into()
+}
+
+/// Reads the name of a rule: text with `{id}` and its like.
+fn parts(template: &str) -> Result<Vec<Part>, NotationError> {
+    let mut parts = Vec::new();
+    let mut rest = template;
+    let column = |rest: &str| {
+        template
+            .chars()
+            .count()
+            .saturating_sub(rest.chars().count())
+            .saturating_add(1)
+    };
+    while let Some((text, behind)) = rest.split_once('{') {
+        parts.push(Part::Text(text.to_owned()));
+        if let Some(behind) = behind.strip_prefix('{') {
+            parts.push(Part::Text("{".to_owned()));
+            rest = behind;
+            continue;
+        }
+        let Some((hole, behind_hole)) = behind.split_once('}') else {
+            return Err(NotationError::new(column(behind), "this `{` is not closed"));
+        };
+        parts.push(part(hole).map_err(|error| error.inside(column(behind)))?);
+        rest = behind_hole;
+    }
+    parts.push(Part::Text(rest.to_owned()));
+    Ok(parts)
+}
+
+fn part(hole: &str) -> Result<Part, NotationError> {
+    let mut words = Words::new(hole)?;
+    let word = words.require("`id`, `address` or `listener`")?;
+    let part = match word.raw {
+        "id" => {
+            let span = words.next().map(|span| Span::parse(&span)).transpose()?;
+            Part::Id(span)
+        }
+        "address" => Part::Address,
+        "listener" => Part::Listener,
+        other => {
+            let known = ["id", "address", "listener"];
+            return Err(word.error(crate::notation::unknown_word("word", other, &known)));
+        }
+    };
+    words.end()?;
+    Ok(part)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+use super::*;
+use serde_json::json;
+
+fn map() -> DeviceMap {
+    let devices = json!({
+        "scale-07": {"match": {"address": "10.0.0.71"}, "properties": {"line": "A"}, "output": "weights"},
+        "truck-1": {"match": {"id": "350000000000001"}},
+        "plain": {},
+        "only-b": {"match": {"id": "x", "listener": "b"}},
+    });
+    let rules = json!({
+        "late": {"order": 20, "match": {"id": "35*"}, "name": "late-{id}"},
+        "trucks": {
+            "order": 10, "match": {"id": "35*", "listener": "trackers"},
+            "name": "truck-{id -6..}", "properties": {"fleet": "north"}
+        },
+        "net": {"order": 5, "match": {"address": "::ffff:10.20.0.0/112"}},
+        "door": {"order": 30, "match": {"listener": "doors"}, "name": "{{{listener}-{address}"},
+        "mid": {"order": 40, "match": {"id": "a*b*c"}},
+    });
+    let mut problems = Problems::new();
+    let map = DeviceMap::read(
+        Some(&Section::root(&devices)),
+        Some(&Section::root(&rules)),
+        &mut problems,
+    );
+    assert!(problems.is_empty(), "{problems:?}");
+    map.unwrap()
+}
+
+fn resolve(id: Option<&str>, address: &str, listener: &str) -> String {
+    let peer = Peer::new(
+        format!("{address}:4000").parse().unwrap(),
+        listener.into(),
+        None,
+    );
+    match map().resolve(&Spoken { id, peer: &peer }) {
+        Resolved::Known(device) => device.name.to_string(),
+        Resolved::Unknown(name) => format!("?{name}"),
+    }
+}
+
+#[test]
+fn exact_entries_first_then_rules_by_order() {
+    for (id, address, listener, expected) in [
+        (None, "10.0.0.71", "a", "scale-07"),
+        (None, "[::ffff:10.0.0.71]", "a", "scale-07"),
+        (Some("anything"), "10.0.0.71", "a", "scale-07"),
+        (Some("350000000000001"), "10.9.9.9", "trackers", "truck-1"),
+        (
+            Some("350000000123456"),
+            "10.9.9.9",
+            "trackers",
+            "truck-123456",
+        ),
+        (
+            Some("350000000123456"),
+            "10.9.9.9",
+            "other",
+            "late-350000000123456",
+        ),
+        (
+            Some("350000000123456"),
+            "10.20.3.4",
+            "trackers",
+            "350000000123456",
+        ),
+        (Some("plain"), "10.9.9.9", "a", "plain"),
+        (Some("x"), "10.9.9.9", "b", "only-b"),
+        (Some("x"), "10.9.9.9", "a", "?x"),
+        (None, "10.20.9.9", "a", "10.20.9.9"),
+        (None, "10.9.9.9", "a", "?10.9.9.9"),
+        (Some("z\n"), "10.9.9.9", "a", "?z_"),
+        (None, "10.9.9.9", "doors", "{doors-10.9.9.9"),
+        (Some("a1b2c"), "10.9.9.9", "a", "a1b2c"),
+        (Some("a1c2b"), "10.9.9.9", "a", "?a1c2b"),
+        (Some("35"), "10.9.9.9", "trackers", "truck-35"),
+    ] {
+        assert_eq!(
+            resolve(id, address, listener),
+            expected,
+            "{id:?} {address} {listener}"
+        );
+    }
+}
+
+#[test]
+fn properties_and_output_come_with_the_device() {
+    let peer = Peer::new("10.0.0.71:1".parse().unwrap(), "a".into(), None);
+    let Resolved::Known(device) = map().resolve(&Spoken {
+        id: None,
+        peer: &peer,
+    }) else {
+        panic!("unknown");
+    };
+    assert_eq!(*device.properties, [("line".into(), "A".to_owned())]);
+    assert_eq!(device.output.as_deref(), Some("weights"));
+}
+
+#[test]
+fn a_fixed_device_overrides_what_is_spoken() {
+    for (fixed, properties) in [("scale-07", 1), ("not-listed", 0)] {
+        let peer = Peer::new(
+            "10.9.9.9:1".parse().unwrap(),
+            "a".into(),
+            Some(fixed.into()),
+        );
+        let id = Some("350000000000001");
+        let Resolved::Known(device) = map().resolve(&Spoken { id, peer: &peer }) else {
+            panic!("unknown");
+        };
+        assert_eq!(
+            (&*device.name, device.properties.len()),
+            (fixed, properties)
+        );
+    }
+}
+
+#[test]
+fn mistakes_point_to_their_place() {
+    let devices = json!({
+        "a": {"match": {"address": "10.0.0"}, "name": "x"},
+        "b\n": {},
+        "c": {"match": {}, "properties": {"n": 3}},
+        "d": {"match": {"certificate": "x", "id": "1"}},
+    });
+    let rules = json!({"r": {"name": "x{idd}"}, "s": {"match": {"id": "1"}, "name": "x{id"}});
+    let mut problems = Problems::new();
+    let map = DeviceMap::read(
+        Some(&Section::root(&devices)),
+        Some(&Section::root(&rules)),
+        &mut problems,
+    );
+    assert!(map.is_none());
+    let found: Vec<_> = problems
+        .as_slice()
+        .iter()
+        .map(|p| (p.pointer.as_str(), p.column))
+        .collect();
+    for expected in [
+        ("/a/match/address", None),
+        ("/a/name", None),
+        ("/b\n", None),
+        ("/c/match", None),
+        ("/c/properties/n", None),
+        ("/d/match/certificate", None),
+        ("/r", None),
+        ("/r/name", Some(3)),
+        ("/s/name", Some(3)),
+    ] {
+        assert!(found.contains(&expected), "{expected:?} in {found:?}");
+    }
+}

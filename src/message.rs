@@ -1,0 +1,281 @@
+//! Plain data that travels through the module: values, readings, messages, tickets.
+//!
+//! Nothing here knows where it came from or where it goes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+
+/// A name chosen by the author of the settings or derived from them; shared, never copied per frame.
+pub type Name = Arc<str>;
+
+/// One decoded value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Known to be absent (a device's "no value" code, or a float that JSON cannot say).
+    Null,
+    /// A flag.
+    Bool(bool),
+    /// An exact integer. Decoders keep it within `i64::MIN..=u64::MAX`, which JSON readers can take.
+    Integer(i128),
+    /// A float. NaN and the infinities become `null` in JSON.
+    Float(f64),
+    /// Text, already valid UTF-8.
+    Text(String),
+    /// Bytes that no step turned into something else; base64 in JSON.
+    Bytes(Bytes),
+    /// Values in a row.
+    List(Vec<Value>),
+    /// Named values.
+    Object(Fields),
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Integer(value) => match i64::try_from(*value) {
+                Ok(small) => serializer.serialize_i64(small),
+                Err(_) => serializer.serialize_i128(*value),
+            },
+            Value::Float(value) if value.is_finite() => serializer.serialize_f64(*value),
+            Value::Float(_) => serializer.serialize_unit(),
+            Value::Text(value) => serializer.serialize_str(value),
+            Value::Bytes(value) => serializer.serialize_str(&base64(value)),
+            Value::List(values) => {
+                let mut seq = serializer.serialize_seq(Some(values.len()))?;
+                for value in values {
+                    seq.serialize_element(value)?;
+                }
+                seq.end()
+            }
+            Value::Object(fields) => fields.serialize(serializer),
+        }
+    }
+}
+
+/// Standard base64 with padding (RFC 4648), the form in which bytes stand in JSON.
+pub fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// Named values in the order in which they were read. Setting a name again replaces its value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fields(Vec<(Name, Value)>);
+
+impl Fields {
+    /// No values.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value of that name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0
+            .iter()
+            .find(|(known, _)| &**known == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Sets a value; an earlier one of the same name is replaced in its place.
+    pub fn set(&mut self, name: Name, value: Value) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, slot)) => *slot = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Takes a value out.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        let at = self.0.iter().position(|(known, _)| &**known == name)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Names and values in reading order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, &Value)> {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+
+    /// How many values.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(Name, Value)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (Name, Value)>>(values: I) -> Self {
+        let mut fields = Fields::new();
+        for (name, value) in values {
+            fields.set(name, value);
+        }
+        fields
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(&**name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// One frame: the bytes between two boundaries, as the framing hands them on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The frame; offsets in the settings count from its first byte.
+    pub bytes: &'a [u8],
+    /// Where decoding starts.
+    pub body: usize,
+}
+
+/// The decoded values of one frame.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// The message's `type`: the selected layout's name or its `type` member; `undecoded` when no rule fitted.
+    pub kind: Option<Name>,
+    /// Every field that was read, those marked `drop` included: selects, conditions, replies and identity see all.
+    pub fields: Fields,
+    /// Names in `fields` that the message's `values` leave out.
+    pub dropped: Vec<Name>,
+    /// The device's own time, from a field named `time`.
+    pub time: Option<jiff::Timestamp>,
+    /// Whether the frame makes a message at all.
+    pub publish: bool,
+    /// Names of the replies its layout asks for, first match wins; empty means "those with a `when`".
+    pub replies: Arc<[Name]>,
+    /// The layout's output.
+    pub output: Option<Name>,
+    /// Whether text that was not valid in its encoding has been replaced by U+FFFD.
+    pub replaced: bool,
+    /// Why no rule decoded the frame; `None` when one did.
+    pub undecoded: Option<String>,
+}
+
+/// One frame's claim to promises; numbered by its conversation, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// How far the messages of a ticket have got. Each is said once, when the last message has got there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Safe: forced to disk or acknowledged by edgeHub, whichever comes first.
+    Stored,
+    /// Acknowledged by edgeHub.
+    Delivered,
+    /// At least one message was dropped and will never arrive.
+    Lost,
+}
+
+/// One message for the north, complete but for an id that the spool's sequence gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// IoT Edge output name, for edgeHub's routes.
+    pub output: Name,
+    /// The device it is from; messages of one device keep their order.
+    pub device: Name,
+    /// An id made of the device's own fields (`messageId`); without it `{spool}-{sequence}` is used.
+    pub id: Option<String>,
+    /// The body.
+    pub body: Body,
+    /// Application properties, printable ASCII of at most 128 characters each.
+    pub properties: Vec<(Name, String)>,
+}
+
+impl Message {
+    /// Bytes this message is counted with against the bounds of queues.
+    pub fn size(&self) -> usize {
+        let properties: usize = self
+            .properties
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        self.body.bytes().len() + properties + self.output.len() + self.device.len()
+    }
+}
+
+/// A message's place in the spool: given once, growing, never used twice in one spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sequence(pub u64);
+
+/// One message on its way from the spool to the north.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its place in the spool; what an acknowledgement is said with.
+    pub sequence: Sequence,
+    /// The message's stable id, the same on every resend.
+    pub id: Arc<str>,
+    /// The message itself.
+    pub message: Arc<Message>,
+}
+
+/// What stands in a message's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// The JSON object of the message contract, still without its `id` member.
+    Contract(Bytes),
+    /// The values alone, as JSON.
+    Values(Bytes),
+    /// The frame's bytes.
+    Raw(Bytes),
+}
+
+impl Body {
+    /// The bytes as they are now.
+    pub fn bytes(&self) -> &Bytes {
+        match self {
+            Body::Contract(bytes) | Body::Values(bytes) | Body::Raw(bytes) => bytes,
+        }
+    }
+}
+
+/// One connection of the process, accepted or outbound; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// One command of the cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CommandId(pub u64);
+
+/// The moment a step happens, in both clocks: intervals by `monotonic`, stamps by `utc`.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Never steps.
+    pub monotonic: std::time::Instant,
+    /// May step by years when the clock is set.
+    pub utc: jiff::Timestamp,
+}
+
+/// Shows at most the first 16 bytes in hex: what a log line may hold of foreign bytes.
+#[derive(Clone, Copy)]
+pub struct HexPrefix<'a>(pub &'a [u8]);
+
+impl fmt::Display for HexPrefix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.iter().take(16) {
+            write!(f, "{byte:02x}")?;
+        }
+        if self.0.len() > 16 {
+            write!(f, "… ({} bytes)", self.0.len())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Debug for HexPrefix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,144 @@
+#![expect(clippy::arithmetic_side_effects, reason = "numbers of tests are small")]
+
+use super::*;
+use proptest::prelude::*;
+
+fn read(notation: &str, frame: &[u8]) -> Result<(i128, usize, usize), ReadError> {
+    let place = IntegerAt::parse(notation, Endian::Big).unwrap();
+    place
+        .read(frame, 1)
+        .map(|read| (read.value, read.start, read.end))
+}
+
+#[test]
+fn every_kind_at_every_place() {
+    for (notation, frame, expected) in [
+        ("u8", &b"\x01\x02"[..], (2, 1, 2)),
+        ("u16le at 0", b"\x01\x02", (0x0201, 0, 2)),
+        ("u16 at -2", b"\0\0\x01\x02", (0x0102, 2, 4)),
+        ("i24", b"\0\xff\xff\xfe", (-2, 1, 4)),
+        ("decimal 3 at 2", b"ab 42c", (42, 2, 5)),
+        ("decimal 3 at 0", b"-42", (-42, 0, 3)),
+        ("decimal until ' ' at 0", b"43 <13>", (43, 0, 3)),
+        ("hexadecimal until 0x2c", b"*1aF,", (0x1af, 1, 5)),
+        ("hexadecimal 2 at -4", b"*1f\r\n", (0x1f, 1, 3)),
+        ("bcd 2", b"\0\x12\x34", (1234, 1, 3)),
+    ] {
+        assert_eq!(read(notation, frame), Ok(expected), "{notation}");
+    }
+}
+
+#[test]
+fn says_how_many_bytes_are_needed() {
+    for (notation, frame, needed) in [
+        ("u16le at 2", &b"ab\x01"[..], 4),
+        ("u8 at 5", b"", 6),
+        ("u16 at -4", b"abc", 4),
+        ("decimal until ' ' at 0", b"43", 3),
+        ("decimal until ' ' at 4", b"43", 5),
+        ("decimal 4 at 0", b"12", 4),
+        ("bcd 2", b"a\x12", 3),
+    ] {
+        assert_eq!(
+            read(notation, frame),
+            Err(ReadError::Short { needed }),
+            "{notation}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_number_is_known_at_once() {
+    for (notation, frame) in [
+        ("decimal until ' ' at 0", &b"4x"[..]),
+        ("decimal until ' ' at 0", b" "),
+        ("decimal until ' ' at 0", &[b'1'; 41]),
+        ("hexadecimal 2 at 0", b"-1"),
+        ("decimal 3 at 0", b"1 2"),
+        ("bcd 1 at 0", b"\x1f"),
+    ] {
+        assert!(
+            matches!(read(notation, frame), Err(ReadError::Invalid(_))),
+            "{notation} {frame:?}"
+        );
+    }
+}
+
+#[test]
+fn mistakes_have_their_column() {
+    for (notation, column, part) in [
+        ("u17 at 2", 1, "whole number of bytes"),
+        ("u72", 1, "whole number of bytes"),
+        ("u16lee at 2", 1, "did you mean"),
+        ("u16 at x", 8, "whole number"),
+        ("u16 at", 7, "an offset"),
+        ("u16 an 2", 5, "`an`"),
+        ("u16 at -1", 8, "behind the end"),
+        ("decimal 0", 9, "from 1 to 20"),
+        ("decimal until ab", 15, "one byte"),
+        ("", 1, "expected a type"),
+    ] {
+        let error = IntegerAt::parse(notation, Endian::Big).unwrap_err();
+        assert_eq!(error.column, column, "{notation}: {error}");
+        assert!(error.message.contains(part), "{notation}: {error}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_not_written() {
+    for (notation, value) in [
+        ("u8", 256),
+        ("u8", -1),
+        ("i8", 128),
+        ("decimal 2", 100),
+        ("hexadecimal 1", 16),
+        ("hexadecimal 2", -1),
+        ("bcd 1", 100),
+    ] {
+        let kind = IntegerAt::parse(notation, Endian::Big).unwrap().kind;
+        let mut out = Vec::new();
+        assert_eq!(kind.write(value, &mut out), None, "{notation} {value}");
+        assert_eq!(out, b"", "{notation} {value}");
+    }
+}
+
+fn kind() -> impl Strategy<Value = IntegerKind> {
+    let endian = prop_oneof![Just(Endian::Big), Just(Endian::Little)];
+    let digits = prop_oneof![
+        (1usize..16).prop_map(Digits::Count),
+        Just(Digits::Until(b','))
+    ];
+    prop_oneof![
+        (1u8..=8, any::<bool>(), endian).prop_map(|(width, signed, endian)| {
+            IntegerKind::Binary {
+                width,
+                signed,
+                endian,
+            }
+        }),
+        digits.clone().prop_map(IntegerKind::Decimal),
+        digits.prop_map(IntegerKind::Hexadecimal),
+        (1usize..=10).prop_map(IntegerKind::Bcd),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_reads_back(kind in kind(), value: u64, shift in 0u32..64, negative: bool) {
+        let value = i128::from(value >> shift) * if negative { -1 } else { 1 };
+        let mut out = Vec::new();
+        if kind.write(value, &mut out).is_some() {
+            let read = IntegerAt { kind, at: Some(0) }.read(&out, 0);
+            prop_assert_eq!(read, Ok(IntegerRead { value, start: 0, end: out.len() }));
+        }
+    }
+
+    #[test]
+    fn short_always_asks_for_more(kind in kind(), at in proptest::option::of(-20i64..20), frame: Vec<u8>) {
+        match (IntegerAt { kind, at }).read(&frame, 3) {
+            Err(ReadError::Short { needed }) if at.is_none_or(|at| at >= 0) => prop_assert!(needed > frame.len()),
+            Ok(read) => prop_assert!(read.start < read.end && read.end <= frame.len()),
+            Err(_) => {}
+        }
+    }
+}

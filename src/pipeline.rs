@@ -1,0 +1,309 @@
+//! The receive direction of one connection: bytes in, checked frames out.
+//!
+//! It holds at most one frame of the framing's maximum and what was pushed last: the caller asks
+//! [`Pipeline::next`] until nothing is left before it pushes again.
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::checksum::{Checksum, OnBadChecksum};
+use crate::framing::{Broken, Framer, Framing, More, Resync, Skipped, Step};
+
+/// An idle connection does not keep a larger buffer than this.
+const IDLE_CAPACITY: usize = 4096;
+
+/// How much of troublesome bytes is kept for the log.
+const PREFIX: usize = 16;
+
+/// What came out of the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A frame.
+    Frame {
+        /// The frame.
+        bytes: Bytes,
+        /// Where decoding starts in it.
+        body: usize,
+        /// Only with [`OnBadChecksum::Flag`] a frame with a wrong checksum comes here, and is `false`.
+        checksum_ok: bool,
+    },
+    /// A frame whose checksum is wrong; what to do with it is the protocol's policy.
+    BadChecksum {
+        /// The frame.
+        bytes: Bytes,
+        /// Where decoding would start in it.
+        body: usize,
+    },
+    /// A frame was longer than the maximum; the next one is looked for.
+    TooLong {
+        /// Its first bytes, at most 16.
+        prefix: Bytes,
+    },
+    /// Bytes that belong to no frame were dropped.
+    Skipped {
+        /// How many.
+        count: usize,
+        /// The first of them, at most 16.
+        prefix: Bytes,
+    },
+    /// A frame stayed incomplete for too long and was given up; the next one is looked for.
+    Incomplete {
+        /// How many bytes of it, and behind it, had come.
+        count: usize,
+    },
+    /// The stream ended inside a frame, which is not passed on.
+    HalfFrame {
+        /// How many bytes were left.
+        count: usize,
+        /// The first of them, at most 16.
+        prefix: Bytes,
+    },
+    /// No further frame can be found: close. Nothing follows.
+    Broken(Broken),
+}
+
+/// Where the pipeline stands in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// At a frame, or between frames.
+    Framing,
+    /// Inside a broken frame, of which the rest is dropped.
+    Dropping,
+    /// The stream has ended.
+    Ended,
+    /// Nothing more comes out.
+    Done,
+}
+
+/// Bytes of one connection on their way to frames.
+#[derive(Debug)]
+pub struct Pipeline {
+    framing: Framing,
+    framer: Box<dyn Framer>,
+    checksums: Arc<[Checksum]>,
+    on_bad: OnBadChecksum,
+    buffer: BytesMut,
+    state: State,
+    /// Since when the frame at the head is incomplete.
+    since: Option<Instant>,
+    /// The head frame's time is over.
+    overdue: bool,
+}
+
+impl Pipeline {
+    /// At the beginning of a stream.
+    pub fn new(framing: &Framing, checksums: Arc<[Checksum]>, on_bad: OnBadChecksum) -> Self {
+        Pipeline {
+            framing: framing.clone(),
+            framer: framing.framer(),
+            checksums,
+            on_bad,
+            buffer: BytesMut::new(),
+            state: State::Framing,
+            since: None,
+            overdue: false,
+        }
+    }
+
+    /// Takes what was read. After the end, or after [`Received::Broken`], it is dropped.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if matches!(self.state, State::Framing | State::Dropping) {
+            self.buffer.extend_from_slice(bytes);
+        }
+    }
+
+    /// The other side has sent all it will send. What is left is still to be asked for.
+    pub fn end(&mut self) {
+        match self.state {
+            State::Framing => self.state = State::Ended,
+            // What is left belongs to a frame that was counted already.
+            State::Dropping => self.finish(),
+            State::Ended | State::Done => {}
+        }
+    }
+
+    /// Bytes that wait for the rest of their frame, or to be asked for.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// The next thing that the bytes hold; `None` when more bytes are needed. The clock of an
+    /// incomplete frame runs from the first `None` that leaves it.
+    pub fn next(&mut self, now: Instant) -> Option<Received> {
+        let received = self.advance();
+        match received {
+            Some(_) => self.since = None,
+            None if self.buffer.is_empty() => self.rest(),
+            None => {
+                self.since.get_or_insert(now);
+            }
+        }
+        received
+    }
+
+    /// Stops the clock of the incomplete frame, as long as nobody reads for it; the following
+    /// [`Pipeline::next`] starts it anew.
+    pub fn pause(&mut self) {
+        self.since = None;
+    }
+
+    /// When the frame at the head is given up, if it does not get complete.
+    pub fn deadline(&self) -> Option<Instant> {
+        let running = self.since.filter(|_| self.state == State::Framing);
+        running?.checked_add(self.framing.incomplete_timeout())
+    }
+
+    /// Gives the frame at the head up if its time is over; [`Pipeline::next`] then says so.
+    pub fn tick(&mut self, now: Instant) {
+        self.overdue |= self.deadline().is_some_and(|deadline| deadline <= now);
+    }
+
+    /// Nothing is buffered: no clock runs, and an idle connection gives large memory back.
+    fn rest(&mut self) {
+        self.since = None;
+        if self.buffer.capacity() > IDLE_CAPACITY {
+            self.buffer = BytesMut::new();
+        }
+    }
+
+    fn finish(&mut self) {
+        self.state = State::Done;
+        self.buffer = BytesMut::new();
+        self.since = None;
+    }
+
+    fn advance(&mut self) -> Option<Received> {
+        while !self.buffer.is_empty() {
+            let received = match self.state {
+                State::Framing => self.step_in_time()?,
+                State::Ended => self.step(More::Closed)?,
+                State::Dropping => self.drop_rest()?,
+                State::Done => return None,
+            };
+            if received.is_some() {
+                return received;
+            }
+        }
+        self.overdue = false;
+        None
+    }
+
+    /// One step of the framer. If that needs more bytes and the time is over, the frame is broken.
+    fn step_in_time(&mut self) -> Option<Option<Received>> {
+        let overdue = std::mem::take(&mut self.overdue);
+        let step = self.step(More::Yes);
+        if step.is_none() && overdue {
+            return Some(Some(self.broken(Broken::Incomplete)));
+        }
+        step
+    }
+
+    /// One step of the framer: outer `None` when more bytes are needed, inner `None` when there is
+    /// nothing to tell.
+    fn step(&mut self, more: More) -> Option<Option<Received>> {
+        let (take, received) = match self.framer.next(&self.buffer, more) {
+            Step::Frame { take, frame, body } => {
+                let bytes = Bytes::copy_from_slice(&frame);
+                (take, Some(self.checked(bytes, body)))
+            }
+            Step::Skip {
+                count,
+                why: Skipped::Garbage,
+            } => (
+                count,
+                Some(Received::Skipped {
+                    count,
+                    prefix: self.prefix(),
+                }),
+            ),
+            Step::Skip {
+                count,
+                why: Skipped::Ignored | Skipped::Empty,
+            } => (count, None),
+            Step::Broken(why) => return Some(Some(self.broken(why))),
+            Step::Need(_) if more == More::Closed => return Some(Some(self.half_frame())),
+            Step::Need(_) => return None,
+        };
+        self.consume(take);
+        Some(received)
+    }
+
+    fn checked(&self, bytes: Bytes, body: usize) -> Received {
+        let checksum_ok = self
+            .checksums
+            .iter()
+            .all(|checksum| checksum.verify(&bytes).is_ok());
+        if checksum_ok || self.on_bad == OnBadChecksum::Flag {
+            Received::Frame {
+                bytes,
+                body,
+                checksum_ok,
+            }
+        } else {
+            Received::BadChecksum { bytes, body }
+        }
+    }
+
+    fn broken(&mut self, why: Broken) -> Received {
+        let too_long = matches!(why, Broken::TooLong { .. });
+        if self.framer.resync() == Resync::Never || too_long && self.framing.closes_when_too_long()
+        {
+            self.finish();
+            return Received::Broken(why);
+        }
+        let (count, prefix) = (self.buffer.len(), self.prefix());
+        let dropped = self.drop_some();
+        match why {
+            Broken::TooLong { .. } => Received::TooLong { prefix },
+            Broken::Incomplete => Received::Incomplete { count },
+            Broken::Length | Broken::End | Broken::NoCase => Received::Skipped {
+                count: dropped,
+                prefix,
+            },
+        }
+    }
+
+    /// Goes on dropping; outer `None` when more bytes are needed.
+    fn drop_rest(&mut self) -> Option<Option<Received>> {
+        match self.drop_some() {
+            0 if self.state == State::Dropping => None,
+            _ => Some(None),
+        }
+    }
+
+    /// Drops what the framer knows to belong to the broken frame.
+    fn drop_some(&mut self) -> usize {
+        let (count, done) = self.framer.drop_broken(&self.buffer);
+        match (done, self.state) {
+            (true, State::Dropping) => self.state = State::Framing,
+            (false, State::Framing) => self.state = State::Dropping,
+            // The stream has ended inside the broken frame.
+            (false, State::Ended) => self.finish(),
+            _ => {}
+        }
+        self.consume(count);
+        count
+    }
+
+    fn half_frame(&mut self) -> Received {
+        let (count, prefix) = (self.buffer.len(), self.prefix());
+        self.finish();
+        Received::HalfFrame { count, prefix }
+    }
+
+    fn consume(&mut self, count: usize) {
+        let count = count.min(self.buffer.len());
+        self.buffer.advance(count);
+        self.framer.consumed(count);
+    }
+
+    fn prefix(&self) -> Bytes {
+        Bytes::copy_from_slice(self.buffer.get(..PREFIX).unwrap_or(&self.buffer))
+    }
+}
+
+#[cfg(test)]
+mod tests;
