@@ -1,0 +1,273 @@
+//! What goes into a conversation and what comes out.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::protocol::ConversationSettings;
+use crate::identity::Peer;
+use crate::message::{CommandId, HexPrefix, Message, Name, Progress, Ticket};
+
+/// What happens to a conversation.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The connection stands. The first input; nothing before it has an effect.
+    Opened(Peer),
+    /// Bytes of the device.
+    Bytes(&'a [u8]),
+    /// There will be no more of them.
+    End(End),
+    /// The messages of a ticket have got that far.
+    Progress(Ticket, Progress),
+    /// The cloud wants something written.
+    Command(CommandId, Request),
+    /// So many more bytes of the last [`Action::Write`] have reached the socket.
+    Written(usize),
+    /// A submit waits for room, so nothing is read: the clocks that watch the device stand still.
+    Paused,
+    /// Reading goes on.
+    Resumed,
+    /// New settings for this connection.
+    Settings(Arc<ConversationSettings>),
+    /// [`super::Conversation::deadline`] has passed.
+    Tick,
+}
+
+/// How input ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The device has sent its FIN: frames are finished, due replies written, then it closes.
+    Fin,
+    /// We want to end: the frame in progress is finished, due replies written, then it closes.
+    Stop(Reason),
+    /// The connection is gone: nothing can be written; outstanding commands get their outcome.
+    Reset,
+}
+
+/// Why a connection closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The device closed.
+    Fin,
+    /// The connection broke.
+    Reset,
+    /// The module stops.
+    Shutdown,
+    /// Its listener is not in the settings any more.
+    ListenerRemoved,
+    /// Its listener has another protocol now.
+    ProtocolChanged,
+    /// The same device has a newer connection.
+    Superseded,
+    /// The device sent nothing for the idle time-out.
+    Idle,
+    /// The stream cannot be cut into frames any more.
+    Broken,
+    /// A checksum was wrong and the protocol says to close.
+    BadChecksum,
+    /// A frame could not be decoded and the protocol says to close.
+    Undecoded,
+    /// The device is unknown and the listener rejects such.
+    DeviceRejected,
+    /// A promise was not kept and the protocol says to close.
+    PromiseNotKept,
+    /// A reply says that the connection ends with it.
+    Reply,
+}
+
+impl Reason {
+    /// The word under which it is counted and logged.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Fin => "fin",
+            Reason::Reset => "reset",
+            Reason::Shutdown => "shutdown",
+            Reason::ListenerRemoved => "listener_removed",
+            Reason::ProtocolChanged => "protocol_changed",
+            Reason::Superseded => "superseded",
+            Reason::Idle => "idle",
+            Reason::Broken => "broken",
+            Reason::BadChecksum => "bad_checksum",
+            Reason::Undecoded => "undecoded",
+            Reason::DeviceRejected => "device_rejected",
+            Reason::PromiseNotKept => "promise_not_kept",
+            Reason::Reply => "reply",
+        }
+    }
+}
+
+/// A command of the cloud: bytes to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The bytes, as they go out.
+    pub bytes: Bytes,
+    /// When it is too late.
+    pub deadline: Instant,
+}
+
+/// What became of a command. Every command gets exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All bytes are in the socket.
+    Sent {
+        /// How many.
+        written: usize,
+    },
+    /// The deadline passed first. With 0 written nothing of it will ever be written; else the
+    /// rest still follows, for a command cut short would garble what is written after it.
+    TimedOut {
+        /// How many bytes were in the socket by then.
+        written: usize,
+    },
+    /// The connection ended first.
+    NotConnected {
+        /// How many bytes were in the socket by then.
+        written: usize,
+    },
+    /// Too many commands wait for this connection ([`super::Bounds`]); nothing was written.
+    TooMany,
+}
+
+/// What the I/O task has to do, in this order.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// Hand the messages of a frame to the outbox. While that waits for room, nothing is read.
+    Submit(Ticket, Vec<Message>),
+    /// Write the bytes and say so with [`Input::Written`]. The next one comes only after all of
+    /// them are reported. While it waits for the socket, nothing is read.
+    Write(Bytes),
+    /// Drop the last write, of which nothing has reached the socket yet.
+    Withdraw,
+    /// Tell the outcome of a command.
+    Answer(CommandId, Outcome),
+    /// Commands for that device come to this connection from now on.
+    Bind {
+        /// The device.
+        device: Name,
+        /// Whether the device has one connection at a time: an older one is stopped
+        /// ([`Reason::Superseded`]), and the name this connection had before is free. Otherwise
+        /// the names it had before stay with it, and other connections of the device stay open.
+        newest_wins: bool,
+    },
+    /// Hand over what was submitted, then close; a write that is not through yet is given up.
+    /// The last action there is.
+    Close(Reason),
+    /// Count it, and log what is trouble.
+    Count(Counted),
+}
+
+/// Something worth a number.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Counted {
+    /// A frame was cut out, checked and taken.
+    Frame,
+    /// A frame's checksum was wrong.
+    BadChecksum(Bytes),
+    /// A frame would have been longer than allowed.
+    TooLong(Bytes),
+    /// Bytes between frames that belong to none, and why.
+    Skipped(usize, Bytes),
+    /// The stream ended inside a frame of so many bytes.
+    HalfFrame(usize),
+    /// A frame stayed incomplete for too long; so many bytes of it were there.
+    IncompleteTimeout(usize),
+    /// The stream cannot be cut any more.
+    Broken(Cow<'static, str>),
+    /// No rule decoded a frame: why, and its bytes.
+    Undecoded(String, Bytes),
+    /// A message of a device that is not in the map was forwarded.
+    UnknownDevice(Name),
+    /// A frame or connection was refused because the device is not in the map.
+    RejectedDevice(Name),
+    /// A frame that makes a message came before its connection said which device it is.
+    Unidentified,
+    /// A reply was not sent: its name and why.
+    ReplyNotSent(Name, Cow<'static, str>),
+    /// A reply's promise was not kept in time.
+    PromiseLate(Ticket),
+    /// A reply's promise can never be kept: a message was lost.
+    PromiseLost(Ticket),
+    /// So many values of a message were NaN or infinite and became null.
+    NotFinite(usize),
+    /// An application property was left out because edgeHub gives its name a meaning or has it twice.
+    PropertyLeftOut(Name),
+    /// The `messageId` template names a field that the frame does not have.
+    NoMessageId(String),
+}
+
+impl Counted {
+    /// The word under which it is counted.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Counted::Frame => "frame",
+            Counted::BadChecksum(_) => "bad_checksum",
+            Counted::TooLong(_) => "too_long",
+            Counted::Skipped(..) => "skipped",
+            Counted::HalfFrame(_) => "half_frame",
+            Counted::IncompleteTimeout(_) => "incomplete_timeout",
+            Counted::Broken(_) => "broken",
+            Counted::Undecoded(..) => "undecoded",
+            Counted::UnknownDevice(_) => "unknown_device",
+            Counted::RejectedDevice(_) => "rejected_device",
+            Counted::Unidentified => "unidentified",
+            Counted::ReplyNotSent(..) => "reply_not_sent",
+            Counted::PromiseLate(_) => "promise_late",
+            Counted::PromiseLost(_) => "promise_lost",
+            Counted::NotFinite(_) => "not_finite",
+            Counted::PropertyLeftOut(_) => "property_left_out",
+            Counted::NoMessageId(_) => "no_message_id",
+        }
+    }
+
+    /// Whether an operator should read of it in the log.
+    pub fn is_trouble(&self) -> bool {
+        !matches!(self, Counted::Frame | Counted::UnknownDevice(_))
+    }
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Counted::Frame => write!(f, "frame taken"),
+            Counted::BadChecksum(frame) => {
+                write!(f, "wrong checksum in frame {}", HexPrefix(frame))
+            }
+            Counted::TooLong(prefix) => {
+                write!(f, "frame longer than maxBytes: {}", HexPrefix(prefix))
+            }
+            Counted::Skipped(count, prefix) => {
+                write!(
+                    f,
+                    "{count} bytes that belong to no frame skipped: {}",
+                    HexPrefix(prefix)
+                )
+            }
+            Counted::HalfFrame(count) => {
+                write!(f, "the stream ended after {count} bytes of a frame")
+            }
+            Counted::IncompleteTimeout(count) => {
+                write!(f, "a frame stayed incomplete after {count} bytes")
+            }
+            Counted::Broken(why) => {
+                write!(f, "the stream cannot be cut into frames any more: {why}")
+            }
+            Counted::Undecoded(why, frame) => {
+                write!(f, "frame {} not decoded: {why}", HexPrefix(frame))
+            }
+            Counted::UnknownDevice(device) => write!(f, "unknown device {device} forwarded"),
+            Counted::RejectedDevice(device) => write!(f, "unknown device {device} rejected"),
+            Counted::Unidentified => write!(f, "frame before the device said who it is"),
+            Counted::ReplyNotSent(reply, why) => write!(f, "reply {reply} not sent: {why}"),
+            Counted::PromiseLate(ticket) => {
+                write!(f, "frame {} not acknowledged in time", ticket.0)
+            }
+            Counted::PromiseLost(ticket) => write!(f, "a message of frame {} was lost", ticket.0),
+            Counted::NotFinite(count) => write!(f, "{count} values were NaN or infinite"),
+            Counted::PropertyLeftOut(name) => write!(f, "application property {name} left out"),
+            Counted::NoMessageId(why) => write!(f, "no message id from the device's fields: {why}"),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Replies that wait: for their promise, and for the replies of earlier frames.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::actions::Counted;
+use super::protocol::{Otherwise, Promise};
+use crate::message::{Progress, Ticket};
+
+/// A reply in its place in the row.
+#[derive(Debug)]
+pub(super) struct Due {
+    /// The promise it waits for; `None` when there is nothing to wait for.
+    waits: Option<Waits>,
+    /// The reply's bytes.
+    reply: Bytes,
+    /// What is written in its stead when the promise is not kept.
+    refusal: Bytes,
+    /// Whether the connection closes when its turn has come.
+    closes: bool,
+}
+
+impl Due {
+    /// A reply that waits for nothing but its turn.
+    pub(super) fn now(reply: Bytes) -> Self {
+        Due {
+            waits: None,
+            reply,
+            refusal: Bytes::new(),
+            closes: false,
+        }
+    }
+
+    /// A reply that waits for a promise.
+    pub(super) fn waiting(waits: Waits, reply: Bytes, refusal: Bytes) -> Self {
+        Due {
+            waits: Some(waits),
+            reply,
+            refusal,
+            closes: false,
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.reply.len() + self.refusal.len()
+    }
+}
+
+/// What a reply waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// Whose messages.
+    pub(super) ticket: Ticket,
+    /// Until when.
+    pub(super) until: Option<Instant>,
+}
+
+/// What is done when a reply's turn has come.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The bytes go out; none if nothing follows from a missed promise.
+    Write(Bytes),
+    /// The protocol says to close.
+    Close,
+}
+
+/// Replies in the order of their frames.
+#[derive(Debug)]
+pub(super) struct DueReplies {
+    row: VecDeque<Due>,
+    bytes: usize,
+    promise: Promise,
+    otherwise: Otherwise,
+}
+
+impl DueReplies {
+    pub(super) fn new(promise: Promise, otherwise: Otherwise) -> Self {
+        DueReplies {
+            row: VecDeque::new(),
+            bytes: 0,
+            promise,
+            otherwise,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.row.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.row.is_empty()
+    }
+
+    /// Forgets all replies.
+    pub(super) fn clear(&mut self) {
+        self.row.clear();
+        self.bytes = 0;
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn push(&mut self, due: Due) {
+        self.bytes += due.size();
+        self.row.push_back(due);
+    }
+
+    /// Takes note that a ticket has got somewhere; what is counted if that breaks a promise.
+    pub(super) fn progress(&mut self, ticket: Ticket, progress: Progress) -> Option<Counted> {
+        let kept = match (progress, self.promise) {
+            (Progress::Lost, _) => false,
+            (Progress::Stored, Promise::Delivered) => return None,
+            (Progress::Stored | Progress::Delivered, _) => true,
+        };
+        let at = self
+            .row
+            .iter()
+            .position(|due| due.waits.is_some_and(|waits| waits.ticket == ticket))?;
+        self.settle(at, kept);
+        (!kept).then_some(Counted::PromiseLost(ticket))
+    }
+
+    /// Gives up the first promise whose time is over.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Counted> {
+        let late = |due: &Due| {
+            due.waits
+                .and_then(|waits| waits.until)
+                .is_some_and(|until| until <= now)
+        };
+        let at = self.row.iter().position(late)?;
+        let ticket = self.row.get(at)?.waits?.ticket;
+        self.settle(at, false);
+        Some(Counted::PromiseLate(ticket))
+    }
+
+    /// The earliest time at which a promise is late.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        // All of a connection wait equally long, so the first that waits is the first that is late.
+        self.row.iter().find_map(|due| due.waits)?.until
+    }
+
+    /// The first reply of the row, if it waits for nothing any more.
+    pub(super) fn next(&mut self) -> Option<Turn> {
+        if self.row.front()?.waits.is_some() {
+            return None;
+        }
+        let due = self.row.pop_front()?;
+        self.bytes -= due.size();
+        Some(if due.closes {
+            Turn::Close
+        } else {
+            Turn::Write(due.reply)
+        })
+    }
+
+    fn settle(&mut self, at: usize, kept: bool) {
+        let Some(due) = self.row.get_mut(at) else {
+            return;
+        };
+        self.bytes -= due.size();
+        due.waits = None;
+        let refusal = std::mem::take(&mut due.refusal);
+        if !kept {
+            due.reply = refusal;
+            due.closes = self.otherwise == Otherwise::Close;
+        }
+        self.bytes += due.size();
+    }
+}

@@ -1,0 +1,234 @@
+//! A reading as a message: the body and the application properties of the message contract.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::actions::Counted;
+use super::protocol::BodyForm;
+use crate::identity::Device;
+use crate::message::{Body, Name, Reading, Value, base64};
+
+/// Longest value of an application property, in characters.
+const MAX_PROPERTY: usize = 128;
+
+/// Property names that edgeHub or IoT Hub give a meaning, and those the message itself sets.
+/// A bag entry `deviceId` or `moduleId` replaces the sender.
+const RESERVED: [&str; 16] = [
+    "deviceId",
+    "moduleId",
+    "statusCode",
+    "correlationId",
+    "mqtt-qos",
+    "mqtt-retain",
+    "mqtt-dup",
+    "MessageType",
+    "ack",
+    "params",
+    "device",
+    "protocol",
+    "type",
+    "unknownDevice",
+    "badChecksum",
+    "textReplaced",
+];
+
+/// Whether no static property may have that name: it has a meaning to edgeHub or IoT Hub, the
+/// message sets it itself, or it cannot be written.
+pub fn reserved_property(name: &str) -> bool {
+    let hub = name
+        .get(..7)
+        .is_some_and(|start| start.eq_ignore_ascii_case("iothub-"));
+    hub || name.starts_with('$')
+        || name.is_empty()
+        || !name.bytes().all(|byte| byte.is_ascii_graphic())
+        || RESERVED
+            .iter()
+            .any(|reserved| reserved.eq_ignore_ascii_case(name))
+}
+
+/// All that a message says.
+#[derive(Debug)]
+pub(super) struct Source<'a> {
+    pub(super) protocol: &'a Name,
+    pub(super) listener: &'a Name,
+    pub(super) device: &'a Device,
+    /// Whether the device is not in the map.
+    pub(super) unknown: bool,
+    pub(super) bad_checksum: bool,
+    pub(super) received: Timestamp,
+    pub(super) frame: &'a Bytes,
+    pub(super) reading: &'a Reading,
+}
+
+impl Source<'_> {
+    /// The body; what is counted comes to `counted`.
+    pub(super) fn body(&self, form: BodyForm, counted: &mut Vec<Counted>) -> Body {
+        if form == BodyForm::Raw {
+            return Body::Raw(self.frame.clone());
+        }
+        let values = Values {
+            reading: self.reading,
+            frame: self.frame,
+        };
+        match values.published().map(|(_, value)| not_finite(value)).sum() {
+            0 => {}
+            count => counted.push(Counted::NotFinite(count)),
+        }
+        match form {
+            BodyForm::Values => Body::Values(json(&values)),
+            BodyForm::Message | BodyForm::Raw => Body::Contract(json(&Contract {
+                source: self,
+                values,
+            })),
+        }
+    }
+
+    /// The application properties; names left out come to `counted`.
+    pub(super) fn properties(&self, counted: &mut Vec<Counted>) -> Vec<(Name, String)> {
+        let mut properties = Vec::with_capacity(4 + self.device.properties.len());
+        let mut add = |name: &Name, value: String| properties.push((Name::clone(name), value));
+        add(&NAMES.device, printable(&self.device.name));
+        add(&NAMES.protocol, printable(self.protocol));
+        if let Some(kind) = &self.reading.kind {
+            add(&NAMES.kind, printable(kind));
+        }
+        if self.unknown {
+            add(&NAMES.unknown, "true".to_owned());
+        }
+        if self.bad_checksum {
+            add(&NAMES.bad_checksum, "true".to_owned());
+        }
+        if self.reading.replaced {
+            add(&NAMES.text_replaced, "true".to_owned());
+        }
+        add(
+            &NAMES.created,
+            millis(self.reading.time.unwrap_or(self.received)),
+        );
+        self.add_static(&mut properties, counted);
+        properties
+    }
+
+    fn add_static(&self, properties: &mut Vec<(Name, String)>, counted: &mut Vec<Counted>) {
+        for (name, value) in self.device.properties.iter() {
+            // edgeHub drops a message whose property names differ only in case.
+            let twice = properties
+                .iter()
+                .any(|(known, _)| known.eq_ignore_ascii_case(name));
+            if twice || reserved_property(name) {
+                counted.push(Counted::PropertyLeftOut(Name::clone(name)));
+            } else if !value.is_empty() {
+                properties.push((Name::clone(name), printable(value)));
+            }
+        }
+    }
+}
+
+/// Text as IoT Hub takes it in a property: printable ASCII, at most 128 characters.
+fn printable(text: &str) -> String {
+    text.chars()
+        .take(MAX_PROPERTY)
+        .map(|c| if matches!(c, ' '..='~') { c } else { '_' })
+        .collect()
+}
+
+/// RFC 3339, UTC, with milliseconds.
+fn millis(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+fn not_finite(value: &Value) -> usize {
+    match value {
+        Value::Float(float) => usize::from(!float.is_finite()),
+        Value::List(values) => values.iter().map(not_finite).sum(),
+        Value::Object(fields) => fields.iter().map(|(_, value)| not_finite(value)).sum(),
+        _ => 0,
+    }
+}
+
+fn json(value: &impl Serialize) -> Bytes {
+    let mut body = Vec::with_capacity(256);
+    match serde_json::to_writer(&mut body, value) {
+        Ok(()) => body.into(),
+        // Writing into memory fails only for keys that are no text, and there are none.
+        Err(_) => Bytes::from_static(b"{}"),
+    }
+}
+
+struct Contract<'a> {
+    source: &'a Source<'a>,
+    values: Values<'a>,
+}
+
+impl Serialize for Contract<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let source = self.source;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("device", &*source.device.name)?;
+        map.serialize_entry("protocol", &**source.protocol)?;
+        map.serialize_entry("listener", &**source.listener)?;
+        map.serialize_entry("received", &millis(source.received))?;
+        if let Some(time) = &source.reading.time {
+            map.serialize_entry("time", &time.to_string())?;
+        }
+        if let Some(kind) = &source.reading.kind {
+            map.serialize_entry("type", &**kind)?;
+        }
+        map.serialize_entry("values", &self.values)?;
+        map.end()
+    }
+}
+
+/// Member `values`; of an undecoded frame with the whole frame as `raw`.
+struct Values<'a> {
+    reading: &'a Reading,
+    frame: &'a [u8],
+}
+
+impl<'a> Values<'a> {
+    fn published(&self) -> impl Iterator<Item = (&'a Name, &'a Value)> {
+        let reading = self.reading;
+        let raw = reading.undecoded.is_some();
+        reading
+            .fields
+            .iter()
+            .filter(move |(name, _)| !(reading.dropped.contains(name) || raw && &***name == "raw"))
+    }
+}
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in self.published() {
+            map.serialize_entry(&**name, value)?;
+        }
+        if self.reading.undecoded.is_some() {
+            map.serialize_entry("raw", &base64(self.frame))?;
+        }
+        map.end()
+    }
+}
+
+/// Names every message uses, made once.
+static NAMES: LazyLock<PropertyNames> = LazyLock::new(|| PropertyNames {
+    device: "device".into(),
+    protocol: "protocol".into(),
+    kind: "type".into(),
+    unknown: "unknownDevice".into(),
+    bad_checksum: "badChecksum".into(),
+    text_replaced: "textReplaced".into(),
+    created: "iothub-creation-time-utc".into(),
+});
+
+struct PropertyNames {
+    device: Name,
+    protocol: Name,
+    kind: Name,
+    unknown: Name,
+    bad_checksum: Name,
+    text_replaced: Name,
+    created: Name,
+}

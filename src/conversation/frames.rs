@@ -1,0 +1,337 @@
+//! From a received frame to its message, its reply, or its refusal.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::actions::{Action, Counted, Reason};
+use super::due::{Due, Waits};
+use super::encode::Source;
+use super::protocol::{BodyForm, OnBadChecksum, OnUndecoded, Otherwise, Promise, UnknownDevices};
+use super::replies::Reply;
+use super::speaker::Speaker;
+use super::{Conversation, DEFAULT_OUTPUT};
+use crate::message::{Fields, Frame, Message, Name, Now, Reading, Ticket};
+use crate::pipeline::Received;
+use crate::template::Context;
+
+/// A frame on its way through.
+#[derive(Debug)]
+struct Taken {
+    bytes: Bytes,
+    reading: Reading,
+    checksum_ok: bool,
+    /// Its device, once it is admitted as that device's.
+    device: Option<Name>,
+}
+
+/// How far a frame may go.
+enum Admission {
+    /// It is this device's.
+    Admitted(Speaker),
+    /// It needs no device: it publishes nothing and comes before the login.
+    Nameless,
+    /// It is dropped.
+    Refused,
+}
+
+impl Conversation {
+    /// Takes what the pipeline found next.
+    pub(super) fn receive(&mut self, now: Now, received: Received, actions: &mut Vec<Action>) {
+        let counted = match received {
+            Received::Frame {
+                bytes,
+                body,
+                checksum_ok,
+            } => {
+                if !checksum_ok {
+                    actions.push(Action::Count(Counted::BadChecksum(bytes.clone())));
+                }
+                let taken = self.decode(bytes, body, checksum_ok);
+                return self.take(now, taken, actions);
+            }
+            Received::BadChecksum { bytes, body } => return self.refuse(now, bytes, body, actions),
+            Received::TooLong { prefix } => Counted::TooLong(prefix),
+            Received::Skipped { count, prefix } => Counted::Skipped(count, prefix),
+            Received::Incomplete { count } => Counted::IncompleteTimeout(count),
+            Received::HalfFrame { count, .. } => Counted::HalfFrame(count),
+            Received::Broken(why) => {
+                self.finish(now, Reason::Broken);
+                Counted::Broken(why.to_string().into())
+            }
+        };
+        actions.push(Action::Count(counted));
+    }
+
+    fn decode(&self, bytes: Bytes, body: usize, checksum_ok: bool) -> Taken {
+        let reading = self.protocol.decoder.decode(Frame {
+            bytes: &bytes,
+            body,
+        });
+        Taken {
+            bytes,
+            reading,
+            checksum_ok,
+            device: None,
+        }
+    }
+
+    /// A frame with a wrong checksum.
+    fn refuse(&mut self, now: Now, bytes: Bytes, body: usize, actions: &mut Vec<Action>) {
+        actions.push(Action::Count(Counted::BadChecksum(bytes.clone())));
+        match self.protocol.on_bad_checksum {
+            OnBadChecksum::Reject | OnBadChecksum::Flag => {}
+            OnBadChecksum::Close => self.finish(now, Reason::BadChecksum),
+            OnBadChecksum::Nak => {
+                let taken = self.decode(bytes, body, false);
+                let nak = self.nak(&taken, actions);
+                self.due.push(Due::now(nak));
+            }
+        }
+    }
+
+    fn take(&mut self, now: Now, mut taken: Taken, actions: &mut Vec<Action>) {
+        self.frames += 1;
+        actions.push(Action::Count(Counted::Frame));
+        let Some(publish) = self.publishes(now, &taken, actions) else {
+            return;
+        };
+        let speaker = match self.admit(now, &taken.reading, publish, actions) {
+            Admission::Admitted(speaker) => Some(speaker),
+            Admission::Nameless => None,
+            Admission::Refused => return,
+        };
+        taken.device = speaker.as_ref().map(|speaker| speaker.device.name.clone());
+        let ticket = speaker.as_ref().filter(|_| publish).map(|speaker| {
+            let ticket = Ticket(self.frames);
+            let message = self.message(now, &taken, speaker, actions);
+            actions.push(Action::Submit(ticket, vec![message]));
+            ticket
+        });
+        self.answer(now, &taken, ticket, actions);
+    }
+
+    /// Whether a frame makes a message; `None` if it ends the connection.
+    fn publishes(&mut self, now: Now, taken: &Taken, actions: &mut Vec<Action>) -> Option<bool> {
+        let Some(why) = &taken.reading.undecoded else {
+            return Some(taken.reading.publish);
+        };
+        actions.push(Action::Count(Counted::Undecoded(
+            why.clone(),
+            taken.bytes.clone(),
+        )));
+        match self.protocol.on_undecoded {
+            OnUndecoded::Publish => Some(true),
+            OnUndecoded::Drop => Some(false),
+            OnUndecoded::Close => {
+                self.finish(now, Reason::Undecoded);
+                None
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Now,
+        reading: &Reading,
+        publish: bool,
+        actions: &mut Vec<Action>,
+    ) -> Admission {
+        let Some(identity) = &mut self.identity else {
+            return Admission::Refused;
+        };
+        let speaker = identity.of_frame(&reading.fields, &self.settings.devices);
+        if !speaker.identified {
+            if !publish {
+                return Admission::Nameless;
+            }
+            actions.push(Action::Count(Counted::Unidentified));
+        }
+        if self.admits(now, &speaker, publish, actions) {
+            Admission::Admitted(speaker)
+        } else {
+            Admission::Refused
+        }
+    }
+
+    /// Applies the listener's rule for unknown devices; an identified device gets its commands here.
+    pub(super) fn admits(
+        &mut self,
+        now: Now,
+        speaker: &Speaker,
+        publish: bool,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let Some(identity) = &mut self.identity else {
+            return false;
+        };
+        if !speaker.known && self.settings.unknown_devices == UnknownDevices::Reject {
+            actions.push(Action::Count(Counted::RejectedDevice(
+                speaker.device.name.clone(),
+            )));
+            if identity.is_connections() {
+                self.finish(now, Reason::DeviceRejected);
+            }
+            return false;
+        }
+        if !speaker.known && publish {
+            actions.push(Action::Count(Counted::UnknownDevice(
+                speaker.device.name.clone(),
+            )));
+        }
+        if speaker.identified && identity.bind(&speaker.device.name) {
+            let newest_wins = identity.newest_wins();
+            actions.push(Action::Bind {
+                device: speaker.device.name.clone(),
+                newest_wins,
+            });
+        }
+        true
+    }
+
+    fn message(
+        &self,
+        now: Now,
+        taken: &Taken,
+        speaker: &Speaker,
+        actions: &mut Vec<Action>,
+    ) -> Message {
+        let protocol = &self.protocol;
+        let device = &speaker.device;
+        let output = [&taken.reading.output, &device.output, &self.settings.output];
+        let output = output
+            .into_iter()
+            .flatten()
+            .next()
+            .cloned()
+            .unwrap_or_else(|| DEFAULT_OUTPUT.clone());
+        let form = self
+            .settings
+            .bodies
+            .get(&output)
+            .copied()
+            .unwrap_or(BodyForm::Message);
+        let source = Source {
+            protocol: &protocol.name,
+            listener: self
+                .identity
+                .as_ref()
+                .map_or(&protocol.name, |identity| &identity.peer().listener),
+            device,
+            unknown: !speaker.known,
+            bad_checksum: !taken.checksum_ok,
+            received: now.utc,
+            frame: &taken.bytes,
+            reading: &taken.reading,
+        };
+        let mut counted = Vec::new();
+        let body = source.body(form, &mut counted);
+        let properties = source.properties(&mut counted);
+        actions.extend(counted.into_iter().map(Action::Count));
+        let id = self.message_id(taken, actions);
+        Message {
+            output,
+            device: device.name.clone(),
+            id,
+            body,
+            properties,
+        }
+    }
+
+    /// The id the device's own fields give: at most 128 printable ASCII characters.
+    fn message_id(&self, taken: &Taken, actions: &mut Vec<Action>) -> Option<String> {
+        let template = self.protocol.message_id.as_ref()?;
+        let arguments = Fields::new();
+        let why = match template.render(&context(taken, &arguments)) {
+            Ok(id) if !id.is_empty() && id.len() <= 128 && id.iter().all(u8::is_ascii_graphic) => {
+                return String::from_utf8(id).ok();
+            }
+            Ok(_) => "not 1 to 128 printable characters".to_owned(),
+            Err(missing) => missing.to_string(),
+        };
+        actions.push(Action::Count(Counted::NoMessageId(why)));
+        None
+    }
+
+    /// Puts the reply to a frame into the row.
+    fn answer(
+        &mut self,
+        now: Now,
+        taken: &Taken,
+        ticket: Option<Ticket>,
+        actions: &mut Vec<Action>,
+    ) {
+        let protocol = Arc::clone(&self.protocol);
+        let Some(reply) = protocol.replies.choose(&taken.reading, &taken.bytes) else {
+            return;
+        };
+        if let Some(bytes) = self.render(reply, taken, actions) {
+            let waits = ticket.and_then(|ticket| self.waits(now, ticket));
+            let due = match waits {
+                None => Due::now(bytes),
+                Some(waits) => Due::waiting(waits, bytes, self.refusal(taken, actions)),
+            };
+            self.due.push(due);
+        }
+        if reply.close {
+            self.finish(now, Reason::Reply);
+        }
+    }
+
+    /// What the reply to a published frame waits for.
+    fn waits(&self, now: Now, ticket: Ticket) -> Option<Waits> {
+        let acknowledge = &self.protocol.acknowledge;
+        let within = acknowledge.within();
+        let until = within.and_then(|within| now.monotonic.checked_add(within));
+        (acknowledge.after != Promise::Received).then_some(Waits { ticket, until })
+    }
+
+    /// What is written when the promise is not kept.
+    fn refusal(&self, taken: &Taken, actions: &mut Vec<Action>) -> Bytes {
+        match self.protocol.acknowledge.otherwise {
+            Otherwise::Nak => self.nak(taken, actions),
+            Otherwise::Nothing | Otherwise::Close => Bytes::new(),
+        }
+    }
+
+    /// The bytes of the reply that refuses a frame; none if there is no such reply.
+    fn nak(&self, taken: &Taken, actions: &mut Vec<Action>) -> Bytes {
+        let nak = self.protocol.replies.nak();
+        nak.and_then(|reply| self.render(reply, taken, actions))
+            .unwrap_or_default()
+    }
+
+    fn render(&self, reply: &Reply, taken: &Taken, actions: &mut Vec<Action>) -> Option<Bytes> {
+        let arguments = Fields::new();
+        let rendered = reply
+            .send
+            .render(&context(taken, &arguments))
+            .map_err(|missing| missing.to_string());
+        let framed = rendered.and_then(|bytes| match reply.frame {
+            true => self
+                .protocol
+                .framing
+                .wrap(&bytes)
+                .map_err(|error| error.to_string()),
+            false => Ok(bytes),
+        });
+        framed
+            .map_err(|why| {
+                actions.push(Action::Count(Counted::ReplyNotSent(
+                    reply.name.clone(),
+                    why.into(),
+                )))
+            })
+            .ok()
+            .map(Bytes::from)
+    }
+}
+
+fn context<'a>(taken: &'a Taken, arguments: &'a Fields) -> Context<'a> {
+    Context {
+        fields: &taken.reading.fields,
+        frame: &taken.bytes,
+        device: taken.device.as_deref(),
+        arguments,
+    }
+}

@@ -1,0 +1,427 @@
+//! One connection's state, in both directions: inputs and time in, actions out.
+//!
+//! | input | what follows |
+//! |---|---|
+//! | `Opened` | an identity that the address or the settings give is bound, or rejected |
+//! | `Bytes` | each whole frame is decoded, attributed, submitted; its reply gets its place in the row |
+//! | `Progress` | the reply that waits for it is earned, or what `else` says takes its place |
+//! | `Command` | written between replies; exactly one outcome |
+//! | `Written` | the next write may leave |
+//! | `Settings` | the identity as spoken is looked up again: another name is bound, a refused one closes |
+//! | `End(Fin)`, `End(Stop)` | frames are finished, replies wait for their promises, then it closes |
+//! | `End(Reset)` | commands get their outcome, then it closes |
+//! | `Tick` | late promises, late commands, half frames, idle connections |
+//!
+//! Replies leave in the order of their frames. Nothing is read while a write is under way or at
+//! one of the [`Bounds`]; the clocks that watch the device stand still while it is us who keep
+//! it waiting.
+
+mod actions;
+mod due;
+mod encode;
+mod frames;
+pub mod protocol;
+pub mod replies;
+mod speaker;
+mod writes;
+
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use crate::identity::Peer;
+use crate::message::{CommandId, Name, Now};
+use crate::pipeline::Pipeline;
+
+pub use actions::{Action, Counted, End, Input, Outcome, Reason, Request};
+pub use encode::reserved_property;
+pub use protocol::{
+    Acknowledge, BodyForm, Bounds, ConversationSettings, OnBadChecksum, OnUndecoded, Otherwise,
+    Promise, Protocol, UnknownDevices,
+};
+pub use replies::{Replies, Reply, ReplyOptions};
+
+use due::{DueReplies, Turn};
+use speaker::Identity;
+use writes::Writes;
+
+/// Output of messages for which layout, device and listener name none.
+pub static DEFAULT_OUTPUT: LazyLock<Name> = LazyLock::new(|| "telemetry".into());
+
+/// How long the rest of a frame may take that is half there when we want to end.
+const FRAME_IN_PROGRESS: Duration = Duration::from_secs(2);
+
+/// How long due replies may take at an end where no idle time-out says it.
+const LINGER: Duration = Duration::from_secs(900);
+
+/// Everything a connection ever does.
+#[derive(Debug)]
+pub struct Conversation {
+    protocol: Arc<Protocol>,
+    settings: Arc<ConversationSettings>,
+    pipeline: Pipeline,
+    identity: Option<Identity>,
+    due: DueReplies,
+    writes: Writes,
+    /// Frames taken so far; the number of the last one is its ticket.
+    frames: u64,
+    /// When the device was last heard, or last kept waiting by us.
+    heard: Option<Instant>,
+    /// A submit waits for room.
+    paused: bool,
+    /// Whether the clocks that watch the device stand still.
+    held: bool,
+    ending: Option<Ending>,
+    closed: bool,
+}
+
+/// A conversation on its way to its close.
+#[derive(Debug)]
+struct Ending {
+    reason: Reason,
+    until: Instant,
+    frames: Rest,
+}
+
+/// Which frames are still taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// Those that are there, and the one that is half there if its rest comes in time.
+    InProgress { until: Instant, after: Option<u64> },
+    /// Those that are there.
+    Buffered,
+    /// None.
+    Nothing,
+}
+
+impl Conversation {
+    /// A conversation that waits for [`Input::Opened`].
+    pub fn new(protocol: Arc<Protocol>, settings: Arc<ConversationSettings>) -> Self {
+        let acknowledge = protocol.acknowledge;
+        Conversation {
+            pipeline: Pipeline::new(
+                &protocol.framing,
+                Arc::clone(&protocol.checksums),
+                protocol.on_bad_checksum,
+            ),
+            identity: None,
+            due: DueReplies::new(acknowledge.after, acknowledge.otherwise),
+            writes: Writes::default(),
+            frames: 0,
+            heard: None,
+            paused: false,
+            held: false,
+            ending: None,
+            closed: false,
+            protocol,
+            settings,
+        }
+    }
+
+    /// Takes one input and adds what is to be done to `actions`.
+    pub fn step(&mut self, now: Now, input: Input<'_>, actions: &mut Vec<Action>) {
+        self.accept(now, input, actions);
+        if self.closed {
+            return;
+        }
+        self.take_turns(now);
+        self.stop_or_start_clocks(now);
+        self.watch_clocks(now, actions);
+        self.take_frames(now, actions);
+        self.stop_or_start_clocks(now);
+        self.give_up_half_frame(now, actions);
+        self.write_next(actions);
+        self.close_when_done(actions);
+    }
+
+    /// When [`Input::Tick`] is due at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.closed {
+            return None;
+        }
+        let ending = self.ending.as_ref().map(|ending| ending.until);
+        let clocks = [
+            self.due.deadline(),
+            self.writes.deadline(),
+            self.idle_deadline(),
+            ending,
+            self.frame_deadline(),
+        ];
+        clocks.into_iter().flatten().min()
+    }
+
+    /// Whether bytes of the device may be read now.
+    pub fn wants_input(&self) -> bool {
+        let more = self
+            .ending
+            .as_ref()
+            .is_none_or(|ending| matches!(ending.frames, Rest::InProgress { .. }));
+        let room = !self.is_held() && !self.writes.is_writing();
+        !self.closed && self.identity.is_some() && more && room
+    }
+
+    fn accept(&mut self, now: Now, input: Input<'_>, actions: &mut Vec<Action>) {
+        match input {
+            Input::Command(id, request) => self.command(id, request, actions),
+            _ if self.closed => {}
+            Input::Opened(peer) => self.open(now, peer, actions),
+            Input::Bytes(bytes) => {
+                self.heard = Some(now.monotonic);
+                self.pipeline.push(bytes);
+            }
+            Input::End(end) => self.end(now, end, actions),
+            Input::Progress(ticket, progress) => {
+                actions.extend(self.due.progress(ticket, progress).map(Action::Count));
+            }
+            Input::Written(count) => {
+                actions.extend(
+                    self.writes
+                        .written(count)
+                        .map(|(id, outcome)| Action::Answer(id, outcome)),
+                );
+            }
+            Input::Paused => self.paused = true,
+            Input::Resumed => self.paused = false,
+            Input::Settings(settings) => {
+                self.settings = settings;
+                self.identify(now, actions);
+            }
+            Input::Tick => {}
+        }
+    }
+
+    fn open(&mut self, now: Now, peer: Peer, actions: &mut Vec<Action>) {
+        self.heard = Some(now.monotonic);
+        self.identity = Some(Identity::new(peer, self.protocol.identity.clone()));
+        self.identify(now, actions);
+    }
+
+    /// Looks up the device of the connection, if one is for the whole connection.
+    fn identify(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let Some(identity) = &mut self.identity else {
+            return;
+        };
+        if let Some(speaker) = identity.resolve(&self.settings.devices) {
+            self.admits(now, &speaker, false, actions);
+        }
+    }
+
+    fn command(&mut self, id: CommandId, request: Request, actions: &mut Vec<Action>) {
+        let bounds = &self.settings.bounds;
+        let full = self.writes.commands() >= bounds.waiting_commands
+            || self.writes.bytes() >= bounds.waiting_bytes;
+        let outcome = if self.closed || self.ending.is_some() || self.identity.is_none() {
+            Outcome::NotConnected { written: 0 }
+        } else if full {
+            Outcome::TooMany
+        } else if request.bytes.is_empty() {
+            Outcome::Sent { written: 0 }
+        } else {
+            return self.writes.command(id, request);
+        };
+        actions.push(Action::Answer(id, outcome));
+    }
+
+    fn end(&mut self, now: Now, end: End, actions: &mut Vec<Action>) {
+        match end {
+            End::Reset => self.close(
+                self.ending
+                    .as_ref()
+                    .map_or(Reason::Reset, |ending| ending.reason),
+                actions,
+            ),
+            End::Fin => {
+                self.pipeline.end();
+                self.begin_ending(now, Reason::Fin, Rest::Buffered);
+            }
+            End::Stop(reason) => {
+                let until = now.monotonic + FRAME_IN_PROGRESS;
+                self.begin_ending(now, reason, Rest::InProgress { until, after: None });
+            }
+        }
+    }
+
+    /// Ends without another frame; replies that are due still leave.
+    fn finish(&mut self, now: Now, reason: Reason) {
+        self.begin_ending(now, reason, Rest::Nothing);
+    }
+
+    /// The first reason stays; of the frames, what takes fewer of them counts.
+    fn begin_ending(&mut self, now: Now, reason: Reason, frames: Rest) {
+        match &mut self.ending {
+            Some(ending) if ending.frames == Rest::Nothing => {}
+            Some(ending) if matches!(frames, Rest::InProgress { .. }) => ending.reason = reason,
+            Some(ending) => ending.frames = frames,
+            None => {
+                let until = now.monotonic + self.settings.idle_timeout.unwrap_or(LINGER);
+                self.ending = Some(Ending {
+                    reason,
+                    until,
+                    frames,
+                });
+            }
+        }
+    }
+
+    /// The clocks that watch the device stand still while it is us who keep it waiting.
+    fn stop_or_start_clocks(&mut self, now: Now) {
+        let held = self.is_held();
+        if held != self.held {
+            self.pipeline.pause();
+        }
+        if self.held && !held {
+            self.heard = Some(now.monotonic);
+        }
+        self.held = held;
+    }
+
+    fn watch_clocks(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let moment = now.monotonic;
+        while let Some(counted) = self.due.expire(moment) {
+            actions.push(Action::Count(counted));
+        }
+        while let Some(late) = self.writes.expire(moment) {
+            actions.extend(late.withdraw.then_some(Action::Withdraw));
+            actions.push(Action::Answer(late.id, late.outcome));
+        }
+        if self
+            .idle_deadline()
+            .is_some_and(|deadline| deadline <= moment)
+        {
+            return self.close(Reason::Idle, actions);
+        }
+        if let Some(ending) = self.ending.as_ref().filter(|ending| ending.until <= moment) {
+            self.close(ending.reason, actions);
+        }
+    }
+
+    /// Gives up a frame that has been incomplete for too long.
+    fn give_up_half_frame(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.held || self.closed {
+            return;
+        }
+        self.pipeline.tick(now.monotonic);
+        self.take_frames(now, actions);
+    }
+
+    fn take_frames(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.take_turns(now);
+        while self.takes_frames() {
+            match self.pipeline.next(now.monotonic) {
+                Some(received) => self.receive(now, received, actions),
+                None if self.has_drained(now) => {}
+                None => return,
+            }
+            self.take_turns(now);
+        }
+    }
+
+    fn takes_frames(&self) -> bool {
+        let more = self
+            .ending
+            .as_ref()
+            .is_none_or(|ending| ending.frames != Rest::Nothing);
+        more && !self.closed && self.identity.is_some() && !self.is_full()
+    }
+
+    /// Called when no whole frame is left; whether there may be something more to take now.
+    fn has_drained(&mut self, now: Now) -> bool {
+        let Some(ending) = &mut self.ending else {
+            return false;
+        };
+        match &mut ending.frames {
+            Rest::Nothing => false,
+            Rest::Buffered => {
+                ending.frames = Rest::Nothing;
+                false
+            }
+            Rest::InProgress { until, after } => {
+                let half = self.pipeline.buffered() > 0;
+                let waits =
+                    *until > now.monotonic && *after.get_or_insert(self.frames) == self.frames;
+                if half && waits {
+                    return false;
+                }
+                self.pipeline.end();
+                ending.frames = Rest::Buffered;
+                true
+            }
+        }
+    }
+
+    /// Lets go of the replies whose turn has come.
+    fn take_turns(&mut self, now: Now) {
+        while let Some(turn) = self.due.next() {
+            match turn {
+                Turn::Write(bytes) => self.writes.reply(bytes),
+                Turn::Close => {
+                    self.due.clear();
+                    self.finish(now, Reason::PromiseNotKept);
+                }
+            }
+        }
+    }
+
+    fn write_next(&mut self, actions: &mut Vec<Action>) {
+        if !self.closed {
+            actions.extend(self.writes.next().map(Action::Write));
+        }
+    }
+
+    fn close_when_done(&mut self, actions: &mut Vec<Action>) {
+        let Some(ending) = &self.ending else { return };
+        if ending.frames == Rest::Nothing && self.due.is_empty() && self.writes.is_idle() {
+            self.close(ending.reason, actions);
+        }
+    }
+
+    fn close(&mut self, reason: Reason, actions: &mut Vec<Action>) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        self.due.clear();
+        actions.extend(
+            self.writes
+                .give_up()
+                .map(|(id, outcome)| Action::Answer(id, outcome)),
+        );
+        actions.push(Action::Close(reason));
+    }
+
+    /// Whether it holds as much as it may.
+    fn is_full(&self) -> bool {
+        let bounds = &self.settings.bounds;
+        self.due.len() >= bounds.waiting_replies
+            || self.due.bytes() + self.writes.bytes() >= bounds.waiting_bytes
+    }
+
+    /// Whether it is us who keep the device waiting.
+    fn is_held(&self) -> bool {
+        self.paused || self.is_full()
+    }
+
+    fn idle_deadline(&self) -> Option<Instant> {
+        if self.ending.is_some() || self.held {
+            return None;
+        }
+        self.heard?.checked_add(self.settings.idle_timeout?)
+    }
+
+    /// When a frame has been incomplete for too long.
+    fn frame_deadline(&self) -> Option<Instant> {
+        let limit = match self.ending.as_ref().map(|ending| ending.frames) {
+            Some(Rest::InProgress { until, .. }) => Some(until),
+            Some(Rest::Buffered | Rest::Nothing) => return None,
+            None => None,
+        };
+        let pipeline = if self.held {
+            None
+        } else {
+            self.pipeline.deadline()
+        };
+        limit.into_iter().chain(pipeline).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! Whole conversations as tables: inputs on the left, what follows on the right.
+
+mod gt06;
+mod messages;
+mod model;
+mod script;
+mod tables;

@@ -1,0 +1,243 @@
+//! Plays inputs written as words and shows actions as words.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::conversation::{
+    Acknowledge, Action, BodyForm, Bounds, Conversation, ConversationSettings, End, Input, Outcome,
+    Protocol, Reason, Replies, Request,
+};
+use crate::decoding;
+use crate::document::{Problems, Section};
+use crate::framing;
+use crate::identity::{DeviceMap, IdentityRule, Peer};
+use crate::message::{CommandId, Now, Progress, Ticket};
+use crate::template::Template;
+
+/// A protocol of JSON lines; members of `changes` replace its own.
+pub fn protocol(changes: &Value) -> Protocol {
+    let mut document = json!({
+        "framing": {"type": "delimiter", "end": "\n", "incompleteTimeoutMs": 5000},
+        "decode": {"type": "json", "fields": ["id", "seq: number", "kind"],
+            "select": {"by": "kind", "cases": [["quiet", "quiet"]], "default": "data"}},
+        "layouts": {"quiet": {"publish": false}, "data": {}},
+        "identity": {"field": "id", "scope": "message"},
+        "replies": {"ok": {"send": "ok {seq}\n", "when": "seq"}, "nak": "nak\n"},
+        "acknowledge": {}
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        document[name] = value.clone();
+    }
+    read_protocol(&document)
+}
+
+/// A protocol as the settings would build it.
+pub fn read_protocol(document: &Value) -> Protocol {
+    let root = Section::root(document);
+    let mut problems = Problems::new();
+    let word = |name: &str| document.get(name).cloned().unwrap_or(json!(null));
+    let protocol = Protocol {
+        name: "lines".into(),
+        preset: None,
+        framing: framing::read(&root.member("framing").unwrap(), &mut problems).unwrap(),
+        checksums: root.member("checksum").map_or(Arc::from([]), |_| {
+            crate::checksum::read(&root, "checksum", &mut problems).into()
+        }),
+        on_bad_checksum: serde_json::from_value(word("onBadChecksum")).unwrap_or_default(),
+        decoder: decoding::read(
+            root.member("decode").as_ref(),
+            root.member("layouts").as_ref(),
+            &mut problems,
+        )
+        .unwrap(),
+        identity: IdentityRule::read(root.member("identity").as_ref(), &mut problems).unwrap(),
+        replies: Replies::read(root.member("replies").as_ref(), &mut problems),
+        acknowledge: serde_json::from_value::<Acknowledge>(word("acknowledge")).unwrap_or_default(),
+        on_undecoded: serde_json::from_value(word("onUndecoded")).unwrap_or_default(),
+        message_id: document["messageId"]
+            .as_str()
+            .map(|text| Template::parse(text).unwrap()),
+    };
+    assert!(problems.is_empty(), "{problems:?}");
+    protocol
+}
+
+/// Settings of a listener; `changes` may have `devices`, `unknownDevices`, `output`, `bodies`, `bounds`.
+pub fn settings(changes: &Value) -> ConversationSettings {
+    let root = Section::root(changes);
+    let mut problems = Problems::new();
+    let devices = DeviceMap::read(root.member("devices").as_ref(), None, &mut problems);
+    assert!(problems.is_empty(), "{problems:?}");
+    let read = |name: &str| changes.get(name).cloned().unwrap_or(json!(null));
+    let bodies: BTreeMap<String, BodyForm> =
+        serde_json::from_value(read("bodies")).unwrap_or_default();
+    ConversationSettings {
+        devices: Arc::new(devices.unwrap()),
+        unknown_devices: serde_json::from_value(read("unknownDevices")).unwrap_or_default(),
+        output: changes["output"].as_str().map(Into::into),
+        bodies: Arc::new(
+            bodies
+                .into_iter()
+                .map(|(name, form)| (name.into(), form))
+                .collect(),
+        ),
+        idle_timeout: Some(Duration::from_secs(60)),
+        bounds: Bounds {
+            waiting_replies: 3,
+            waiting_bytes: 1000,
+            waiting_commands: 2,
+        },
+    }
+}
+
+pub fn peer(changes: &Value) -> Peer {
+    let address: SocketAddr = "10.0.0.7:4000".parse().unwrap();
+    Peer::new(
+        address,
+        "line1".into(),
+        changes["device"].as_str().map(Into::into),
+    )
+}
+
+/// A conversation that is being played.
+pub struct Play {
+    pub conversation: Conversation,
+    pub now: Now,
+    peer: Peer,
+    pub outstanding: usize,
+}
+
+impl Play {
+    pub fn new(protocol: Protocol, listener: &Value) -> Self {
+        let conversation = Conversation::new(Arc::new(protocol), Arc::new(settings(listener)));
+        let now = Now {
+            monotonic: start(),
+            utc: "2026-01-31T12:00:00.0004Z".parse().unwrap(),
+        };
+        Play {
+            conversation,
+            now,
+            peer: peer(listener),
+            outstanding: 0,
+        }
+    }
+
+    /// One step; what follows, `count frame` left out.
+    pub fn play(&mut self, line: &str) -> String {
+        let actions = self.act(line);
+        let shown: Vec<String> = actions
+            .iter()
+            .map(show)
+            .filter(|text| text != "count frame")
+            .collect();
+        shown.join("; ")
+    }
+
+    pub fn act(&mut self, line: &str) -> Vec<Action> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let number = || rest.parse::<u64>().unwrap();
+        match word {
+            "open" => self.step(Input::Opened(self.peer.clone())),
+            "data" => self.step(Input::Bytes(
+                rest.replace('|', "\n").replace('\'', "\"").as_bytes(),
+            )),
+            "hex" => self.step(Input::Bytes(
+                &crate::notation::bytes(&format!("0x{rest}")).unwrap(),
+            )),
+            "fin" => self.step(Input::End(End::Fin)),
+            "stop" => self.step(Input::End(End::Stop(Reason::Shutdown))),
+            "reset" => self.step(Input::End(End::Reset)),
+            "stored" => self.step(Input::Progress(Ticket(number()), Progress::Stored)),
+            "delivered" => self.step(Input::Progress(Ticket(number()), Progress::Delivered)),
+            "lost" => self.step(Input::Progress(Ticket(number()), Progress::Lost)),
+            "written" => {
+                let count = rest.parse().unwrap_or(self.outstanding);
+                self.outstanding -= count;
+                self.step(Input::Written(count))
+            }
+            "paused" => self.step(Input::Paused),
+            "resumed" => self.step(Input::Resumed),
+            "after" => {
+                self.now.monotonic += Duration::from_millis(number());
+                self.step(Input::Tick)
+            }
+            "settings" => {
+                let changes = serde_json::from_str(rest).unwrap();
+                self.step(Input::Settings(Arc::new(settings(&changes))))
+            }
+            "command" => self.command(rest),
+            other => panic!("no such word: {other}"),
+        }
+    }
+
+    /// `command ID MS TEXT`
+    fn command(&mut self, rest: &str) -> Vec<Action> {
+        let words: Vec<&str> = rest.splitn(3, ' ').collect();
+        let request = Request {
+            bytes: words[2].to_owned().into(),
+            deadline: self.now.monotonic + Duration::from_millis(words[1].parse().unwrap()),
+        };
+        self.step(Input::Command(
+            CommandId(words[0].parse().unwrap()),
+            request,
+        ))
+    }
+
+    pub fn step(&mut self, input: Input<'_>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.conversation.step(self.now, input, &mut actions);
+        for action in &actions {
+            match action {
+                Action::Write(bytes) => {
+                    assert_eq!(self.outstanding, 0, "a second write while one is under way");
+                    self.outstanding = bytes.len();
+                }
+                Action::Withdraw | Action::Close(_) => self.outstanding = 0,
+                _ => {}
+            }
+        }
+        actions
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an instant can only be had from the clock; tests count from it"
+)]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn show(action: &Action) -> String {
+    match action {
+        Action::Submit(ticket, messages) => {
+            let devices: Vec<&str> = messages.iter().map(|message| &*message.device).collect();
+            format!("submit {} {}", ticket.0, devices.join(","))
+        }
+        Action::Write(bytes) => format!(
+            "write {}",
+            String::from_utf8_lossy(bytes).replace('\n', "|")
+        ),
+        Action::Withdraw => "withdraw".to_owned(),
+        Action::Answer(id, outcome) => format!("answer {} {}", id.0, show_outcome(*outcome)),
+        Action::Bind {
+            device,
+            newest_wins,
+        } => format!("bind {device}{}", if *newest_wins { " alone" } else { "" }),
+        Action::Close(reason) => format!("close {}", reason.word()),
+        Action::Count(counted) => format!("count {}", counted.word()),
+    }
+}
+
+fn show_outcome(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Sent { written } => format!("sent {written}"),
+        Outcome::TimedOut { written } => format!("timed out {written}"),
+        Outcome::NotConnected { written } => format!("not connected {written}"),
+        Outcome::TooMany => "too many".to_owned(),
+    }
+}

@@ -1,0 +1,167 @@
+//! What only shows when sections are read together: names that must meet, ports that must not.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::{ListenerOptions, Settings, Warning};
+use crate::conversation::{OnBadChecksum, Otherwise, Protocol};
+use crate::document::{Problem, Problems, Section, child_pointer, nearest, unknown_word};
+
+/// The sockets that listeners have claimed so far.
+#[derive(Debug, Default)]
+pub struct Ports<'a>(Vec<(u16, Option<IpAddr>, &'a str)>);
+
+impl<'a> Ports<'a> {
+    /// Claims a listener's socket; two listeners cannot have the same.
+    pub fn claim(
+        &mut self,
+        entry: &Section<'_>,
+        name: &'a str,
+        options: &ListenerOptions,
+        problems: &mut Problems,
+    ) {
+        let claims = |address: Option<IpAddr>| address.filter(|address| !address.is_unspecified());
+        let (port, address) = (options.port, claims(options.address));
+        let overlap =
+            |other: Option<IpAddr>| address.is_none() || other.is_none() || address == other;
+        if let Some((_, _, other)) = self
+            .0
+            .iter()
+            .find(|(known, other, _)| *known == port && overlap(*other))
+        {
+            problems.member(
+                entry,
+                "port",
+                format!("port {port} is already listener \"{other}\"'s"),
+            );
+        }
+        self.0.push((port, address, name));
+    }
+}
+
+/// Names inside a protocol that must meet.
+pub fn protocol(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
+    layout_replies(section, protocol, problems);
+    refusals(section, protocol, problems);
+}
+
+fn reply_names(protocol: &Protocol) -> Vec<&str> {
+    protocol.replies.names().map(|name| &**name).collect()
+}
+
+fn layout_replies(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
+    let known = reply_names(protocol);
+    let layouts = section.member("layouts");
+    for (_, layout) in layouts.iter().flat_map(Section::members) {
+        let Some(reply) = layout.member("reply") else {
+            continue;
+        };
+        let names: Vec<_> = if reply.value.is_array() {
+            reply.elements().collect()
+        } else {
+            vec![reply]
+        };
+        for name in names {
+            let unknown = name.value.as_str().filter(|text| !known.contains(text));
+            if let Some(text) = unknown {
+                let message = if known.is_empty() {
+                    format!("reply \"{text}\" is not defined; add it to \"replies\"")
+                } else {
+                    unknown_word("reply", text, &known)
+                };
+                problems.add(&name, message);
+            }
+        }
+    }
+}
+
+/// A refusal is the reply named `nak`.
+fn refusals(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
+    if protocol.replies.nak().is_some() {
+        return;
+    }
+    let message = "the protocol has no reply named \"nak\"";
+    if protocol.on_bad_checksum == OnBadChecksum::Nak {
+        problems.member(section, "onBadChecksum", message);
+    }
+    if protocol.acknowledge.otherwise == Otherwise::Nak {
+        let acknowledge = section.member("acknowledge");
+        problems.member(acknowledge.as_ref().unwrap_or(section), "else", message);
+    }
+}
+
+/// Replies that nothing ever sends: no layout names them and they have no condition of their own.
+pub fn silent_replies(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning> {
+    let named: BTreeSet<&str> = protocol
+        .decoder
+        .replies()
+        .map(|(_, reply)| &**reply)
+        .collect();
+    let replies = section.member("replies");
+    let entries: Vec<_> = replies.iter().flat_map(Section::members).collect();
+    let silent = entries.into_iter().filter(|(name, reply)| {
+        *name != "nak" && !named.contains(name) && reply.member("when").is_none()
+    });
+    silent
+        .map(|(name, reply)| Problem {
+            pointer: reply.pointer,
+            column: None,
+            message: format!(
+                "reply \"{name}\" is never sent: no layout names it and it has no \"when\""
+            ),
+        })
+        .collect()
+}
+
+/// Entries that nothing refers to: often a name mistyped in one of two places.
+pub fn unused(settings: &Settings) -> Vec<Warning> {
+    let outputs = settings.outputs_in_use();
+    let used: Vec<&str> = outputs.iter().map(|name| &**name).collect();
+    let unused_outputs = settings
+        .outputs
+        .keys()
+        .filter(|name| !outputs.contains(*name))
+        .map(|name| {
+            let near = nearest(name, &used)
+                .map(|near| format!(", did you mean \"{near}\"?"))
+                .unwrap_or_default();
+            warning(
+                "/outputs",
+                name,
+                format!("no layout, device or listener names output \"{name}\"{near}"),
+            )
+        });
+    let protocols: BTreeSet<&str> = settings
+        .listeners
+        .values()
+        .map(|listener| &*listener.protocol.name)
+        .collect();
+    let idle = settings
+        .protocols
+        .keys()
+        .filter(|name| !protocols.contains(&***name));
+    let unused_protocols = idle.map(|name| {
+        warning(
+            "/protocols",
+            name,
+            format!("no listener uses protocol \"{name}\""),
+        )
+    });
+    let nothing = settings.listeners.is_empty().then(|| Problem {
+        pointer: "/listeners".into(),
+        column: None,
+        message: "no listener: the module has nothing to do".into(),
+    });
+    unused_outputs
+        .chain(unused_protocols)
+        .chain(nothing)
+        .collect()
+}
+
+fn warning(collection: &str, name: &str, message: String) -> Warning {
+    Problem {
+        pointer: child_pointer(collection, name),
+        column: None,
+        message,
+    }
+}

@@ -1,0 +1,70 @@
+//! Words of the language that a later version will know. They are refused by name: a setting that
+//! is read and does nothing would be worse than one that is refused.
+
+use crate::document::{Problems, Section};
+
+/// Members of the settings.
+pub const SETTINGS: &[&str] = &["outbound", "deviceFile"];
+/// Members of a listener.
+pub const LISTENER: &[&str] = &["tls", "proxy"];
+/// Members of a protocol.
+pub const PROTOCOL: &[&str] = &["commands", "polls", "session", "login", "script"];
+/// Members of an output.
+pub const OUTPUT: &[&str] = &["batch"];
+/// Kinds of framing.
+pub const FRAMINGS: &[&str] = &[
+    "stuffed",
+    "slip",
+    "cobs",
+    "json",
+    "brackets",
+    "first",
+    "walk",
+    "regex",
+    "idle",
+    "connection",
+    "header",
+];
+/// Kinds of decoding.
+pub const DECODERS: &[&str] = &["csv", "key-value", "tlv", "protobuf", "script"];
+/// What a listener does with unknown devices.
+pub const UNKNOWN_DEVICES: &[&str] = &["quarantine"];
+/// Where an identity is from.
+pub const IDENTITIES: &[&str] = &["certificate", "proxy", "outbound"];
+/// What a full spool does.
+pub const WHEN_FULL: &[&str] = &["dropOldest", "dropNewest"];
+
+/// Refuses members of a section; gives those that were there, which must not be read then.
+pub fn members(
+    section: &Section<'_>,
+    later: &[&'static str],
+    problems: &mut Problems,
+) -> Vec<&'static str> {
+    let found = later
+        .iter()
+        .copied()
+        .filter(|name| section.member(name).is_some());
+    let found: Vec<_> = found.collect();
+    for name in &found {
+        problems.member(
+            section,
+            name,
+            format!("\"{name}\" is not available in this version"),
+        );
+    }
+    found
+}
+
+/// Refuses a word as the value of a member; says whether it stood there.
+pub fn word(section: &Section<'_>, member: &str, later: &[&str], problems: &mut Problems) -> bool {
+    let value = section.member(member);
+    let Some(found) = value.as_ref().and_then(|value| value.value.as_str()) else {
+        return false;
+    };
+    let refused = later.contains(&found);
+    if refused {
+        let message = format!("{member} \"{found}\" is not available in this version");
+        problems.member(section, member, message);
+    }
+    refused
+}

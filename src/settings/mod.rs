@@ -1,0 +1,316 @@
+//! Desired properties to [`Settings`]: valid once built, all mistakes at once.
+//!
+//! [`Settings::parse`] reads the document, [`Plan::between`] says what a reload has to do. The
+//! limits of a twin stand in [`limits`], presets and what is merged onto them in [`presets`] and
+//! [`merge`].
+
+mod bounds;
+mod cross;
+mod later;
+pub mod limits;
+mod listener;
+pub mod manifest;
+pub mod merge;
+mod output;
+mod plan;
+pub mod presets;
+mod protocol;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use crate::conversation::{BodyForm, Bounds, ConversationSettings, Protocol, UnknownDevices};
+use crate::document::{Problem, Problems, Section, unknown_word};
+use crate::identity::DeviceMap;
+use crate::message::Name;
+
+pub use listener::{Listener, ListenerOptions};
+pub use output::{DEFAULT_OUTPUT, Output, Priority};
+pub use plan::Plan;
+pub use presets::{Origin, Presets, Resolved};
+pub use protocol::ProtocolOptions;
+pub use spool::{SpoolSettings, WhenFull};
+
+/// What a document should say differently although it can run as it is.
+pub type Warning = Problem;
+
+/// The version of the language that this module reads.
+const SCHEMA_VERSION: u32 = 1;
+
+/// What the module is to do. A value of this type is valid.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The TCP ports, by the names of their entries.
+    pub listeners: BTreeMap<Name, Arc<Listener>>,
+    /// How devices speak, also where no listener uses it.
+    pub protocols: BTreeMap<Name, Arc<Protocol>>,
+    /// Who is who.
+    pub devices: Arc<DeviceMap>,
+    /// Outputs with an entry; see [`Settings::output`].
+    pub outputs: BTreeMap<Name, Output>,
+    /// What is kept while edgeHub takes nothing.
+    pub spool: SpoolSettings,
+    /// Bytes that a twin counts for the document.
+    pub bytes: usize,
+    bodies: Arc<BTreeMap<Name, BodyForm>>,
+    resolved: BTreeMap<Name, Resolved>,
+    device_documents: [Option<Value>; 2],
+}
+
+/// The members of the settings. Each section is read by its own reader.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SettingsOptions {
+    /// Version of the configuration language: 1.
+    #[serde(default = "schema_version")]
+    schema_version: u32,
+    /// The TCP ports to listen on.
+    #[serde(rename = "listeners")]
+    _listeners: IgnoredAny,
+    /// How devices speak.
+    #[serde(rename = "protocols")]
+    _protocols: Option<IgnoredAny>,
+    /// Devices by name.
+    #[serde(rename = "devices")]
+    _devices: Option<IgnoredAny>,
+    /// Devices by rule.
+    #[serde(rename = "deviceRules")]
+    _device_rules: Option<IgnoredAny>,
+    /// Outputs that differ from the defaults.
+    #[serde(rename = "outputs")]
+    _outputs: Option<IgnoredAny>,
+    /// Bounds of what is kept.
+    #[serde(rename = "spool")]
+    _spool: Option<IgnoredAny>,
+}
+
+fn schema_version() -> u32 {
+    SCHEMA_VERSION
+}
+
+impl Settings {
+    /// Reads a document of desired properties; `$version` in it is the twin's.
+    ///
+    /// # Errors
+    /// Every mistake in it, with JSON pointers. There are no settings then.
+    pub fn parse(document: &Value, presets: &Presets) -> Result<(Self, Vec<Warning>), Problems> {
+        let mut reader = Reader {
+            document: Section::root(document),
+            presets,
+            problems: Problems::new(),
+        };
+        let settings = reader.read();
+        match settings {
+            Some((settings, warnings)) if reader.problems.is_empty() => Ok((settings, warnings)),
+            _ => Err(reader.problems),
+        }
+    }
+
+    /// How an output's messages are made; the defaults where it has no entry.
+    pub fn output(&self, name: &str) -> Output {
+        self.outputs.get(name).copied().unwrap_or_default()
+    }
+
+    /// What a conversation goes by that no listener has accepted.
+    pub fn conversation_without_listener(&self) -> ConversationSettings {
+        ConversationSettings {
+            devices: Arc::clone(&self.devices),
+            unknown_devices: UnknownDevices::default(),
+            output: None,
+            bodies: Arc::clone(&self.bodies),
+            idle_timeout: None,
+            bounds: Bounds::default(),
+        }
+    }
+
+    /// What the conversations of a listener go by.
+    pub fn conversation(&self, listener: &Listener) -> ConversationSettings {
+        ConversationSettings {
+            unknown_devices: listener.unknown_devices,
+            output: listener.output.clone(),
+            idle_timeout: Some(listener.idle_timeout),
+            ..self.conversation_without_listener()
+        }
+    }
+
+    /// Outputs that messages can have.
+    pub fn outputs_in_use(&self) -> BTreeSet<Name> {
+        let mut outputs: BTreeSet<Name> = self.devices.outputs().cloned().collect();
+        for listener in self.listeners.values() {
+            outputs.extend(listener.protocol.decoder.outputs().cloned());
+            outputs.insert(
+                listener
+                    .output
+                    .clone()
+                    .unwrap_or_else(|| DEFAULT_OUTPUT.into()),
+            );
+        }
+        outputs
+    }
+
+    /// The whole document of a protocol, what it starts from merged in.
+    pub fn protocol_document(&self, name: &str) -> Option<&Value> {
+        self.resolved
+            .get(name)
+            .map(|resolved| &resolved.merged.value)
+    }
+
+    /// What a place in a protocol is from, if not from the settings themselves; the pointer begins with `/protocols`.
+    pub fn origin_of(&self, protocol: &str, pointer: &str) -> Option<&Origin> {
+        self.resolved.get(protocol)?.origin_of(pointer)
+    }
+
+    /// What protocols start from, for those that start from something.
+    pub fn origins(&self) -> impl Iterator<Item = (&Name, &Origin)> {
+        self.resolved
+            .iter()
+            .filter_map(|(name, resolved)| Some((name, resolved.origin.as_ref()?)))
+    }
+}
+
+/// Reads one document and collects what is wrong in it.
+struct Reader<'a> {
+    document: Section<'a>,
+    presets: &'a Presets,
+    problems: Problems,
+}
+
+impl<'a> Reader<'a> {
+    fn read(&mut self) -> Option<(Settings, Vec<Warning>)> {
+        let bytes = limits::check(&self.document, &mut self.problems);
+        self.members();
+        let mut warnings = Vec::new();
+        let (resolved, protocols) = self.protocols(&mut warnings);
+        let listeners = self.listeners(&protocols);
+        let devices = self.document.member("devices");
+        let rules = self.document.member("deviceRules");
+        let map = DeviceMap::read(devices.as_ref(), rules.as_ref(), &mut self.problems);
+        let outputs = self.outputs();
+        let spool = self.document.member("spool");
+        let spool = spool.map_or(Some(SpoolSettings::default()), |spool| {
+            SpoolSettings::read(&spool, &mut self.problems)
+        });
+        let settings = Settings {
+            listeners,
+            protocols,
+            devices: Arc::new(map?),
+            bodies: Arc::new(bodies(&outputs)),
+            outputs,
+            spool: spool?,
+            bytes,
+            resolved,
+            device_documents: [devices, rules]
+                .map(|section| section.map(|section| section.value.clone())),
+        };
+        warnings.extend(cross::unused(&settings));
+        Some((settings, warnings))
+    }
+
+    fn members(&mut self) {
+        let later = later::members(&self.document, later::SETTINGS, &mut self.problems);
+        let without: Vec<&str> = later.into_iter().chain(["$version", "$metadata"]).collect();
+        let options: Option<SettingsOptions> = self.document.read(&without, &mut self.problems);
+        if let Some(version) = options
+            .map(|options| options.schema_version)
+            .filter(|version| *version != SCHEMA_VERSION)
+        {
+            let message = format!(
+                "this module reads version {SCHEMA_VERSION} of the settings, not {version}"
+            );
+            self.problems
+                .member(&self.document, "schemaVersion", message);
+        }
+    }
+
+    fn entries(&mut self, collection: &str) -> Vec<(&'a str, Section<'a>)> {
+        let collection = self.document.member(collection);
+        collection
+            .map(|collection| bounds::entries(&collection, &mut self.problems))
+            .unwrap_or_default()
+    }
+
+    fn protocols(
+        &mut self,
+        warnings: &mut Vec<Warning>,
+    ) -> (BTreeMap<Name, Resolved>, BTreeMap<Name, Arc<Protocol>>) {
+        let (mut documents, mut protocols) = (BTreeMap::new(), BTreeMap::new());
+        for (name, entry) in self.entries("protocols") {
+            let name = Name::from(name);
+            let Some(resolved) = self.presets.resolve(&entry, &mut self.problems) else {
+                continue;
+            };
+            let protocol = protocol::read(
+                &name,
+                &entry.pointer,
+                &resolved,
+                (&mut self.problems, warnings),
+            );
+            protocols.extend(protocol.map(|protocol| (name.clone(), Arc::new(protocol))));
+            documents.insert(name, resolved);
+        }
+        (documents, protocols)
+    }
+
+    fn listeners(
+        &mut self,
+        protocols: &BTreeMap<Name, Arc<Protocol>>,
+    ) -> BTreeMap<Name, Arc<Listener>> {
+        let known = self.document.member("protocols");
+        let known: Vec<&str> = known
+            .iter()
+            .flat_map(Section::members)
+            .map(|(name, _)| name)
+            .collect();
+        let mut listeners = BTreeMap::new();
+        let mut ports = cross::Ports::default();
+        for (name, entry) in self.entries("listeners") {
+            let Some(options) = ListenerOptions::read(&entry, &mut self.problems) else {
+                continue;
+            };
+            ports.claim(&entry, name, &options, &mut self.problems);
+            if !known.contains(&options.protocol.as_str()) {
+                let message = unknown_protocol(&options.protocol, &known);
+                self.problems.member(&entry, "protocol", message);
+            }
+            let Some(protocol) = protocols.get(options.protocol.as_str()) else {
+                continue;
+            };
+            let listener = options.build(&entry, name.into(), Arc::clone(protocol));
+            listeners.insert(Name::from(name), Arc::new(listener));
+        }
+        listeners
+    }
+
+    fn outputs(&mut self) -> BTreeMap<Name, Output> {
+        let mut outputs = BTreeMap::new();
+        for (name, entry) in self.entries("outputs") {
+            outputs.extend(
+                Output::read(&entry, &mut self.problems).map(|output| (Name::from(name), output)),
+            );
+        }
+        outputs
+    }
+}
+
+fn unknown_protocol(name: &str, known: &[&str]) -> String {
+    if known.is_empty() {
+        return format!("protocol \"{name}\" is not defined; add it to \"protocols\"");
+    }
+    unknown_word("protocol", name, known)
+}
+
+fn bodies(outputs: &BTreeMap<Name, Output>) -> BTreeMap<Name, BodyForm> {
+    let special = outputs
+        .iter()
+        .filter(|(_, output)| output.body != BodyForm::Message);
+    special
+        .map(|(name, output)| (name.clone(), output.body))
+        .collect()
+}

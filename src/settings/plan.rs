@@ -1,0 +1,224 @@
+//! What has to be done to get from the settings that run to new ones. Nothing else is touched.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Listener, Settings};
+use crate::message::Name;
+
+/// The difference of two settings. A listener stands in one list at most; carry them out in the
+/// order of the members: sockets are closed before others are bound, so that ports may swap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Listeners that are gone: closed with their connections.
+    pub stop: Vec<Name>,
+    /// Listeners of another port or address: closed as if gone, then started as if new.
+    pub rebind: Vec<Name>,
+    /// New listeners.
+    pub start: Vec<Name>,
+    /// Listeners whose protocol changed: their connections are closed after the frame in progress,
+    /// the socket stays.
+    pub reprotocol: Vec<Name>,
+    /// Listeners of which only limits, device or output changed: open connections go on with the new ones.
+    pub relimit: Vec<Name>,
+    /// `devices` or `deviceRules` changed.
+    pub devices_changed: bool,
+    /// `outputs` changed.
+    pub outputs_changed: bool,
+    /// `spool` changed.
+    pub spool_changed: bool,
+}
+
+impl Plan {
+    /// What leads from the old settings to the new ones.
+    pub fn between(old: &Settings, new: &Settings) -> Self {
+        let mut plan = Plan {
+            stop: only_in(&old.listeners, &new.listeners),
+            start: only_in(&new.listeners, &old.listeners),
+            devices_changed: old.device_documents != new.device_documents,
+            outputs_changed: old.outputs != new.outputs,
+            spool_changed: old.spool != new.spool,
+            ..Plan::default()
+        };
+        for (name, listener) in &new.listeners {
+            let Some(before) = old.listeners.get(name) else {
+                continue;
+            };
+            let list = if (before.port, before.address) != (listener.port, listener.address) {
+                &mut plan.rebind
+            } else if !same_protocol((old, before), (new, listener)) {
+                &mut plan.reprotocol
+            } else if !same_terms(before, listener) {
+                &mut plan.relimit
+            } else {
+                continue;
+            };
+            list.push(name.clone());
+        }
+        plan
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        *self == Plan::default()
+    }
+}
+
+fn only_in(
+    these: &BTreeMap<Name, Arc<Listener>>,
+    those: &BTreeMap<Name, Arc<Listener>>,
+) -> Vec<Name> {
+    these
+        .keys()
+        .filter(|name| !those.contains_key(*name))
+        .cloned()
+        .collect()
+}
+
+/// The name counts too: it stands in every message.
+fn same_protocol(one: (&Settings, &Listener), two: (&Settings, &Listener)) -> bool {
+    let document = |(settings, listener): (&Settings, &Listener)| {
+        settings.protocol_document(&listener.protocol.name).cloned()
+    };
+    one.1.protocol.name == two.1.protocol.name && document(one) == document(two)
+}
+
+fn same_terms(one: &Listener, two: &Listener) -> bool {
+    let terms = |listener: &Listener| {
+        (
+            listener.max_connections,
+            listener.idle_timeout,
+            listener.unknown_devices,
+        )
+    };
+    terms(one) == terms(two)
+        && one.allow == two.allow
+        && one.device == two.device
+        && one.output == two.output
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::settings::tests::{changed, parsed, sample};
+
+    fn check(patch: Value, expected: Plan) {
+        let (old, new) = (parsed(&sample()), parsed(&changed(patch.clone())));
+        assert_eq!(Plan::between(&old, &new), expected, "{patch}");
+    }
+
+    fn names(names: &[&str]) -> Vec<Name> {
+        names.iter().map(|name| Name::from(*name)).collect()
+    }
+
+    #[test]
+    fn only_what_differs_is_touched() {
+        let none = Plan::default;
+        check(json!({}), none());
+        check(json!({"$version": 8, "schemaVersion": null}), none());
+        check(
+            json!({"listeners": {"lines": null}}),
+            Plan {
+                stop: names(&["lines"]),
+                ..none()
+            },
+        );
+        check(
+            json!({"listeners": {"new": {"port": 9, "protocol": "lines"}}}),
+            Plan {
+                start: names(&["new"]),
+                ..none()
+            },
+        );
+        check(
+            json!({"listeners": {"lines": {"port": 5001}, "trackers": {"port": 5000}}}),
+            Plan {
+                rebind: names(&["lines", "trackers"]),
+                ..none()
+            },
+        );
+        check(
+            json!({"listeners": {"lines": {"address": "10.0.0.1"}}}),
+            Plan {
+                rebind: names(&["lines"]),
+                ..none()
+            },
+        );
+        check(
+            json!({"protocols": {"lines": {"framing": {"maxBytes": 81}}}}),
+            Plan {
+                reprotocol: names(&["lines"]),
+                ..none()
+            },
+        );
+        check(
+            json!({"protocols": {"gt06": {"layouts": {"login": {"publish": true}}}}}),
+            Plan {
+                reprotocol: names(&["trackers"]),
+                ..none()
+            },
+        );
+        check(
+            json!({"protocols": {"spare": {"preset": "gt06@1"}}}),
+            none(),
+        );
+        for terms in [
+            json!({"maxConnections": 1}),
+            json!({"idleTimeoutSeconds": 1}),
+            json!({"allow": ["::/0"]}),
+            json!({"unknownDevices": "reject"}),
+            json!({"device": "d"}),
+            json!({"output": "o"}),
+        ] {
+            check(
+                json!({"listeners": {"lines": terms}}),
+                Plan {
+                    relimit: names(&["lines"]),
+                    ..none()
+                },
+            );
+        }
+        check(
+            json!({"devices": {"x": {"match": {"id": "1"}}}}),
+            Plan {
+                devices_changed: true,
+                ..none()
+            },
+        );
+        check(
+            json!({"deviceRules": null}),
+            Plan {
+                devices_changed: true,
+                ..none()
+            },
+        );
+        check(
+            json!({"outputs": {"weights": {"body": "raw"}}}),
+            Plan {
+                outputs_changed: true,
+                ..none()
+            },
+        );
+        check(
+            json!({"spool": {"maxItems": 100}}),
+            Plan {
+                spool_changed: true,
+                ..none()
+            },
+        );
+    }
+
+    #[test]
+    fn a_protocol_of_another_name_is_another_protocol() {
+        let patch = json!({"protocols": {"copy": {"preset": "gt06@1"}}, "listeners": {"trackers": {"protocol": "copy"}}});
+        check(
+            patch,
+            Plan {
+                reprotocol: names(&["trackers"]),
+                ..Plan::default()
+            },
+        );
+    }
+}

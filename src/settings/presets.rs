@@ -1,0 +1,226 @@
+//! Where a protocol starts from: a preset shipped with the module, a file of the mounted folder, or nothing.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::merge::{Merged, merge};
+use crate::document::{Problems, Section, name_of, nearest, unknown_word};
+
+struct BuiltIn {
+    /// Name and major version; within it messages never change.
+    name: &'static str,
+    text: &'static str,
+}
+
+const BUILT_IN: &[BuiltIn] = &[BuiltIn {
+    name: "gt06@1",
+    text: include_str!("../../protocols/gt06/protocol.json"),
+}];
+
+/// The documents that protocols can start from.
+#[derive(Clone, Debug, Default)]
+pub struct Presets {
+    mounted: BTreeMap<String, Result<Value, String>>,
+}
+
+impl Presets {
+    /// The presets shipped with the module.
+    pub fn built_in() -> Self {
+        Self::default()
+    }
+
+    /// Names of the presets shipped with the module, with their major versions.
+    pub fn names() -> Vec<&'static str> {
+        BUILT_IN.iter().map(|preset| preset.name).collect()
+    }
+
+    /// The files of the mounted folder that the settings ask for; only names that stay in the folder.
+    pub fn files_named(document: &Value) -> Vec<String> {
+        let protocols = document.get("protocols").and_then(Value::as_object);
+        let names = protocols
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, protocol)| protocol.get("file")?.as_str());
+        names
+            .filter(|name| is_plain(name))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Adds a file of the mounted folder, or why it could not be read.
+    pub fn mount(&mut self, name: String, document: Result<Value, String>) {
+        self.mounted.insert(name, document);
+    }
+
+    /// The protocol that results from an entry of `protocols`.
+    pub fn resolve(&self, protocol: &Section<'_>, problems: &mut Problems) -> Option<Resolved> {
+        let preset = protocol.member("preset");
+        let file = protocol.member("file");
+        let (base, origin) = match (preset, file) {
+            (None, None) => return Some(Resolved::plain(protocol)),
+            (Some(preset), None) => self.built_in_named(&preset, problems)?,
+            (None, Some(file)) => self.mounted_named(&file, problems)?,
+            (Some(_), Some(file)) => {
+                problems.add(
+                    &file,
+                    "a protocol starts from \"preset\" or from \"file\", not from both",
+                );
+                return None;
+            }
+        };
+        let own = without_origin(protocol.value);
+        let own = Section {
+            value: &own,
+            pointer: protocol.pointer.clone(),
+        };
+        Some(Resolved {
+            merged: merge(&base, &own, problems),
+            origin: Some(origin),
+        })
+    }
+
+    fn built_in_named(
+        &self,
+        preset: &Section<'_>,
+        problems: &mut Problems,
+    ) -> Option<(Value, Origin)> {
+        let Some(name) = preset.value.as_str() else {
+            problems.add(
+                preset,
+                format!(
+                    "expected a preset such as \"gt06@1\", found {}",
+                    name_of(preset.value)
+                ),
+            );
+            return None;
+        };
+        let Some(found) = BUILT_IN.iter().find(|known| known.name == name) else {
+            problems.add(preset, unknown_preset(name));
+            return None;
+        };
+        let document = serde_json::from_str(found.text).ok()?;
+        Some((document, Origin::Preset(name.to_owned())))
+    }
+
+    fn mounted_named(
+        &self,
+        file: &Section<'_>,
+        problems: &mut Problems,
+    ) -> Option<(Value, Origin)> {
+        let name = file.value.as_str().filter(|name| is_plain(name));
+        let Some(name) = name else {
+            let found = name_of(file.value);
+            problems.add(
+                file,
+                format!(
+                    "expected a file name without folders, such as \"scale.json\", found {found}"
+                ),
+            );
+            return None;
+        };
+        let wrong = match self.mounted.get(name) {
+            Some(Ok(document)) if !document.is_object() => {
+                "its content is no JSON object".to_owned()
+            }
+            Some(Ok(document)) => match ["preset", "file"]
+                .iter()
+                .find(|member| document.get(member).is_some())
+            {
+                Some(member) => {
+                    format!("it has \"{member}\"; a file cannot start from another document")
+                }
+                None => return Some((document.clone(), Origin::File(name.to_owned()))),
+            },
+            Some(Err(why)) => why.clone(),
+            None => "there is no such file in the folder for protocol files".to_owned(),
+        };
+        problems.add(file, format!("{name}: {wrong}"));
+        None
+    }
+}
+
+/// What a protocol starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A preset shipped with the module, with its major version.
+    Preset(String),
+    /// A file of the mounted folder.
+    File(String),
+}
+
+impl Origin {
+    /// The name that the settings give it.
+    pub fn name(&self) -> &str {
+        match self {
+            Origin::Preset(name) | Origin::File(name) => name,
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Preset(name) => write!(f, "preset {name}"),
+            Origin::File(name) => write!(f, "file {name}"),
+        }
+    }
+}
+
+/// A protocol as it results.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The document, and which parts the settings gave.
+    pub merged: Merged,
+    /// Where the other parts are from.
+    pub origin: Option<Origin>,
+}
+
+impl Resolved {
+    fn plain(protocol: &Section<'_>) -> Self {
+        Resolved {
+            merged: Merged::plain(protocol),
+            origin: None,
+        }
+    }
+
+    /// Where the value at that pointer is from, if not from the settings themselves.
+    pub fn origin_of(&self, pointer: &str) -> Option<&Origin> {
+        self.origin
+            .as_ref()
+            .filter(|_| !self.merged.is_overridden(pointer))
+    }
+}
+
+fn unknown_preset(name: &str) -> String {
+    let known = Presets::names();
+    let versioned = known
+        .iter()
+        .find(|known| known.split('@').next() == name.split('@').next());
+    match versioned {
+        Some(right) if name.contains('@') => {
+            format!("preset \"{name}\" is not shipped with this version, \"{right}\" is")
+        }
+        Some(right) => format!("a preset is named with its major version: \"{right}\""),
+        None if nearest(name, &known).is_none() => format!(
+            "unknown preset \"{name}\", expected one of {}; for documents of your own write \"file\"",
+            known.join(", ")
+        ),
+        None => unknown_word("preset", name, &known),
+    }
+}
+
+/// Whether a file name cannot lead out of its folder.
+fn is_plain(name: &str) -> bool {
+    let separator = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
+    !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && !name.contains(separator)
+}
+
+fn without_origin(protocol: &Value) -> Value {
+    let mut own = protocol.clone();
+    if let Some(object) = own.as_object_mut() {
+        object.shift_remove("preset");
+        object.shift_remove("file");
+    }
+    own
+}

@@ -1,0 +1,176 @@
+//! An entry of `protocols`: put together from what framing, checksum, decoding, identity and
+//! replies read of their own sections.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::{Resolved, Warning, cross, later};
+use crate::conversation::{Acknowledge, OnBadChecksum, OnUndecoded, Protocol, Replies};
+use crate::document::{Problem, Problems, Section};
+use crate::identity::IdentityRule;
+use crate::message::Name;
+use crate::template::Template;
+use crate::{checksum, decoding, framing};
+
+/// The members of a protocol. Most are sections with a reader of their own.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProtocolOptions {
+    /// Bytes to frames.
+    #[serde(rename = "framing")]
+    _framing: Option<IgnoredAny>,
+    /// What every frame is checked with: `NAME over A..B at N`, or a list of them.
+    #[serde(rename = "checksum")]
+    _checksum: Option<IgnoredAny>,
+    /// What happens to a frame whose checksum is wrong.
+    #[serde(default)]
+    on_bad_checksum: OnBadChecksum,
+    /// Frames to values.
+    #[serde(rename = "decode")]
+    _decode: Option<IgnoredAny>,
+    /// Layouts by name, chosen by `select`.
+    #[serde(rename = "layouts")]
+    _layouts: Option<IgnoredAny>,
+    /// What happens to a frame that no rule decodes.
+    #[serde(default)]
+    on_undecoded: OnUndecoded,
+    /// Which device speaks.
+    #[serde(rename = "identity")]
+    _identity: Option<IgnoredAny>,
+    /// What the gateway answers, by name.
+    #[serde(rename = "replies")]
+    _replies: Option<IgnoredAny>,
+    /// When a reply may leave.
+    #[serde(rename = "acknowledge")]
+    _acknowledge: Option<IgnoredAny>,
+    /// A message's id made of the device's own fields, such as `{device}-{seq}`.
+    message_id: Option<String>,
+}
+
+/// Reads what a protocol results in. Mistakes in what came from a preset or file say so.
+pub fn read(
+    name: &Name,
+    pointer: &str,
+    resolved: &Resolved,
+    (problems, warnings): (&mut Problems, &mut Vec<Warning>),
+) -> Option<Protocol> {
+    let section = Section {
+        value: &resolved.merged.value,
+        pointer: pointer.to_owned(),
+    };
+    let mut found = Problems::new();
+    let protocol = build(name, &section, resolved, &mut found);
+    if let Some(protocol) = &protocol {
+        cross::protocol(&section, protocol, &mut found);
+        if found.is_empty() {
+            warnings.extend(cross::silent_replies(&section, protocol));
+        }
+    }
+    let clean = found.is_empty();
+    for problem in found.as_slice() {
+        problems.push(with_origin(problem, resolved));
+    }
+    protocol.filter(|_| clean)
+}
+
+fn with_origin(problem: &Problem, resolved: &Resolved) -> Problem {
+    let mut problem = problem.clone();
+    if let Some(origin) = resolved.origin_of(&problem.pointer) {
+        problem.message = format!("{} (from {origin})", problem.message);
+    }
+    problem
+}
+
+fn build(
+    name: &Name,
+    section: &Section<'_>,
+    resolved: &Resolved,
+    problems: &mut Problems,
+) -> Option<Protocol> {
+    let without = later::members(section, later::PROTOCOL, problems);
+    let options: Option<ProtocolOptions> = section.read(&without, problems);
+    let member = |name: &str| section.member(name);
+    let framing = read_framing(section, problems);
+    let checksums: Arc<[_]> = checksum::read(section, "checksum", problems).into();
+    let decoder = read_decoder(section, problems);
+    let identity = read_identity(section, problems);
+    let replies = Replies::read(member("replies").as_ref(), problems);
+    let acknowledge = member("acknowledge").map_or(Some(Acknowledge::default()), |acknowledge| {
+        acknowledge.read(&[], problems)
+    });
+    let options = options?;
+    let message_id = options.message_id.as_deref().and_then(|text| {
+        Template::parse(text)
+            .map_err(|error| problems.notation(section, "messageId", error))
+            .ok()
+    });
+    Some(Protocol {
+        name: name.clone(),
+        preset: resolved.origin.as_ref().map(|origin| origin.name().into()),
+        framing: framing?,
+        checksums,
+        on_bad_checksum: options.on_bad_checksum,
+        decoder: decoder?,
+        identity: identity?,
+        replies,
+        acknowledge: acknowledge?,
+        on_undecoded: options.on_undecoded,
+        message_id,
+    })
+}
+
+fn read_framing(section: &Section<'_>, problems: &mut Problems) -> Option<framing::Framing> {
+    let Some(framing) = section.member("framing") else {
+        problems.add(
+            section,
+            "\"framing\" is missing: how the bytes are cut into frames",
+        );
+        return None;
+    };
+    if refuses_later_kind(&framing, later::FRAMINGS, problems) {
+        return None;
+    }
+    framing::read(&framing, problems)
+}
+
+fn read_decoder(section: &Section<'_>, problems: &mut Problems) -> Option<decoding::Decoder> {
+    let decode = section.member("decode");
+    let layouts = section.member("layouts");
+    let refused = decode
+        .as_ref()
+        .is_some_and(|decode| refuses_later_kind(decode, later::DECODERS, problems));
+    let in_layouts = layouts.iter().flat_map(Section::members);
+    let refused_layouts = in_layouts
+        .filter(|(_, layout)| later::word(layout, "type", later::DECODERS, problems))
+        .count();
+    if refused || refused_layouts > 0 {
+        return None;
+    }
+    decoding::read(decode.as_ref(), layouts.as_ref(), problems)
+}
+
+fn read_identity(section: &Section<'_>, problems: &mut Problems) -> Option<IdentityRule> {
+    let identity = section.member("identity");
+    let later = identity
+        .as_ref()
+        .is_some_and(|identity| later::word(identity, "from", later::IDENTITIES, problems));
+    if later {
+        None
+    } else {
+        IdentityRule::read(identity.as_ref(), problems)
+    }
+}
+
+/// A kind of a later version, here or in a case of a switch.
+fn refuses_later_kind(section: &Section<'_>, later: &[&str], problems: &mut Problems) -> bool {
+    let here = later::word(section, "type", later, problems);
+    let cases = section.member("cases");
+    let below = cases
+        .iter()
+        .flat_map(Section::elements)
+        .filter(|case| refuses_later_kind(case, later, problems))
+        .count();
+    here || below > 0
+}

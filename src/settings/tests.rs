@@ -1,0 +1,478 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::document::merge_patch;
+
+/// Settings with every section, from which the rows change one thing.
+pub fn sample() -> Value {
+    json!({
+        "schemaVersion": 1,
+        "listeners": {
+            "lines": {"port": 5000, "protocol": "lines"},
+            "trackers": {"port": 5001, "protocol": "gt06", "maxConnections": 2000, "idleTimeoutSeconds": 60,
+                "allow": ["10.20.0.0/16", "192.0.2.1"], "unknownDevices": "reject", "output": "tracks"}
+        },
+        "protocols": {
+            "gt06": {"preset": "gt06@1"},
+            "lines": {"framing": {"type": "delimiter", "end": "\r\n", "maxBytes": 80}, "decode": {"type": "text"}}
+        },
+        "devices": {"scale-07": {"match": {"address": "10.0.0.71"}, "properties": {"line": "A"}, "output": "weights"}},
+        "deviceRules": {"trucks": {"order": 10, "match": {"id": "35*", "listener": "trackers"}, "name": "truck-{id -6..}"}},
+        "outputs": {"weights": {"body": "values", "priority": "high"}},
+        "spool": {"maxBytes": 4194304, "whenFull": "block"},
+        "$version": 7
+    })
+}
+
+pub fn changed(patch: Value) -> Value {
+    let mut document = sample();
+    merge_patch(&mut document, &patch);
+    document
+}
+
+pub fn parsed(document: &Value) -> Settings {
+    match Settings::parse(document, &Presets::built_in()) {
+        Ok((settings, _)) => settings,
+        Err(problems) => panic!("{problems:#?}"),
+    }
+}
+
+/// Pointer, column and message of every problem.
+fn check(document: &Value, expected: &[(&str, Option<usize>, &str)]) {
+    let problems = Settings::parse(document, &Presets::built_in())
+        .err()
+        .unwrap_or_default();
+    let found = problems
+        .as_slice()
+        .iter()
+        .map(|p| (p.pointer.as_str(), p.column, p.message.as_str()));
+    let found: Vec<_> = found.collect();
+    assert_eq!(found, expected, "{document}");
+}
+
+#[test]
+fn every_member_is_read() {
+    let settings = parsed(&sample());
+    let trackers = &settings.listeners["trackers"];
+    assert_eq!(
+        (
+            trackers.port,
+            trackers.max_connections,
+            trackers.idle_timeout.as_secs()
+        ),
+        (5001, 2000, 60)
+    );
+    assert_eq!(trackers.unknown_devices, UnknownDevices::Reject);
+    let admitted = [
+        "10.20.3.4",
+        "::ffff:10.20.3.4",
+        "192.0.2.1",
+        "192.0.2.2",
+        "::1",
+    ];
+    let admitted = admitted.map(|address| trackers.admits(address.parse().unwrap()));
+    assert_eq!(admitted, [true, true, true, false, false]);
+    assert_eq!(settings.spool.max_bytes, 4_194_304);
+    assert_eq!(settings.output("weights").body, BodyForm::Values);
+    assert_eq!(settings.output("telemetry"), Output::default());
+    assert_eq!(settings.protocols["gt06"].preset.as_deref(), Some("gt06@1"));
+    let outputs: Vec<_> = settings
+        .outputs_in_use()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(outputs, ["telemetry", "tracks", "weights"]);
+}
+
+#[test]
+fn defaults_are_those_of_a_careful_operator() {
+    let settings = parsed(&sample());
+    let lines = &settings.listeners["lines"];
+    assert_eq!(
+        (lines.max_connections, lines.idle_timeout.as_secs()),
+        (1000, 900)
+    );
+    assert_eq!(
+        (lines.unknown_devices, lines.address),
+        (UnknownDevices::Forward, None)
+    );
+    assert!(lines.admits("203.0.113.9".parse().unwrap()));
+}
+
+#[test]
+fn mistakes_are_named_with_their_place_and_the_nearest_right_word() {
+    check(&json!({}), &[("", None, "\"listeners\" is missing")]);
+    check(
+        &json!([1]),
+        &[("", None, "expected an object, found an array")],
+    );
+    check(
+        &changed(json!({"listners": {}})),
+        &[(
+            "/listners",
+            None,
+            "unknown member \"listners\", did you mean \"listeners\"?",
+        )],
+    );
+    check(
+        &changed(json!({"schemaVersion": 2})),
+        &[(
+            "/schemaVersion",
+            None,
+            "this module reads version 1 of the settings, not 2",
+        )],
+    );
+    check(
+        &changed(
+            json!({"listeners": {"lines": {"port": 0, "protocl": "x", "maxConnections": 0, "allow": ["10.0.0.0/33"], "output": "a b"}}}),
+        ),
+        &[
+            (
+                "/listeners/lines/protocl",
+                None,
+                "unknown member \"protocl\", did you mean \"protocol\"?",
+            ),
+            ("/listeners/lines/port", None, "0 is outside of 1 to 65535"),
+            (
+                "/listeners/lines/maxConnections",
+                None,
+                "0 is outside of 1 to 100000",
+            ),
+            (
+                "/listeners/lines/allow/0",
+                None,
+                "\"10.0.0.0/33\" is no address or network, such as 10.20.0.5 or 10.20.0.0/16",
+            ),
+            (
+                "/listeners/lines/output",
+                None,
+                "the name \"a b\" has ' '; letters, digits, - and _ are allowed",
+            ),
+        ],
+    );
+    check(
+        &changed(json!({"listeners": {"lines": {"protocol": "gt60"}}})),
+        &[(
+            "/listeners/lines/protocol",
+            None,
+            "unknown protocol \"gt60\", did you mean \"gt06\"?",
+        )],
+    );
+    check(
+        &changed(json!({"listeners": {"lines": {"port": 5001}}})),
+        &[(
+            "/listeners/trackers/port",
+            None,
+            "port 5001 is already listener \"lines\"'s",
+        )],
+    );
+    check(
+        &changed(json!({"outputs": {"weights": {"body": "value"}}})),
+        &[(
+            "/outputs/weights/body",
+            None,
+            "unknown word \"value\", did you mean \"values\"?",
+        )],
+    );
+    check(
+        &changed(json!({"spool": {"maxBytes": 5}})),
+        &[(
+            "/spool/maxBytes",
+            None,
+            "5 is outside of 1048576 to 1099511627776",
+        )],
+    );
+}
+
+#[test]
+fn listeners_of_different_addresses_share_a_port() {
+    let listeners = json!({"listeners": {"lines": {"port": 5001, "address": "10.0.0.1"}, "trackers": {"address": "10.0.0.2"}}});
+    check(&changed(listeners), &[]);
+    let listeners = json!({"listeners": {"lines": {"port": 5001, "address": "10.0.0.1"}, "trackers": {"address": "::"}}});
+    check(
+        &changed(listeners),
+        &[(
+            "/listeners/trackers/port",
+            None,
+            "port 5001 is already listener \"lines\"'s",
+        )],
+    );
+}
+
+#[test]
+fn words_of_later_versions_are_refused_by_name() {
+    check(
+        &changed(json!({
+            "outbound": {"press": {"address": "10.0.0.7:4305"}},
+            "listeners": {"lines": {"tls": {}, "unknownDevices": "quarantine"}},
+            "protocols": {
+                "lines": {"commands": {}, "decode": {"type": "csv"}, "framing": {"type": "slip"}, "identity": {"from": "certificate"}},
+                "gt06": {"polls": {}}},
+            "outputs": {"weights": {"batch": {}}},
+            "spool": {"whenFull": "dropOldest"}
+        })),
+        &[
+            (
+                "/outbound",
+                None,
+                "\"outbound\" is not available in this version",
+            ),
+            (
+                "/protocols/gt06/polls",
+                None,
+                "\"polls\" is not available in this version",
+            ),
+            (
+                "/protocols/lines/commands",
+                None,
+                "\"commands\" is not available in this version",
+            ),
+            (
+                "/protocols/lines/framing/type",
+                None,
+                "type \"slip\" is not available in this version",
+            ),
+            (
+                "/protocols/lines/decode/type",
+                None,
+                "type \"csv\" is not available in this version",
+            ),
+            (
+                "/protocols/lines/identity/from",
+                None,
+                "from \"certificate\" is not available in this version",
+            ),
+            (
+                "/listeners/lines/tls",
+                None,
+                "\"tls\" is not available in this version",
+            ),
+            (
+                "/listeners/lines/unknownDevices",
+                None,
+                "unknownDevices \"quarantine\" is not available in this version",
+            ),
+            (
+                "/outputs/weights/batch",
+                None,
+                "\"batch\" is not available in this version",
+            ),
+            (
+                "/spool/whenFull",
+                None,
+                "whenFull \"dropOldest\" is not available in this version",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_protocol_whose_parts_do_not_meet_is_refused() {
+    check(
+        &changed(json!({"protocols": {"gt06": {
+            "layouts": {"login": {"reply": "okay"}, "alarm": false},
+            "onBadChecksum": "nak", "acknowledge": {"else": "nak"}, "framing": false}}})),
+        &[
+            (
+                "/protocols/gt06/layouts/alarm",
+                None,
+                "unknown entry to take away \"alarm\", expected one of login, position, status",
+            ),
+            (
+                "/protocols/gt06",
+                None,
+                "\"framing\" is missing: how the bytes are cut into frames (from preset gt06@1)",
+            ),
+        ],
+    );
+    check(
+        &changed(json!({"protocols": {"gt06": {
+            "layouts": {"login": {"reply": "okay"}}, "onBadChecksum": "nak", "acknowledge": {"else": "nak"}}}})),
+        &[
+            (
+                "/protocols/gt06/layouts/login/reply",
+                None,
+                "unknown reply \"okay\", did you mean \"ok\"?",
+            ),
+            (
+                "/protocols/gt06/onBadChecksum",
+                None,
+                "the protocol has no reply named \"nak\"",
+            ),
+            (
+                "/protocols/gt06/acknowledge/else",
+                None,
+                "the protocol has no reply named \"nak\"",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_a_protocol_starts_from_must_be_there() {
+    let rows = [
+        (
+            json!({"preset": "gt06"}),
+            "/preset",
+            "a preset is named with its major version: \"gt06@1\"",
+        ),
+        (
+            json!({"preset": "gt06@2"}),
+            "/preset",
+            "preset \"gt06@2\" is not shipped with this version, \"gt06@1\" is",
+        ),
+        (
+            json!({"preset": 6}),
+            "/preset",
+            "expected a preset such as \"gt06@1\", found the number 6",
+        ),
+        (json!({"file": "a.json"}), "/file", "\"a.json\": "),
+        (
+            json!({"file": "../a.json"}),
+            "/file",
+            "expected a file name without folders",
+        ),
+        (
+            json!({"file": "broken.json"}),
+            "/file",
+            "broken.json: no such file",
+        ),
+        (
+            json!({"preset": "gt06@1", "file": "a.json"}),
+            "/file",
+            "a protocol starts from",
+        ),
+    ];
+    for (entry, place, message) in rows {
+        let mut presets = Presets::built_in();
+        presets.mount("broken.json".into(), Err("no such file".into()));
+        let document = json!({"listeners": {}, "protocols": {"p": entry}});
+        let problems = Settings::parse(&document, &presets)
+            .err()
+            .unwrap_or_default();
+        let [problem] = problems.as_slice() else {
+            panic!("{document}: {problems:?}")
+        };
+        assert_eq!(
+            problem.pointer,
+            format!("/protocols/p{place}"),
+            "{document}"
+        );
+        let message = message
+            .trim_matches(|c| c == '"' || c == ' ')
+            .trim_end_matches("\":");
+        assert!(
+            problem.message.contains(message),
+            "{document}: {}",
+            problem.message
+        );
+    }
+}
+
+#[test]
+fn a_mounted_file_is_a_protocol_to_start_from() {
+    let document = json!({
+        "listeners": {"a": {"port": 1, "protocol": "p"}},
+        "protocols": {"p": {"file": "lines.json", "framing": {"maxBytes": 9}}}
+    });
+    assert_eq!(Presets::files_named(&document), ["lines.json"]);
+    let mut presets = Presets::built_in();
+    presets.mount(
+        "lines.json".into(),
+        Ok(json!({"framing": {"type": "delimiter", "end": "\n"}, "decode": {"type": "text"}})),
+    );
+    let (settings, _) = Settings::parse(&document, &presets).unwrap();
+    let expected = json!({"framing": {"type": "delimiter", "end": "\n", "maxBytes": 9}, "decode": {"type": "text"}});
+    assert_eq!(settings.protocol_document("p"), Some(&expected));
+    let from = |pointer| settings.origin_of("p", pointer).map(ToString::to_string);
+    assert_eq!(
+        from("/protocols/p/framing/end").as_deref(),
+        Some("file lines.json")
+    );
+    assert_eq!(from("/protocols/p/framing/maxBytes"), None);
+}
+
+#[test]
+fn what_nothing_refers_to_is_worth_a_warning() {
+    let document = changed(json!({
+        "listeners": {"trackers": null},
+        "outputs": {"weight": {}},
+        "protocols": {"lines": {"replies": {"ok": "OK", "nak": "NO"}}}
+    }));
+    let (_, warnings) = Settings::parse(&document, &Presets::built_in()).unwrap();
+    let found: Vec<_> = warnings
+        .iter()
+        .map(|w| (w.pointer.as_str(), w.message.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (
+                "/protocols/lines/replies/ok",
+                "reply \"ok\" is never sent: no layout names it and it has no \"when\""
+            ),
+            (
+                "/outputs/weight",
+                "no layout, device or listener names output \"weight\", did you mean \"weights\"?"
+            ),
+            ("/protocols/gt06", "no listener uses protocol \"gt06\""),
+        ]
+    );
+}
+
+#[test]
+fn the_gt06_preset_is_small_enough_to_stand_in_a_twin() {
+    let preset = include_str!("../../protocols/gt06/protocol.json");
+    let preset: Value = serde_json::from_str(preset).unwrap();
+    let bytes = preset.to_string().len();
+    assert!(bytes <= 1100, "{bytes} bytes");
+}
+
+fn pointers(value: &Value, pointer: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => object.iter().for_each(|(name, value)| {
+            pointers(value, crate::document::child_pointer(&pointer, name), found);
+        }),
+        Value::Array(array) => array.iter().enumerate().for_each(|(index, value)| {
+            pointers(value, format!("{pointer}/{index}"), found);
+        }),
+        _ => {}
+    }
+    found.push(pointer);
+}
+
+fn replacement() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (0u64..70_000).prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        "[a-z0-9: @{}.|&/-]{0,24}".prop_map(Value::from),
+        Just(json!({})),
+        Just(json!({"type": "switch", "cases": [{"type": "length", "start": "0x00"}]})),
+        Just(json!(["u8", 1, {}])),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever is changed, the document is either valid or its mistakes are named.
+    #[test]
+    fn mutated_documents_are_read_or_refused(places in prop::collection::vec((any::<prop::sample::Index>(), replacement()), 1..4)) {
+        let mut document = sample();
+        document["protocols"]["own"] = serde_json::from_str(include_str!("../../protocols/gt06/protocol.json")).unwrap();
+        for (place, value) in places {
+            let mut all = Vec::new();
+            pointers(&document, String::new(), &mut all);
+            if let Some(slot) = document.pointer_mut(&all[place.index(all.len())]) {
+                *slot = value;
+            }
+        }
+        if let Err(problems) = Settings::parse(&document, &Presets::built_in()) {
+            prop_assert!(!problems.is_empty(), "refused without a reason: {document}");
+        }
+    }
+}
