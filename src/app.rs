@@ -1,0 +1,322 @@
+//! The wiring: every channel and every task of the module, and how they end.
+//!
+//! ```text
+//! connections ═ submissions ═▶ forwarder ═ entries ═▶ link ══▶ edgeHub
+//!      ▲                           ◀═ reports ═══════  │ │
+//!  gateway ◀════════════════ inbound ══════════════════╯ │
+//!      ╰═ methods ═▶ commands ═ outgoing ════════════════╯
+//! ```
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
+
+use crate::clock::Clock;
+use crate::commands::Commands;
+use crate::edge;
+use crate::forwarder::{Forwarder, Undelivered};
+use crate::gateway::{Gateway, Parts};
+use crate::identity::DeviceMap;
+use crate::northbound::{DesiredDocument, Link, LinkChannels, LinkSettings};
+use crate::ops::logging::{self, Throttle};
+use crate::ops::metrics::Metrics;
+use crate::outbox::{self, Bounds};
+use crate::registry::Registry;
+use crate::settings::{Presets, Settings};
+use crate::southbound::{self, South};
+use crate::spool::Spool;
+use crate::storage::{Document, Storage, Stored};
+
+/// How long each stage may take when the process is asked to stop; edgeAgent kills after 10 s.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// From the request until the last connection has ended.
+    pub connections: Duration,
+    /// From then until what is spooled has been delivered.
+    pub spool: Duration,
+    /// From then until the link has taken leave of edgeHub.
+    pub link: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            connections: Duration::from_secs(4),
+            spool: Duration::from_secs(2),
+            link: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What the process is told once, from outside.
+#[derive(Debug)]
+pub struct Environment {
+    /// Who the module is and where edgeHub stands.
+    pub identity: edge::Identity,
+    /// Where documents are kept.
+    pub storage: PathBuf,
+    /// Where mounted protocol files are.
+    pub protocols: PathBuf,
+    /// What is logged.
+    pub level: LevelFilter,
+}
+
+impl Environment {
+    /// Reads it through `variable`.
+    ///
+    /// # Errors
+    /// When the module's identity is missing or wrong, or a word is not known: which one, and the remedy.
+    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let word = variable("RuntimeLogLevel").unwrap_or_else(|| "info".into());
+        let level = logging::level(&word).with_context(|| {
+            format!(
+                "RuntimeLogLevel is \"{word}\", expected error, warning, info, debug or verbose"
+            )
+        })?;
+        let path =
+            |name, default: &str| PathBuf::from(variable(name).unwrap_or_else(|| default.into()));
+        Ok(Environment {
+            identity: edge::Identity::from_environment(variable)?,
+            storage: path("STORAGE_DIR", "/data"),
+            protocols: path("PROTOCOLS_DIR", "/data/protocols"),
+            level,
+        })
+    }
+}
+
+/// Runs the module until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When an essential task ended by itself.
+pub fn start(environment: Environment) -> anyhow::Result<()> {
+    logging::install(environment.level, || Clock::system().now().utc)?;
+    if let Err(error) = southbound::raise_open_files() {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let asked = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            shutdown.cancel();
+        };
+        let (result, ()) = tokio::join!(
+            run(environment, shutdown.clone(), Timeouts::default()),
+            async {
+                tokio::select! {
+                    () = asked => {}
+                    () = shutdown.cancelled() => {}
+                }
+            }
+        );
+        result
+    })
+}
+
+/// Builds everything, and runs until `shutdown` is cancelled or an essential task has ended.
+///
+/// # Errors
+/// When an essential task ended by itself.
+pub async fn run(
+    environment: Environment,
+    shutdown: CancellationToken,
+    timeouts: Timeouts,
+) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let metrics = Metrics::default();
+    let throttle = Throttle::default();
+    let (storage, error) = Storage::open(&environment.storage);
+    if let Some(error) = error {
+        tracing::error!("{error}");
+    }
+    let desired = load(&storage, Document::Desired);
+    let last_good = load(&storage, Document::LastGood);
+
+    let (submitter, submissions) = outbox::channel(bounds(last_good.as_ref()), metrics.clone());
+    let (reports, link_reports) = mpsc::channel(256);
+    let (inbound_tx, inbound) = mpsc::channel(64);
+    let (outgoing, link_outgoing) = mpsc::channel(256);
+    let (methods, method_calls) = mpsc::channel(64);
+
+    let registry = Registry::default();
+    let devices = Arc::new(ArcSwap::from_pointee(DeviceMap::default()));
+    let mut forwarder = Forwarder::new(
+        Spool::new(spool_id()?),
+        submissions,
+        link_reports,
+        metrics.clone(),
+    );
+    let channels = LinkChannels {
+        forwarder: reports,
+        inbound: inbound_tx,
+        outgoing: link_outgoing,
+    };
+    let link = Link::new(
+        LinkSettings::new(environment.identity, desired.map(known)),
+        channels,
+        metrics.clone(),
+        clock,
+    );
+    let commands = Commands::new(
+        registry.clone(),
+        Arc::clone(&devices),
+        metrics.clone(),
+        clock,
+    );
+    let south = South {
+        registry,
+        submitter,
+        metrics: metrics.clone(),
+        throttle,
+        clock,
+    };
+    let parts = Parts {
+        south: Arc::new(south),
+        devices,
+        storage,
+        protocols: environment.protocols,
+        metrics,
+        methods,
+        outgoing: outgoing.clone(),
+    };
+    let gateway = Gateway::new(parts, shutdown.clone());
+
+    let leave = CancellationToken::new();
+    let mut essential: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
+    let leaving = leave.clone();
+    essential.spawn(async move { ("link", link.run(leaving).await.map_err(Into::into)) });
+    essential.spawn(async move {
+        gateway.run(last_good, inbound).await;
+        ("gateway", Ok(()))
+    });
+    essential.spawn(async move {
+        commands.run(method_calls, outgoing).await;
+        ("commands", Ok(()))
+    });
+    essential.spawn(async move {
+        let left = forwarder.run().await;
+        say_undelivered(left);
+        ("forwarder", Ok(()))
+    });
+    supervise(essential, shutdown, leave, timeouts).await
+}
+
+/// Waits for the first task to end, then for the others in the order of the data's way.
+async fn supervise(
+    mut essential: JoinSet<(&'static str, anyhow::Result<()>)>,
+    shutdown: CancellationToken,
+    leave: CancellationToken,
+    timeouts: Timeouts,
+) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    tokio::select! {
+        () = shutdown.cancelled() => tracing::info!("asked to stop"),
+        Some(ended) = essential.join_next() => {
+            outcome = Err(unasked(ended));
+            shutdown.cancel();
+        }
+    }
+    // No more input: the stages end in order because their senders drop.
+    let drained = drain(&mut essential, timeouts.connections + timeouts.spool).await;
+    leave.cancel();
+    let left = drain(&mut essential, timeouts.link).await;
+    for ended in drained.into_iter().chain(left) {
+        outcome = outcome.and(ended);
+    }
+    if !essential.is_empty() {
+        tracing::warn!("not everything ended in time");
+    }
+    outcome
+}
+
+/// Joins tasks until all have ended or the time is over.
+async fn drain(
+    essential: &mut JoinSet<(&'static str, anyhow::Result<()>)>,
+    within: Duration,
+) -> Vec<anyhow::Result<()>> {
+    let mut outcomes = Vec::new();
+    let joined = async {
+        while let Some(ended) = essential.join_next().await {
+            outcomes.push(match ended {
+                Ok((name, result)) => result.with_context(|| format!("the {name} failed")),
+                Err(error) => Err(anyhow!(error).context("a task ended by a defect")),
+            });
+        }
+    };
+    // What has not ended by then is dropped with the process.
+    drop(tokio::time::timeout(within, joined).await);
+    outcomes
+}
+
+fn unasked(
+    ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>,
+) -> anyhow::Error {
+    match ended {
+        Ok((name, Ok(()))) => anyhow!("the {name} ended although nobody asked it to"),
+        Ok((name, Err(error))) => error.context(format!("the {name} failed")),
+        Err(error) => anyhow!(error).context("a task ended by a defect"),
+    }
+}
+
+fn say_undelivered(left: Undelivered) {
+    if left.messages > 0 {
+        tracing::error!(
+            messages = left.messages,
+            "not delivered, and not acknowledged to their devices: they must send again"
+        );
+    }
+}
+
+fn load(storage: &Storage, which: Document) -> Option<Stored> {
+    storage.load(which).unwrap_or_else(|error| {
+        tracing::warn!("{error}");
+        None
+    })
+}
+
+fn known(stored: Stored) -> DesiredDocument {
+    DesiredDocument {
+        document: stored.document,
+        version: stored.version,
+    }
+}
+
+/// The bounds of the last good settings, or the defaults.
+fn bounds(last_good: Option<&Stored>) -> Bounds {
+    let settings =
+        last_good.and_then(|stored| Settings::parse(&stored.document, &Presets::built_in()).ok());
+    let spool = settings
+        .map(|(settings, _)| settings.spool)
+        .unwrap_or_default();
+    Bounds {
+        messages: usize::try_from(spool.max_items).unwrap_or(usize::MAX),
+        bytes: usize::try_from(spool.max_bytes).unwrap_or(usize::MAX),
+    }
+}
+
+/// A name that no earlier spool of this module had: it is in memory, so each start has a new one.
+fn spool_id() -> anyhow::Result<Arc<str>> {
+    let mut bytes = [0; 6];
+    getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
+    Ok(bytes
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>()
+        .into())
+}

@@ -1,0 +1,338 @@
+//! Applies settings: owns the listeners, carries out a plan, and says what became of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::MethodCall;
+use crate::document::Problems;
+use crate::identity::DeviceMap;
+use crate::message::Name;
+use crate::mounted;
+use crate::northbound::{Inbound, Outgoing};
+use crate::ops::metrics::Metrics;
+use crate::report::{self, ListenerState, Outcome, Status};
+use crate::settings::{Listener, Plan, Settings};
+use crate::southbound::{self, ListenerHandle, ListenerTask, South, Terms};
+use crate::storage::{Document, Storage, Stored};
+
+/// How often a port that could not be bound is tried again.
+const BIND_AGAIN: Duration = Duration::from_secs(5);
+
+/// What the gateway is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What all connections share.
+    pub south: Arc<South>,
+    /// Which device is which, shared with the commands.
+    pub devices: Arc<ArcSwap<DeviceMap>>,
+    /// Where documents are kept.
+    pub storage: Storage,
+    /// Folder of mounted protocol files.
+    pub protocols: PathBuf,
+    /// Where counts go.
+    pub metrics: Metrics,
+    /// Direct methods, to the command door.
+    pub methods: mpsc::Sender<MethodCall>,
+    /// Reports, to the link.
+    pub outgoing: mpsc::Sender<Outgoing>,
+}
+
+/// The task that makes the process what the desired properties say.
+#[derive(Debug)]
+pub struct Gateway {
+    parts: Parts,
+    running: Settings,
+    listeners: BTreeMap<Name, Slot>,
+    tasks: JoinSet<Name>,
+    shutdown: CancellationToken,
+    status: Status,
+    /// What the twin was last told; unknown after a new session.
+    reported: Option<Value>,
+}
+
+/// One listener that the settings want.
+#[derive(Debug)]
+struct Slot {
+    handle: Option<ListenerHandle>,
+    state: ListenerState,
+}
+
+impl Gateway {
+    /// A gateway without listeners.
+    pub fn new(parts: Parts, shutdown: CancellationToken) -> Self {
+        Gateway {
+            parts,
+            running: Settings::default(),
+            listeners: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            shutdown,
+            status: Status {
+                outcome: Outcome::Waiting,
+                version: None,
+                listeners: BTreeMap::new(),
+                presets: BTreeMap::new(),
+            },
+            reported: None,
+        }
+    }
+
+    /// Runs until shutdown, then until every listener and connection has ended.
+    ///
+    /// `start` is the last good document, from which it listens before edgeHub is reached.
+    pub async fn run(mut self, start: Option<Stored>, mut inbound: mpsc::Receiver<Inbound>) {
+        if let Some(stored) = start {
+            self.start_from(&stored).await;
+        }
+        let mut again = tokio::time::interval(BIND_AGAIN);
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => break,
+                received = inbound.recv() => match received {
+                    Some(received) => self.received(received).await,
+                    None => break,
+                },
+                Some(ended) = self.tasks.join_next() => self.listener_ended(ended),
+                _ = again.tick() => self.bind_degraded(),
+            }
+        }
+        self.shutdown.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    async fn start_from(&mut self, stored: &Stored) {
+        let presets = self.presets(&stored.document).await;
+        match Settings::parse(&stored.document, &presets) {
+            Ok((settings, _)) => {
+                tracing::info!(version = ?stored.version, "listening from the last good settings");
+                self.apply(settings).await;
+            }
+            Err(problems) => {
+                tracing::warn!(
+                    errors = problems.len(),
+                    "the stored settings are not valid in this version; waiting for the twin"
+                );
+            }
+        }
+    }
+
+    async fn received(&mut self, received: Inbound) {
+        match received {
+            Inbound::Desired(desired) => {
+                self.desired(Stored {
+                    version: desired.version,
+                    document: desired.document,
+                })
+                .await;
+                self.report();
+            }
+            Inbound::Method {
+                name,
+                payload,
+                answer,
+            } => self.method(MethodCall {
+                name,
+                payload,
+                rid: answer,
+            }),
+            Inbound::Connected => {
+                self.reported = None;
+                self.report();
+            }
+            Inbound::Disconnected => {}
+        }
+    }
+
+    /// Keeps the document as the twin has it, then runs it or refuses it whole.
+    async fn desired(&mut self, stored: Stored) {
+        self.keep(Document::Desired, &stored).await;
+        self.status.version = stored.version;
+        let presets = self.presets(&stored.document).await;
+        match Settings::parse(&stored.document, &presets) {
+            Ok((settings, warnings)) => {
+                for warning in &warnings {
+                    tracing::warn!(%warning, "settings");
+                }
+                self.apply(settings).await;
+                self.parts.metrics.settings("applied");
+                self.status.outcome = Outcome::Applied;
+                tracing::info!(version = ?stored.version, "settings applied");
+                self.keep(Document::LastGood, &stored).await;
+            }
+            Err(problems) => self.refuse(stored.version, problems),
+        }
+    }
+
+    fn refuse(&mut self, version: Option<i64>, problems: Problems) {
+        self.parts.metrics.settings("refused");
+        tracing::error!(
+            ?version,
+            errors = problems.len(),
+            "settings refused, the settings before run on; correct the desired properties"
+        );
+        for problem in problems.as_slice().iter().take(20) {
+            tracing::error!(%problem, "settings");
+        }
+        self.status.outcome = Outcome::Refused(problems);
+    }
+
+    /// Carries out what is different. Sockets are closed before any is bound: ports may swap.
+    async fn apply(&mut self, settings: Settings) {
+        let plan = Plan::between(&self.running, &settings);
+        if plan.spool_changed {
+            tracing::info!("changed bounds of the spool take effect at the next start");
+        }
+        self.parts.devices.store(Arc::clone(&settings.devices));
+        self.status.presets = settings
+            .origins()
+            .map(|(name, origin)| (Arc::clone(name), origin.to_string()))
+            .collect();
+        self.running = settings;
+        for name in plan.stop.iter().chain(&plan.rebind) {
+            self.stop(name).await;
+        }
+        for name in plan.rebind.iter().chain(&plan.start) {
+            self.start(name);
+        }
+        for (name, slot) in &self.listeners {
+            if let (Some(handle), Some(terms)) = (&slot.handle, Terms::of(&self.running, name)) {
+                handle.update(terms, plan.reprotocol.contains(name));
+            }
+        }
+        self.status_of_listeners();
+    }
+
+    async fn stop(&mut self, name: &Name) {
+        if let Some(handle) = self.listeners.remove(name).and_then(|slot| slot.handle) {
+            handle.stop().await;
+            tracing::info!(listener = %name, "listener removed");
+        }
+    }
+}
+
+impl Gateway {
+    /// Binds and starts a listener; a port that cannot be bound degrades this listener only.
+    fn start(&mut self, name: &Name) {
+        let Some(terms) = Terms::of(&self.running, name) else {
+            return;
+        };
+        let listener = Arc::clone(&terms.listener);
+        let (handle, state) = match southbound::bind(listener.address, listener.port) {
+            Ok(socket) => {
+                let (handle, task) =
+                    ListenerTask::new(socket, terms, Arc::clone(&self.parts.south));
+                let (name, shutdown) = (Arc::clone(name), self.shutdown.clone());
+                tracing::info!(listener = %name, port = listener.port, "listening");
+                self.tasks.spawn(async move {
+                    task.run(shutdown).await;
+                    name
+                });
+                (Some(handle), ListenerState::Listening)
+            }
+            Err(error) => {
+                let why = format!("{error}: {}", error.source);
+                if !self.listeners.contains_key(name) {
+                    tracing::error!(listener = %name, "{why}; it is tried again every 5 s");
+                }
+                (None, ListenerState::Degraded(why))
+            }
+        };
+        self.listeners
+            .insert(Arc::clone(name), Slot { handle, state });
+    }
+
+    fn bind_degraded(&mut self) {
+        let degraded: Vec<Name> = self
+            .listeners
+            .iter()
+            .filter(|(_, slot)| slot.handle.is_none())
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
+        for name in &degraded {
+            self.start(name);
+        }
+        if !degraded.is_empty() {
+            self.status_of_listeners();
+            self.report();
+        }
+    }
+
+    /// Hands a method to the command door; when that has no room, the caller is told.
+    fn method(&self, call: MethodCall) {
+        let Err(refused) = self.parts.methods.try_send(call) else {
+            return;
+        };
+        let payload =
+            serde_json::json!({ "outcome": "busy", "detail": "too many commands are under way" });
+        let response = Outgoing::MethodResponse {
+            rid: refused.into_inner().rid,
+            status: 429,
+            payload,
+        };
+        if self.parts.outgoing.try_send(response).is_err() {
+            tracing::warn!("a method was not answered: too much waits for edgeHub");
+        }
+    }
+
+    /// A listener's task ends only when it was told to; anything else is a defect, and it starts again.
+    fn listener_ended(&mut self, ended: Result<Name, tokio::task::JoinError>) {
+        match ended {
+            Ok(name) => tracing::debug!(listener = %name, "listener ended"),
+            Err(error) => tracing::error!(%error, "a listener ended by a defect"),
+        }
+    }
+
+    fn status_of_listeners(&mut self) {
+        let port = |name: &Name| {
+            self.running
+                .listeners
+                .get(name)
+                .map_or(0, |listener: &Arc<Listener>| listener.port)
+        };
+        self.status.listeners = self
+            .listeners
+            .iter()
+            .map(|(name, slot)| (Arc::clone(name), (port(name), slot.state.clone())))
+            .collect();
+    }
+
+    /// Sends what changed since the last report. Without room in the channel it is sent with the next one.
+    fn report(&mut self) {
+        let report = self.status.report();
+        let patch = match &self.reported {
+            Some(reported) => report::difference(reported, &report),
+            None => Some(report.clone()),
+        };
+        let Some(patch) = patch else { return };
+        if self
+            .parts
+            .outgoing
+            .try_send(Outgoing::Reported(patch))
+            .is_ok()
+        {
+            self.reported = Some(report);
+        }
+    }
+
+    async fn presets(&self, document: &Value) -> crate::settings::Presets {
+        let (folder, document) = (self.parts.protocols.clone(), document.clone());
+        let read = tokio::task::spawn_blocking(move || mounted::read(&folder, &document)).await;
+        read.unwrap_or_else(|_| crate::settings::Presets::built_in())
+    }
+
+    async fn keep(&self, which: Document, stored: &Stored) {
+        let (storage, stored) = (self.parts.storage.clone(), stored.clone());
+        match tokio::task::spawn_blocking(move || storage.keep(which, &stored)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "settings are not remembered over a restart"),
+            Err(error) => tracing::error!(%error, "settings are not remembered over a restart"),
+        }
+    }
+}

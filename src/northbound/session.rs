@@ -1,0 +1,401 @@
+//! One session, from CONNACK to its end.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Instant;
+
+use bytes::Bytes;
+use mqtt::{Event, Session};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::{sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::credentials::LinkEnded;
+use super::dialect::Dialect;
+use super::notices::Notices;
+use super::{Inbound, LinkReport, Outgoing, Timeouts};
+use crate::clock::Clock;
+use crate::edge::Secret;
+use crate::edge::reported::{Reply, Reported};
+use crate::edge::topics::{self, Incoming};
+use crate::edge::twin::{Answered, Twin};
+use crate::message::{Entry, Sequence};
+use crate::ops::metrics::Metrics;
+
+const SUBSCRIPTIONS: [&str; 3] = [
+    topics::TWIN_RESPONSES,
+    topics::DESIRED_PATCHES,
+    topics::METHODS,
+];
+/// The longest method answer that edgeHub takes.
+const MAX_ANSWER_BYTES: usize = 128 * 1024;
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The link is to stop.
+    Stopped,
+    /// On purpose: the next session starts with this token.
+    Renewed(Secret),
+    /// Not by us, or because edgeHub was silent.
+    Closed(String),
+    /// The link cannot go on.
+    Fatal(LinkEnded),
+}
+
+/// What outlives a session: the twin, and the channels to the rest of the process.
+#[derive(Debug)]
+pub(super) struct Serving {
+    pub dialect: Dialect,
+    pub twin: Twin,
+    pub reported: Reported,
+    pub forwarder: mpsc::Sender<LinkReport>,
+    pub inbound: mpsc::Sender<Inbound>,
+    pub outgoing: mpsc::Receiver<Outgoing>,
+    pub notices: Notices,
+    pub metrics: Metrics,
+    pub clock: Clock,
+    pub timeouts: Timeouts,
+    pub window: usize,
+}
+
+/// One session's own state.
+struct Running<S> {
+    session: Session<S, Sequence>,
+    /// Where messages come from, once the subscriptions stand.
+    entries: Option<mpsc::Receiver<Entry>>,
+    /// The last acknowledgement, or when it began to be awaited.
+    progress: Instant,
+}
+
+impl Serving {
+    /// Serves a session until it ends; says `Up` and `Down` around it.
+    pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        mut session: Session<S, Sequence>,
+        renewal: impl Future<Output = Result<Secret, LinkEnded>>,
+        stop: &CancellationToken,
+    ) -> Ended {
+        if let Err(error) = session.subscribe(&SUBSCRIPTIONS) {
+            return Ended::Closed(error.to_string());
+        }
+        let progress = self.clock.now().monotonic;
+        let mut running = Running {
+            session,
+            entries: None,
+            progress,
+        };
+        let ended = self.until_ended(&mut running, renewal, stop).await;
+        // From here on the forwarder keeps what it has.
+        running.entries = None;
+        match ended {
+            Ended::Stopped | Ended::Renewed(_) => self.take_leave(running).await,
+            Ended::Closed(_) | Ended::Fatal(_) => drop(running),
+        }
+        self.down().await;
+        ended
+    }
+
+    /// Between sessions: reports wait, method answers have nobody to go to.
+    pub async fn while_away<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                Some(outgoing) = self.outgoing.recv() => if let Outgoing::Reported(patch) = outgoing {
+                    self.reported.push(patch);
+                },
+            }
+        }
+    }
+
+    async fn until_ended<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        running: &mut Running<S>,
+        renewal: impl Future<Output = Result<Secret, LinkEnded>>,
+        stop: &CancellationToken,
+    ) -> Ended {
+        let mut renewal = pin!(renewal);
+        loop {
+            if let Some(silent) = self.due(running) {
+                return Ended::Closed(silent.to_owned());
+            }
+            let wake = self.deadline(running);
+            tokio::select! {
+                () = stop.cancelled() => return Ended::Stopped,
+                event = running.session.next() => if let Some(ended) = self.happened(running, event).await {
+                    return ended;
+                },
+                Some(entry) = next_entry(&mut running.entries), if running.session.room() > 0 => {
+                    self.publish_all(running, entry).await;
+                }
+                Some(outgoing) = self.outgoing.recv() => self.send(&mut running.session, outgoing),
+                renewed = &mut renewal => return match renewed {
+                    Ok(token) => Ended::Renewed(token),
+                    Err(ended) => Ended::Fatal(ended),
+                },
+                () = sleep_until(wake.into()) => {}
+            }
+        }
+    }
+
+    /// Does what the clock asks for; gives the reason when edgeHub was silent for too long.
+    fn due<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        running: &mut Running<S>,
+    ) -> Option<&'static str> {
+        let now = self.clock.now().monotonic;
+        let waited = now.saturating_duration_since(running.progress);
+        if running.entries.is_none() {
+            return (waited >= self.timeouts.suback).then_some("edgeHub did not answer SUBSCRIBE");
+        }
+        if running.session.in_flight() > 0 && waited >= self.timeouts.puback {
+            return Some("edgeHub acknowledged nothing for too long: is its disk full?");
+        }
+        if let Some(rid) = self.twin.request(now) {
+            say(&mut running.session, &topics::twin_get(&rid), b"");
+        }
+        if let Some((rid, patch)) = self.reported.request(now) {
+            say(
+                &mut running.session,
+                &topics::reported_patch(&rid),
+                patch.to_string().as_bytes(),
+            );
+        }
+        None
+    }
+
+    fn deadline<S: AsyncRead + AsyncWrite + Unpin>(&self, running: &Running<S>) -> Instant {
+        let timeouts = &self.timeouts;
+        let silent = match (&running.entries, running.session.in_flight()) {
+            (None, _) => running.progress + timeouts.suback,
+            (Some(_), 0) => self.clock.now().monotonic + timeouts.puback,
+            (Some(_), _) => running.progress + timeouts.puback,
+        };
+        if running.entries.is_none() {
+            return silent;
+        }
+        let clocks = [self.twin.deadline(), self.reported.deadline()];
+        clocks.into_iter().flatten().fold(silent, Instant::min)
+    }
+
+    async fn happened<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        running: &mut Running<S>,
+        event: Event<Sequence>,
+    ) -> Option<Ended> {
+        match event {
+            Event::Delivered(sequence) => {
+                running.progress = self.clock.now().monotonic;
+                self.report(LinkReport::Delivered(sequence)).await;
+            }
+            Event::Message { topic, payload, id } => {
+                if let Some(id) = id {
+                    running.session.acknowledge(id);
+                }
+                self.arrived(&mut running.session, &topic, payload);
+            }
+            Event::Subscribed(_) => self.up(running).await,
+            Event::Closed(reason) => return Some(Ended::Closed(reason.to_string())),
+        }
+        None
+    }
+
+    async fn up<S>(&mut self, running: &mut Running<S>) {
+        let now = self.clock.now().monotonic;
+        let (sender, entries) = mpsc::channel(self.window);
+        running.entries = Some(entries);
+        running.progress = now;
+        self.twin.connected(now);
+        self.metrics.link_up(true);
+        self.report(LinkReport::Up(sender)).await;
+        self.notices.add(Inbound::Connected);
+    }
+
+    async fn down(&mut self) {
+        self.twin.disconnected();
+        self.reported.disconnected();
+        self.metrics.link_up(false);
+        self.report(LinkReport::Down).await;
+        self.notices.add(Inbound::Disconnected);
+    }
+
+    /// The process ends when the forwarder does: nobody is left to be told.
+    async fn report(&self, report: LinkReport) {
+        drop(self.forwarder.send(report).await);
+    }
+
+    /// Publishes a message and those that wait behind it, as far as there is room.
+    async fn publish_all<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        running: &mut Running<S>,
+        first: Entry,
+    ) {
+        let mut next = Some(first);
+        while let Some(entry) = next {
+            if running.session.in_flight() == 0 {
+                running.progress = self.clock.now().monotonic;
+            }
+            if let Err(reason) = self.publish(&mut running.session, &entry) {
+                self.report(LinkReport::Refused(entry.sequence, reason))
+                    .await;
+            }
+            next = match (&mut running.entries, running.session.room()) {
+                (Some(entries), 1..) => entries.try_recv().ok(),
+                _ => None,
+            };
+        }
+    }
+
+    fn publish<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        session: &mut Session<S, Sequence>,
+        entry: &Entry,
+    ) -> Result<(), String> {
+        let publish = self.dialect.publish(entry)?;
+        let added = session.publish(&publish.topic, &publish.payload, entry.sequence);
+        added.map_err(|error| error.to_string())
+    }
+
+    fn arrived<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        session: &mut Session<S, Sequence>,
+        topic: &str,
+        payload: Bytes,
+    ) {
+        let now = self.clock.now().monotonic;
+        match topics::parse(topic) {
+            Some(Incoming::TwinResponse { status, rid }) => self.answered(rid, status, &payload),
+            Some(Incoming::DesiredPatch { version }) => {
+                if let Some(desired) = self.twin.patch(now, version, &payload) {
+                    self.notices.add(Inbound::Desired(desired));
+                }
+            }
+            Some(Incoming::Method { name, rid }) => self.call(session, name, rid, payload),
+            Some(Incoming::Input { .. }) | None => {
+                tracing::debug!(topic, "a message on a topic that this version does not use");
+            }
+        }
+    }
+
+    fn answered(&mut self, rid: &str, status: u16, body: &[u8]) {
+        let now = self.clock.now().monotonic;
+        match self.twin.response(now, rid, status, body) {
+            Answered::Changed(desired) => self.notices.add(Inbound::Desired(desired)),
+            Answered::Unknown => tracing::warn!(
+                "edgeHub does not know this module's twin yet (was it ever online?); the settings stay as they are"
+            ),
+            Answered::Failed => tracing::warn!(status, "edgeHub gave no twin; it is asked again"),
+            Answered::Same => {}
+            Answered::NotOurs => match self.reported.response(now, rid, status) {
+                Reply::GivenUp => tracing::error!(
+                    status,
+                    "edgeHub refused reported properties; they are not sent again"
+                ),
+                Reply::Again => tracing::warn!(
+                    status,
+                    "edgeHub did not take reported properties; they are sent again"
+                ),
+                Reply::Taken | Reply::NotOurs => {}
+            },
+        }
+    }
+
+    /// A module that does not keep up says so instead of holding up the session.
+    fn call<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        session: &mut Session<S, Sequence>,
+        name: &str,
+        rid: &str,
+        payload: Bytes,
+    ) {
+        let call = Inbound::Method {
+            name: name.to_owned(),
+            payload,
+            answer: rid.to_owned(),
+        };
+        if self.inbound.try_send(call).is_err() {
+            say(
+                session,
+                &topics::method_response(503, rid),
+                br#"{"error":"busy, try again"}"#,
+            );
+        }
+    }
+
+    fn send<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        session: &mut Session<S, Sequence>,
+        outgoing: Outgoing,
+    ) {
+        match outgoing {
+            Outgoing::Reported(patch) => self.reported.push(patch),
+            Outgoing::MethodResponse {
+                rid,
+                status,
+                payload,
+            } => {
+                let body = payload.to_string();
+                if body.len() > MAX_ANSWER_BYTES {
+                    let too_long = br#"{"error":"the answer is longer than 128 KiB"}"#;
+                    return say(session, &topics::method_response(500, &rid), too_long);
+                }
+                say(
+                    session,
+                    &topics::method_response(status, &rid),
+                    body.as_bytes(),
+                );
+            }
+        }
+    }
+
+    /// Waits for acknowledgements that are still to come, within bounds, and says goodbye.
+    async fn take_leave<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut running: Running<S>) {
+        let drained = async {
+            while running.session.in_flight() > 0 {
+                let event = running.session.next().await;
+                if self.happened_late(&mut running.session, event).await {
+                    return;
+                }
+            }
+        };
+        // What is not acknowledged by then, the forwarder sends again.
+        drop(timeout(self.timeouts.drain, drained).await);
+        drop(running.session.disconnect(self.timeouts.disconnect).await);
+    }
+
+    /// Takes what still comes while taking leave; whether it was the end.
+    async fn happened_late<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        session: &mut Session<S, Sequence>,
+        event: Event<Sequence>,
+    ) -> bool {
+        match event {
+            Event::Delivered(sequence) => self.report(LinkReport::Delivered(sequence)).await,
+            // Nobody is left to act on it: the next session asks for the twin anew.
+            Event::Message { id, .. } => id.into_iter().for_each(|id| session.acknowledge(id)),
+            Event::Subscribed(_) => {}
+            Event::Closed(_) => return true,
+        }
+        false
+    }
+}
+
+async fn next_entry(entries: &mut Option<mpsc::Receiver<Entry>>) -> Option<Entry> {
+    match entries {
+        Some(entries) => entries.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// QoS 0 for what has an answer of its own, or nobody waiting after a reconnect.
+fn say<S: AsyncRead + AsyncWrite + Unpin>(
+    session: &mut Session<S, Sequence>,
+    topic: &str,
+    payload: &[u8],
+) {
+    if let Err(error) = session.publish_at_most_once(topic, payload) {
+        tracing::warn!(topic, %error, "could not be said to edgeHub");
+    }
+}

@@ -1,0 +1,4 @@
+//! What an operator sees: metrics and log lines. Reads; never stands on the data's way.
+
+pub mod logging;
+pub mod metrics;

@@ -1,0 +1,204 @@
+//! What the module says of itself in the reported properties.
+//!
+//! The outcome of the last settings document follows the convention for writable properties
+//! (`ac`, `av`, `ad`: code, version, description). Everything is cut so that it fits a twin.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::document::{Problem, Problems};
+use crate::message::Name;
+
+/// Errors listed at most; their count is always said.
+const LISTED_ERRORS: usize = 20;
+/// Bytes of one text at most.
+const TEXT_BYTES: usize = 512;
+
+/// What became of the desired properties of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// They run.
+    Applied,
+    /// They are wrong; what ran before runs on.
+    Refused(Problems),
+    /// Nothing was asked yet.
+    Waiting,
+}
+
+/// How a listener is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenerState {
+    /// It accepts connections.
+    Listening,
+    /// Its port could not be bound; it is tried again.
+    Degraded(String),
+}
+
+/// Everything that is reported.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// What became of the settings.
+    pub outcome: Outcome,
+    /// Their `$version`, if they had one.
+    pub version: Option<i64>,
+    /// Each listener's port and state.
+    pub listeners: BTreeMap<Name, (u16, ListenerState)>,
+    /// The presets in use, by protocol.
+    pub presets: BTreeMap<Name, String>,
+}
+
+impl Status {
+    /// The whole report as JSON.
+    pub fn report(&self) -> Value {
+        let listeners: Map<String, Value> = self
+            .listeners
+            .iter()
+            .map(|(name, (port, state))| (name.to_string(), listener(*port, state)))
+            .collect();
+        let presets: Map<String, Value> = self
+            .presets
+            .iter()
+            .map(|(name, preset)| (name.to_string(), json!(preset)))
+            .collect();
+        json!({
+            "module": { "version": env!("CARGO_PKG_VERSION"), "presets": presets },
+            "settings": self.settings(),
+            "listeners": listeners,
+        })
+    }
+
+    fn settings(&self) -> Value {
+        let (code, description, problems) = match &self.outcome {
+            Outcome::Applied => (200, "applied".to_owned(), &[][..]),
+            Outcome::Waiting => (202, "waiting for desired properties".to_owned(), &[][..]),
+            Outcome::Refused(problems) => {
+                let description = format!(
+                    "refused, {} errors; the settings before run on",
+                    problems.len()
+                );
+                (400, description, problems.as_slice())
+            }
+        };
+        let mut settings = Map::new();
+        settings.insert("ac".into(), json!(code));
+        settings.insert("av".into(), json!(self.version.unwrap_or(0)));
+        settings.insert("ad".into(), json!(description));
+        if !problems.is_empty() {
+            let listed: Vec<Value> = problems.iter().take(LISTED_ERRORS).map(error).collect();
+            settings.insert("errorCount".into(), json!(problems.len()));
+            settings.insert("errors".into(), json!(listed));
+        }
+        Value::Object(settings)
+    }
+}
+
+fn listener(port: u16, state: &ListenerState) -> Value {
+    match state {
+        ListenerState::Listening => json!({ "port": port, "state": "listening" }),
+        ListenerState::Degraded(why) => {
+            json!({ "port": port, "state": "degraded", "error": cut(why) })
+        }
+    }
+}
+
+fn error(problem: &Problem) -> Value {
+    let mut error = Map::new();
+    error.insert("pointer".into(), json!(cut(&problem.pointer)));
+    if let Some(column) = problem.column {
+        error.insert("column".into(), json!(column));
+    }
+    error.insert("message".into(), json!(cut(&problem.message)));
+    Value::Object(error)
+}
+
+/// The text, or its beginning where it is longer than a report may hold.
+fn cut(text: &str) -> String {
+    if text.len() <= TEXT_BYTES {
+        return text.to_owned();
+    }
+    let mut end = TEXT_BYTES - '…'.len_utf8();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut short = text.to_owned();
+    short.truncate(end);
+    short.push('…');
+    short
+}
+
+/// The patch that turns one report into another; what is gone becomes null. `None` if they are equal.
+pub fn difference(from: &Value, to: &Value) -> Option<Value> {
+    let (Value::Object(old), Value::Object(new)) = (from, to) else {
+        return (from != to).then(|| to.clone());
+    };
+    let gone = old
+        .keys()
+        .filter(|name| !new.contains_key(*name))
+        .map(|name| (name.clone(), Value::Null));
+    let changed = new.iter().filter_map(|(name, value)| match old.get(name) {
+        Some(known) => Some((name.clone(), difference(known, value)?)),
+        None => Some((name.clone(), value.clone())),
+    });
+    let patch: Map<String, Value> = gone.chain(changed).collect();
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(outcome: Outcome) -> Status {
+        Status {
+            outcome,
+            version: Some(7),
+            listeners: BTreeMap::new(),
+            presets: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_refusal_lists_the_first_errors_with_short_texts_and_the_count_of_all() {
+        let mut problems = Problems::new();
+        for n in 0..30 {
+            let message = format!("{n} {}", "ä".repeat(600));
+            problems.push(Problem {
+                pointer: format!("/listeners/{n}"),
+                column: (n == 0).then_some(4),
+                message,
+            });
+        }
+        let report = status(Outcome::Refused(problems)).report();
+        let settings = &report["settings"];
+        assert_eq!(
+            (&settings["ac"], &settings["av"], &settings["errorCount"]),
+            (&json!(400), &json!(7), &json!(30))
+        );
+        let errors = settings["errors"].as_array().unwrap();
+        assert_eq!(errors.len(), 20);
+        assert_eq!(errors[0]["column"], 4);
+        assert!(
+            errors[1].get("column").is_none(),
+            "a twin array may hold no null"
+        );
+        assert!(
+            errors
+                .iter()
+                .all(|error| error["message"].as_str().unwrap().len() <= 512)
+        );
+        assert!(report.to_string().len() < 32 * 1024);
+    }
+
+    #[test]
+    fn a_difference_nulls_what_is_gone_and_leaves_out_what_is_equal() {
+        let old = json!({"listeners": {"a": {"port": 1, "state": "degraded", "error": "x"}, "b": {"port": 2}}, "m": 1});
+        let new = json!({"listeners": {"a": {"port": 1, "state": "listening"}, "c": {"port": 3}}, "m": 1});
+        assert_eq!(
+            difference(&old, &new),
+            Some(
+                json!({"listeners": {"a": {"error": null, "state": "listening"}, "b": null, "c": {"port": 3}}})
+            )
+        );
+        assert_eq!(difference(&new, &new), None);
+    }
+}

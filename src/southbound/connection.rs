@@ -1,0 +1,377 @@
+//! One connection: moves bytes between a socket and a conversation, and does what it says.
+//!
+//! The task never waits inside an action. Messages that wait for room and bytes that wait for the
+//! socket stand in one `select!` beside the inbox and the deadline; while either waits, nothing is
+//! read from the device, and TCP tells it so.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, Bytes};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use super::South;
+use crate::conversation::{Action, Conversation, Counted, End, Input, Outcome, Reason};
+use crate::identity::Peer;
+use crate::inbox::{Inbox, Waiting};
+use crate::message::{CommandId, Name};
+use crate::ops::metrics::ListenerMetrics;
+use crate::outbox::Outbox;
+
+/// Bytes read at once. The place for them is taken only while there is something to read.
+const READ: usize = 16 * 1024;
+/// A device that takes nothing of a write for so long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long what the device still sends is read after our FIN, so that the close is not a reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// Bytes read after our FIN at most.
+const LINGER_BYTES: usize = 1 << 20;
+
+/// The task of one connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    peer: Peer,
+    conversation: Conversation,
+    south: Arc<South>,
+    metrics: ListenerMetrics,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// What the socket has not taken yet.
+    write: Option<Bytes>,
+    write_until: Option<Instant>,
+    paused: bool,
+    ended: bool,
+    bound: Vec<Name>,
+    commands: HashMap<CommandId, oneshot::Sender<Outcome>>,
+    last_command: u64,
+    close: Option<Reason>,
+    actions: Vec<Action>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: Peer,
+        conversation: Conversation,
+        south: Arc<South>,
+        inbox: Inbox,
+    ) -> Self {
+        let sink = inbox.clone();
+        let outbox = south.submitter.outbox(Arc::new(move |ticket, progress| {
+            sink.progress(ticket, progress)
+        }));
+        let metrics = south.metrics.listener(&peer.listener);
+        Connection {
+            stream,
+            peer,
+            conversation,
+            south,
+            metrics,
+            inbox,
+            outbox,
+            write: None,
+            write_until: None,
+            paused: false,
+            ended: false,
+            bound: Vec::new(),
+            commands: HashMap::new(),
+            last_command: 0,
+            close: None,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Runs until the conversation closes; then takes leave of the device.
+    pub(super) async fn run(mut self) -> Reason {
+        self.step(Input::Opened(self.peer.clone()));
+        let reason = loop {
+            if let Some(reason) = self.close.filter(|_| self.outbox.is_empty()) {
+                break reason;
+            }
+            self.turn().await;
+        };
+        if reason != Reason::Reset {
+            take_leave(&mut self.stream).await;
+        }
+        reason
+    }
+
+    /// Waits for the next thing that happens, and does what follows from it.
+    async fn turn(&mut self) {
+        if !self.outbox.is_empty() && !self.paused {
+            tokio::select! {
+                biased;
+                room = flush(&mut self.outbox) => self.room(room.is_ok()),
+                () = std::future::ready(()) => {
+                    self.paused = true;
+                    self.step(Input::Paused);
+                }
+            }
+            return;
+        }
+        let deadline = [self.conversation.deadline(), self.write_until]
+            .into_iter()
+            .flatten()
+            .min();
+        let reads = !self.ended
+            && self.outbox.is_empty()
+            && self.write.is_none()
+            && self.conversation.wants_input();
+        let open = self.close.is_none();
+        let happened = {
+            let (stream, outbox, write) = (&self.stream, &mut self.outbox, &self.write);
+            tokio::select! {
+                biased;
+                waiting = self.inbox.take(), if open => Happened::Inbox(waiting),
+                room = flush(outbox) => Happened::Room(room.is_ok()),
+                () = at(deadline), if open => Happened::Deadline,
+                written = write_some(stream, write.as_ref()), if open => Happened::Written(written),
+                ready = stream.readable(), if open && reads => Happened::Readable(ready),
+            }
+        };
+        match happened {
+            Happened::Inbox(waiting) => self.received(waiting),
+            Happened::Room(open) => self.room(open),
+            Happened::Deadline => self.deadline_passed(),
+            Happened::Written(written) => self.written(written),
+            Happened::Readable(ready) => self.read(ready),
+        }
+    }
+
+    fn received(&mut self, waiting: Waiting) {
+        for (ticket, progress) in waiting.progress {
+            self.step(Input::Progress(ticket, progress));
+        }
+        if let Some(settings) = waiting.settings {
+            self.step(Input::Settings(settings));
+        }
+        for (request, answer) in waiting.commands {
+            self.last_command = self.last_command.wrapping_add(1);
+            let id = CommandId(self.last_command);
+            self.commands.insert(id, answer);
+            self.step(Input::Command(id, request));
+        }
+        if let Some(reason) = waiting.stop {
+            self.step(Input::End(End::Stop(reason)));
+        }
+    }
+
+    /// All submitted messages have been taken over; without the forwarder nothing will be any more.
+    fn room(&mut self, open: bool) {
+        if !open {
+            self.step(Input::End(End::Reset));
+            self.close.get_or_insert(Reason::Shutdown);
+            self.outbox = self.south.submitter.outbox(Arc::new(|_, _| {}));
+        }
+        if std::mem::take(&mut self.paused) {
+            self.step(Input::Resumed);
+        }
+    }
+
+    fn deadline_passed(&mut self) {
+        if self
+            .write_until
+            .is_some_and(|until| until <= self.south.clock.now().monotonic)
+        {
+            self.metrics.trouble("write_timeout", 1);
+            self.reset();
+        } else {
+            self.step(Input::Tick);
+        }
+    }
+
+    fn written(&mut self, written: io::Result<usize>) {
+        match written {
+            Ok(count) => {
+                self.metrics
+                    .bytes_sent(u64::try_from(count).unwrap_or(u64::MAX));
+                if let Some(bytes) = &mut self.write {
+                    bytes.advance(count.min(bytes.len()));
+                }
+                let through = self.write.as_ref().is_none_or(Bytes::is_empty);
+                if through {
+                    self.write = None;
+                }
+                self.write_until = if through { None } else { self.write_deadline() };
+                self.step(Input::Written(count));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.reset(),
+        }
+    }
+
+    fn read(&mut self, ready: io::Result<()>) {
+        // Behind the wait, so that the place is no part of the task.
+        let mut place = [0; READ];
+        match ready.and_then(|()| self.stream.try_read(&mut place)) {
+            Ok(0) => {
+                self.ended = true;
+                self.step(Input::End(End::Fin));
+            }
+            Ok(count) => {
+                self.metrics
+                    .bytes_received(u64::try_from(count).unwrap_or(u64::MAX));
+                self.step(Input::Bytes(place.get(..count).unwrap_or(&[])));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.reset(),
+        }
+    }
+
+    /// Nothing can be written any more, and nothing will come.
+    fn reset(&mut self) {
+        self.ended = true;
+        self.write = None;
+        self.write_until = None;
+        self.step(Input::End(End::Reset));
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.conversation
+            .step(self.south.clock.now(), input, &mut actions);
+        for action in actions.drain(..) {
+            self.carry_out(action);
+        }
+        self.actions = actions;
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Submit(ticket, messages) => {
+                self.outbox.queue(ticket, messages);
+            }
+            Action::Write(bytes) => {
+                self.write = Some(bytes);
+                self.write_until = self.write_deadline();
+            }
+            Action::Withdraw => {
+                self.write = None;
+                self.write_until = None;
+            }
+            Action::Answer(id, outcome) => {
+                if let Some(answer) = self.commands.remove(&id) {
+                    // A caller that has gone does not want to know.
+                    answer.send(outcome).unwrap_or(());
+                }
+            }
+            Action::Bind {
+                device,
+                newest_wins,
+            } => self.bind(device, newest_wins),
+            Action::Close(reason) => {
+                self.write = None;
+                self.write_until = None;
+                self.close = Some(reason);
+            }
+            Action::Count(counted) => self.count(&counted),
+        }
+    }
+
+    fn bind(&mut self, device: Name, newest_wins: bool) {
+        if newest_wins {
+            for name in self.bound.drain(..).filter(|name| *name != device) {
+                self.south.registry.unbind(&name, &self.inbox);
+            }
+        }
+        let older = self.south.registry.bind(&device, &self.inbox);
+        if let Some(older) = older.filter(|_| newest_wins) {
+            older.stop(Reason::Superseded);
+        }
+        if !self.bound.contains(&device) {
+            self.bound.push(device);
+        }
+    }
+
+    fn count(&self, counted: &Counted) {
+        if matches!(counted, Counted::Frame) {
+            return self.metrics.frame();
+        }
+        self.metrics.trouble(counted.word(), 1);
+        if !counted.is_trouble() {
+            return;
+        }
+        let now = self.south.clock.now().monotonic;
+        let (listener, peer) = (&self.peer.listener, self.peer.address);
+        if let Some(held_back) =
+            self.south
+                .throttle
+                .allows(counted.word(), &peer.ip().to_string(), now)
+        {
+            tracing::warn!(%listener, %peer, held_back, "{counted}");
+        }
+    }
+
+    fn write_deadline(&self) -> Option<Instant> {
+        self.south.clock.now().monotonic.checked_add(WRITE_TIMEOUT)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.inbox.end();
+        for name in self.bound.drain(..) {
+            self.south.registry.unbind(&name, &self.inbox);
+        }
+    }
+}
+
+enum Happened {
+    Inbox(Waiting),
+    Room(bool),
+    Deadline,
+    Written(io::Result<usize>),
+    Readable(io::Result<()>),
+}
+
+/// Waits until what is in the outbox has been taken over; for ever while it is empty.
+async fn flush(outbox: &mut Outbox) -> Result<(), crate::outbox::Closed> {
+    if outbox.is_empty() {
+        return std::future::pending().await;
+    }
+    outbox.flush().await
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn write_some(stream: &TcpStream, bytes: Option<&Bytes>) -> io::Result<usize> {
+    let Some(bytes) = bytes else {
+        return std::future::pending().await;
+    };
+    stream.writable().await?;
+    stream.try_write(bytes)
+}
+
+/// Sends FIN and reads what still comes for a while: unread bytes would make the close a reset.
+async fn take_leave(stream: &mut TcpStream) {
+    let leave = async {
+        stream.shutdown().await?;
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            stream.readable().await?;
+            left = match discard(stream) {
+                Ok(0) => break,
+                Ok(count) => left.saturating_sub(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => left,
+                Err(error) => return Err(error),
+            };
+        }
+        io::Result::Ok(())
+    };
+    // Whether it went well or not, the connection is over.
+    drop(tokio::time::timeout(LINGER, leave).await);
+}
+
+fn discard(stream: &TcpStream) -> io::Result<usize> {
+    stream.try_read(&mut [0; READ])
+}

@@ -1,0 +1,250 @@
+//! One listening port: accepts within its limits, and joins every connection it has accepted.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::connection::Connection;
+use super::{South, socket};
+use crate::conversation::{Conversation, ConversationSettings, Reason};
+use crate::identity::Peer;
+use crate::inbox::Inbox;
+use crate::message::Name;
+use crate::ops::metrics::ListenerMetrics;
+use crate::settings::{Listener, Settings};
+
+/// How long accepting pauses when the process may not open another file.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a listener goes by.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Its entry in the settings.
+    pub listener: Arc<Listener>,
+    /// What its conversations go by.
+    pub conversation: Arc<ConversationSettings>,
+}
+
+impl Terms {
+    /// The terms of a listener in these settings; `None` if they do not have it.
+    pub fn of(settings: &Settings, name: &Name) -> Option<Self> {
+        let listener = settings.listeners.get(name)?;
+        Some(Terms {
+            listener: Arc::clone(listener),
+            conversation: Arc::new(settings.conversation(listener)),
+        })
+    }
+}
+
+/// The gateway's hold on a listener. Dropping it ends the listener.
+#[derive(Debug)]
+pub struct ListenerHandle {
+    terms: watch::Sender<(Terms, u64)>,
+    stop: CancellationToken,
+    closed: CancellationToken,
+}
+
+impl ListenerHandle {
+    /// Gives new terms. Open connections take over devices and limits at their next frame; with a
+    /// changed protocol they close after the frame in progress.
+    pub fn update(&self, terms: Terms, protocol_changed: bool) {
+        self.terms
+            .send_modify(|current| *current = (terms, current.1 + u64::from(protocol_changed)));
+    }
+
+    /// Closes the socket and asks the connections to end; waits until the port is free again.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.closed.cancelled().await;
+    }
+}
+
+impl Drop for ListenerHandle {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The task of one listener.
+#[derive(Debug)]
+pub struct ListenerTask {
+    socket: TcpListener,
+    terms: watch::Receiver<(Terms, u64)>,
+    stop: CancellationToken,
+    closed: CancellationToken,
+    south: Arc<South>,
+    metrics: ListenerMetrics,
+    connections: JoinSet<Reason>,
+    open: HashMap<Id, (Inbox, u64)>,
+}
+
+impl ListenerTask {
+    /// A listener on a bound socket, and the gateway's hold on it.
+    pub fn new(socket: TcpListener, terms: Terms, south: Arc<South>) -> (ListenerHandle, Self) {
+        let metrics = south.metrics.listener(&terms.listener.name);
+        let (sender, terms) = watch::channel((terms, 0));
+        let (stop, closed) = (CancellationToken::new(), CancellationToken::new());
+        let handle = ListenerHandle {
+            terms: sender,
+            stop: stop.clone(),
+            closed: closed.clone(),
+        };
+        let task = ListenerTask {
+            socket,
+            terms,
+            stop,
+            closed,
+            south,
+            metrics,
+            connections: JoinSet::new(),
+            open: HashMap::new(),
+        };
+        (handle, task)
+    }
+
+    /// Accepts until it is stopped or the process shuts down; ends when its last connection has.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let reason = loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break Reason::Shutdown,
+                () = self.stop.cancelled() => break Reason::ListenerRemoved,
+                accepted = self.socket.accept() => self.accepted(accepted).await,
+                Some(ended) = self.connections.join_next_with_id() => self.ended(ended),
+                Ok(()) = self.terms.changed() => self.spread_terms(),
+            }
+        };
+        for (inbox, _) in self.open.values() {
+            inbox.stop(reason);
+        }
+        let ListenerTask {
+            socket,
+            closed,
+            mut connections,
+            metrics,
+            ..
+        } = self;
+        drop(socket);
+        closed.cancel();
+        while let Some(ended) = connections.join_next().await {
+            count_end(&metrics, ended.map_err(|error| error.to_string()));
+        }
+        metrics.connections(0);
+    }
+
+    async fn accepted(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        match accepted {
+            Ok((stream, address)) => self.admit(stream, address),
+            Err(error) if no_more_files(&error) => {
+                self.metrics.accept_paused();
+                self.warn("accept_paused", "no file can be opened, accepting pauses for 1 s: raise the limit of open files");
+                tokio::time::sleep(PAUSE).await;
+            }
+            // The peer was gone before it was accepted.
+            Err(error) => tracing::debug!(%error, "accept failed"),
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
+        let (terms, generation) = self.terms.borrow().clone();
+        let refused = if !terms.listener.admits(address.ip()) {
+            Some((
+                "address",
+                "a connection from an address that `allow` does not name was closed",
+            ))
+        } else if self.open.len() >= terms.listener.max_connections {
+            Some(("limit", "a connection over `maxConnections` was closed"))
+        } else {
+            None
+        };
+        if let Some((reason, text)) = refused {
+            self.metrics.refused(reason);
+            return self.warn(reason, text);
+        }
+        if let Err(error) = socket::prepare(&stream) {
+            tracing::debug!(%error, "the connection was gone at once");
+        }
+        let listener = &terms.listener;
+        let peer = Peer::new(address, Arc::clone(&listener.name), listener.device.clone());
+        let span =
+            tracing::info_span!("connection", listener = %listener.name, peer = %peer.address);
+        let inbox = Inbox::default();
+        let conversation = Conversation::new(Arc::clone(&listener.protocol), terms.conversation);
+        let connection = Connection::new(
+            stream,
+            peer,
+            conversation,
+            Arc::clone(&self.south),
+            inbox.clone(),
+        );
+        let task = self.connections.spawn(connection.run().instrument(span));
+        self.open.insert(task.id(), (inbox, generation));
+        self.metrics.accepted();
+        self.metrics.connections(self.open.len());
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Reason), JoinError>) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        self.open.remove(&id);
+        self.metrics.connections(self.open.len());
+        count_end(
+            &self.metrics,
+            ended
+                .map(|(_, reason)| reason)
+                .map_err(|error| error.to_string()),
+        );
+    }
+
+    fn spread_terms(&mut self) {
+        let (terms, generation) = self.terms.borrow_and_update().clone();
+        for (inbox, started) in self.open.values() {
+            if *started == generation {
+                inbox.settings(Arc::clone(&terms.conversation));
+            } else {
+                inbox.stop(Reason::ProtocolChanged);
+            }
+        }
+    }
+
+    fn warn(&self, what: &'static str, text: &str) {
+        let listener = self.terms.borrow().0.listener.name.clone();
+        if let Some(held_back) =
+            self.south
+                .throttle
+                .allows(what, &listener, self.south.clock.now().monotonic)
+        {
+            tracing::warn!(%listener, held_back, "{text}");
+        }
+    }
+}
+
+fn count_end(metrics: &ListenerMetrics, ended: Result<Reason, String>) {
+    match ended {
+        Ok(reason) => metrics.closed(reason.word()),
+        Err(error) => {
+            metrics.panicked();
+            tracing::error!(
+                error,
+                "a connection ended by a defect of the module; please report it"
+            );
+        }
+    }
+}
+
+fn no_more_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let code = error.raw_os_error();
+    [Errno::MFILE, Errno::NFILE]
+        .iter()
+        .any(|errno| code == Some(errno.raw_os_error()))
+}

@@ -1,0 +1,33 @@
+//! The side of the devices: sockets in, bytes to conversations.
+
+mod connection;
+mod limits;
+mod listener;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+pub use limits::raise_open_files;
+pub use listener::{ListenerHandle, ListenerTask, Terms};
+pub use socket::{BindError, bind};
+
+use crate::clock::Clock;
+use crate::ops::logging::Throttle;
+use crate::ops::metrics::Metrics;
+use crate::outbox::Submitter;
+use crate::registry::Registry;
+
+/// What all connections of the process share.
+#[derive(Debug)]
+pub struct South {
+    /// Which connection a device has.
+    pub registry: Registry,
+    /// The way to the spool.
+    pub submitter: Submitter,
+    /// Where counts go.
+    pub metrics: Metrics,
+    /// Holds back repeated log lines.
+    pub throttle: Throttle,
+    /// Tells the time.
+    pub clock: Clock,
+}
