@@ -26,6 +26,8 @@ use crate::outbox::Outbox;
 const READ: usize = 16 * 1024;
 /// A device that takes nothing of a write for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Devices that commands can reach over one connection; foreign bytes must not name more without end.
+const MOST_BOUND: usize = 1000;
 /// How long what the device still sends is read after our FIN, so that the close is not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes read after our FIN at most.
@@ -278,6 +280,9 @@ impl Connection {
             for name in self.bound.drain(..).filter(|name| *name != device) {
                 self.south.registry.unbind(&name, &self.inbox);
             }
+        }
+        if self.bound.len() >= MOST_BOUND && !self.bound.contains(&device) {
+            return self.metrics.trouble("too_many_devices", 1);
         }
         let older = self.south.registry.bind(&device, &self.inbox);
         if let Some(older) = older.filter(|_| newest_wins) {
