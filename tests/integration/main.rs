@@ -1,0 +1,11 @@
+//! The module against the stand-in over real sockets, and the source tree against its map, in one
+//! program.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it waited for by panicking"
+)]
+
+mod house;
+mod link;
