@@ -25,7 +25,7 @@ use crate::edge;
 use crate::forwarder::{Forwarder, Undelivered};
 use crate::gateway::{Gateway, Parts};
 use crate::identity::DeviceMap;
-use crate::northbound::{DesiredDocument, Link, LinkChannels, LinkSettings};
+use crate::northbound::{self, DesiredDocument, Link, LinkChannels, LinkSettings};
 use crate::ops::logging::{self, Throttle};
 use crate::ops::metrics::Metrics;
 use crate::outbox::{self, Bounds};
@@ -35,15 +35,19 @@ use crate::southbound::{self, South};
 use crate::spool::Spool;
 use crate::storage::{Document, Storage, Stored};
 
-/// How long each stage may take when the process is asked to stop; edgeAgent kills after 10 s.
+/// Every time limit of the process in one value, so that tests can shorten them.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// From the request until the last connection has ended.
+    /// From the request to stop until the last connection has ended. edgeAgent kills after 10 s.
     pub connections: Duration,
     /// From then until what is spooled has been delivered.
     pub spool: Duration,
     /// From then until the link has taken leave of edgeHub.
-    pub link: Duration,
+    pub leave: Duration,
+    /// Between attempts to bind a port that is taken.
+    pub bind_again: Duration,
+    /// Those of the link.
+    pub link: northbound::Timeouts,
 }
 
 impl Default for Timeouts {
@@ -51,7 +55,9 @@ impl Default for Timeouts {
         Timeouts {
             connections: Duration::from_secs(4),
             spool: Duration::from_secs(2),
-            link: Duration::from_secs(1),
+            leave: Duration::from_secs(1),
+            bind_again: Duration::from_secs(5),
+            link: northbound::Timeouts::default(),
         }
     }
 }
@@ -117,7 +123,12 @@ pub fn start(environment: Environment) -> anyhow::Result<()> {
             shutdown.cancel();
         };
         let (result, ()) = tokio::join!(
-            run(environment, shutdown.clone(), Timeouts::default()),
+            run(
+                environment,
+                Metrics::default(),
+                Timeouts::default(),
+                shutdown.clone()
+            ),
             async {
                 tokio::select! {
                     () = asked => {}
@@ -130,16 +141,17 @@ pub fn start(environment: Environment) -> anyhow::Result<()> {
 }
 
 /// Builds everything, and runs until `shutdown` is cancelled or an essential task has ended.
+/// Everything is counted in `metrics`.
 ///
 /// # Errors
 /// When an essential task ended by itself.
 pub async fn run(
     environment: Environment,
-    shutdown: CancellationToken,
+    metrics: Metrics,
     timeouts: Timeouts,
+    shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let clock = Clock::system();
-    let metrics = Metrics::default();
     let throttle = Throttle::default();
     let (storage, error) = Storage::open(&environment.storage);
     if let Some(error) = error {
@@ -167,12 +179,11 @@ pub async fn run(
         inbound: inbound_tx,
         outgoing: link_outgoing,
     };
-    let link = Link::new(
-        LinkSettings::new(environment.identity, desired.map(known)),
-        channels,
-        metrics.clone(),
-        clock,
-    );
+    let link = LinkSettings {
+        timeouts: timeouts.link,
+        ..LinkSettings::new(environment.identity, desired.map(known))
+    };
+    let link = Link::new(link, channels, metrics.clone(), clock);
     let commands = Commands::new(
         registry.clone(),
         Arc::clone(&devices),
@@ -194,6 +205,7 @@ pub async fn run(
         metrics,
         methods,
         outgoing: outgoing.clone(),
+        bind_again: timeouts.bind_again,
     };
     let gateway = Gateway::new(parts, shutdown.clone());
 
@@ -235,7 +247,7 @@ async fn supervise(
     // No more input: the stages end in order because their senders drop.
     let drained = drain(&mut essential, timeouts.connections + timeouts.spool).await;
     leave.cancel();
-    let left = drain(&mut essential, timeouts.link).await;
+    let left = drain(&mut essential, timeouts.leave).await;
     for ended in drained.into_iter().chain(left) {
         outcome = outcome.and(ended);
     }

@@ -23,9 +23,6 @@ use crate::settings::{Listener, Plan, Settings};
 use crate::southbound::{self, ListenerHandle, ListenerTask, South, Terms};
 use crate::storage::{Document, Storage, Stored};
 
-/// How often a port that could not be bound is tried again.
-const BIND_AGAIN: Duration = Duration::from_secs(5);
-
 /// What the gateway is made of.
 #[derive(Debug)]
 pub struct Parts {
@@ -43,6 +40,8 @@ pub struct Parts {
     pub methods: mpsc::Sender<MethodCall>,
     /// Reports, to the link.
     pub outgoing: mpsc::Sender<Outgoing>,
+    /// How often a port that could not be bound is tried again.
+    pub bind_again: Duration,
 }
 
 /// The task that makes the process what the desired properties say.
@@ -91,7 +90,7 @@ impl Gateway {
         if let Some(stored) = start {
             self.start_from(&stored).await;
         }
-        let mut again = tokio::time::interval(BIND_AGAIN);
+        let mut again = tokio::time::interval(self.parts.bind_again);
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => break,
@@ -239,7 +238,7 @@ impl Gateway {
             Err(error) => {
                 let why = format!("{error}: {}", error.source);
                 if !self.listeners.contains_key(name) {
-                    tracing::error!(listener = %name, "{why}; it is tried again every 5 s");
+                    tracing::error!(listener = %name, every = ?self.parts.bind_again, "{why}; it is tried again");
                 }
                 (None, ListenerState::Degraded(why))
             }

@@ -7,5 +7,10 @@
     reason = "a test says what it waited for by panicking"
 )]
 
+mod faults;
+mod hostile;
 mod house;
 mod link;
+mod protocols;
+mod reload;
+mod rig;

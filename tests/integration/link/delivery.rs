@@ -23,7 +23,7 @@ async fn telemetry_arrives_as_the_contract_says_by_connection_string() {
 }
 
 async fn arrives_whole(hub: &DevHub, identity: Identity) {
-    let mut north = start(identity, quick());
+    let mut north = start(identity, quick_link());
     north.send(1).await;
     north.all_delivered().await;
     let arrived = hub.upstream().messages();
@@ -49,7 +49,7 @@ async fn arrives_whole(hub: &DevHub, identity: Identity) {
 #[tokio::test]
 async fn a_restart_of_edge_hub_loses_nothing() {
     let hub = start_hub().await;
-    let mut north = start(by_workload(&hub), quick());
+    let mut north = start(by_workload(&hub), quick_link());
     for _ in 0..3 {
         north.send(200).await;
         hub.faults().restart().await.expect("restarts on its port");
@@ -62,7 +62,7 @@ async fn a_restart_of_edge_hub_loses_nothing() {
 #[tokio::test]
 async fn acknowledgements_lost_on_the_way_make_repeats_that_can_be_told() {
     let hub = start_hub().await;
-    let mut north = start(by_workload(&hub), quick());
+    let mut north = start(by_workload(&hub), quick_link());
     hub.faults().lose_pubacks(3);
     north.send(300).await;
     north.all_delivered().await;
@@ -73,7 +73,7 @@ async fn acknowledgements_lost_on_the_way_make_repeats_that_can_be_told() {
 #[tokio::test]
 async fn a_lost_session_is_subscribed_anew() {
     let hub = start_hub().await;
-    let mut north = start(by_workload(&hub), quick());
+    let mut north = start(by_workload(&hub), quick_link());
     north.connected().await;
     hub.faults().lose_sessions();
     hub.faults().close_connections();
@@ -91,7 +91,7 @@ async fn refused_connects_and_expired_tokens_are_tried_again_with_new_ones() {
     let hub = start_hub().await;
     hub.faults().refuse_connects(2, 5);
     hub.faults().refuse_connects(1, 3);
-    let mut north = start(by_workload(&hub), quick());
+    let mut north = start(by_workload(&hub), quick_link());
     north.connected().await;
     hub.faults().expire_tokens();
     north.send(50).await;
@@ -102,7 +102,7 @@ async fn refused_connects_and_expired_tokens_are_tried_again_with_new_ones() {
 #[tokio::test]
 async fn withheld_acknowledgements_are_waited_for_and_repeated_in_the_next_session() {
     let hub = start_hub().await;
-    let mut north = start(by_workload(&hub), quick());
+    let mut north = start(by_workload(&hub), quick_link());
     north.connected().await;
     hub.faults().hold_pubacks();
     north.send(20).await;
@@ -127,7 +127,7 @@ async fn a_connack_that_never_comes_is_given_up() {
     hub.faults().withhold_connacks(1);
     let timeouts = Timeouts {
         connack: Duration::from_millis(300),
-        ..quick()
+        ..quick_link()
     };
     let mut north = start(by_workload(&hub), timeouts);
     north.send(1).await;
@@ -139,7 +139,7 @@ async fn a_connack_that_never_comes_is_given_up() {
 async fn a_late_connack_is_waited_for() {
     let hub = start_hub().await;
     hub.faults().delay_connacks(1, Duration::from_millis(500));
-    let mut north = start(by_workload(&hub), quick());
+    let mut north = start(by_workload(&hub), quick_link());
     north.send(1).await;
     north.all_delivered().await;
     assert_eq!(hub.counters().connected, 1, "one attempt was enough");
@@ -150,7 +150,7 @@ async fn a_token_is_renewed_by_a_planned_reconnect() {
     let hub = start_hub().await;
     let timeouts = Timeouts {
         renew_after: Duration::from_millis(200),
-        ..quick()
+        ..quick_link()
     };
     let mut north = start(by_workload(&hub), timeouts);
     for _ in 0..3 {
@@ -168,7 +168,7 @@ async fn two_with_one_identity_fight_slower_and_slower_and_lose_nothing() {
     let hub = start_hub().await;
     let timeouts = Timeouts {
         longest_retry: Duration::from_secs(1),
-        ..quick()
+        ..quick_link()
     };
     let mut one = start(by_workload(&hub), timeouts);
     one.send(50).await;
@@ -187,7 +187,7 @@ async fn two_with_one_identity_fight_slower_and_slower_and_lose_nothing() {
 async fn a_workload_api_away_at_boot_is_waited_for_and_a_stale_socket_is_not() {
     let hub = start_hub().await;
     hub.faults().stop_workload();
-    let mut north = start(by_workload(&hub), quick());
+    let mut north = start(by_workload(&hub), quick_link());
     north.send(5).await;
     hub.faults().start_workload().expect("starts again");
     north.all_delivered().await;
@@ -197,7 +197,7 @@ async fn a_workload_api_away_at_boot_is_waited_for_and_a_stale_socket_is_not() {
     let impatient = Timeouts {
         stale_socket: Duration::from_millis(50),
         shortest_life: Duration::from_millis(100),
-        ..quick()
+        ..quick_link()
     };
     let mut doomed = start(by_workload(&hub), impatient);
     let ended = timeout(PATIENCE, doomed.link.join_next())
@@ -209,7 +209,7 @@ async fn a_workload_api_away_at_boot_is_waited_for_and_a_stale_socket_is_not() {
 #[tokio::test]
 async fn a_rolled_root_certificate_is_read_again() {
     let hub = start_hub().await;
-    let mut north = start(by_workload(&hub), quick());
+    let mut north = start(by_workload(&hub), quick_link());
     north.connected().await;
     hub.faults()
         .replace_certificates()

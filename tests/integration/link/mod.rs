@@ -6,12 +6,10 @@ mod twin;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 use dev_hub::{DevHub, UpstreamMessage};
 use edge_tcp_gateway::clock::Clock;
-use edge_tcp_gateway::edge::{Identity, twin::Pace};
+use edge_tcp_gateway::edge::Identity;
 use edge_tcp_gateway::forwarder::Forwarder;
 use edge_tcp_gateway::message::{Body, Message, Progress, Ticket};
 use edge_tcp_gateway::northbound::{
@@ -26,21 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-const MODULE: &str = "gateway";
-
-fn quick() -> Timeouts {
-    let millis = Duration::from_millis;
-    Timeouts {
-        first_retry: millis(5),
-        longest_retry: millis(50),
-        twin: Pace {
-            answer: PATIENCE,
-            first: millis(5),
-            longest: millis(50),
-        },
-        ..Timeouts::default()
-    }
-}
+use crate::rig::{MODULE, PATIENCE, quick_link};
 
 async fn start_hub() -> DevHub {
     let hub = DevHub::builder().edge_device("edge").module(MODULE);

@@ -9,7 +9,7 @@ use super::*;
 async fn the_twin_comes_whole_through_gaps_and_an_edge_hub_that_knows_nothing() {
     let hub = start_hub().await;
     hub.set_desired(MODULE, json!({"a": 1})).expect("a module");
-    let mut north = start(by_workload(&hub), quick());
+    let mut north = start(by_workload(&hub), quick_link());
     let (document, version) = north.desired().await;
     assert_eq!(document, json!({"a": 1}));
     hub.faults().lose_desired_patches(1);
@@ -33,7 +33,7 @@ async fn the_twin_comes_whole_through_gaps_and_an_edge_hub_that_knows_nothing() 
 #[tokio::test]
 async fn methods_and_reported_properties_go_round() {
     let hub = start_hub().await;
-    let mut north = start(by_workload(&hub), quick());
+    let mut north = start(by_workload(&hub), quick_link());
     north
         .outgoing
         .send(Outgoing::Reported(json!({"state": "up"})))

@@ -1,0 +1,163 @@
+//! What goes wrong around the running module: nothing that was acknowledged is lost, and nothing
+//! is acknowledged that was not earned.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::rig::{Device, MODULE, PATIENCE, Rig, free_port, lines};
+
+fn answered_lines(port: u16) -> serde_json::Value {
+    let mut protocol = lines();
+    protocol["replies"] = json!({"ok": {"send": "{n}\n", "when": "n"}});
+    protocol["acknowledge"] = json!({"after": "delivered"});
+    json!({
+        "listeners": {"a": {"port": port, "protocol": "lines"}},
+        "protocols": {"lines": protocol},
+        "devices": {"scale-1": {"match": {"address": "127.0.0.1"}}}
+    })
+}
+
+#[tokio::test]
+async fn a_stream_through_three_restarts_of_edgehub_arrives_whole_and_in_order() {
+    const LINES: u64 = 3_000;
+    let port = free_port();
+    let rig = Rig::with(answered_lines(port)).await;
+    let mut device = Device::connect(port).await;
+    let stream: String = (1..=LINES).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    let replies: String = (1..=LINES).map(|n| format!("{n}\n")).collect();
+    let (mut from_module, mut to_module) = device.0.split();
+    let writing = tokio::io::AsyncWriteExt::write_all(&mut to_module, stream.as_bytes());
+    let mut answers = vec![0; replies.len()];
+    let reading = tokio::io::AsyncReadExt::read_exact(&mut from_module, &mut answers);
+    let restarting = async {
+        for quarter in 1..=3 {
+            let past = |n: u64| n >= quarter * LINES / 4;
+            rig.message(|message| {
+                message
+                    .json()
+                    .and_then(|body| body["values"]["n"].as_u64())
+                    .is_some_and(past)
+            })
+            .await;
+            rig.hub.faults().restart().await.expect("restarts");
+        }
+    };
+    let all = async { tokio::join!(writing, reading, restarting) };
+    let (written, read, ()) = tokio::time::timeout(PATIENCE, all)
+        .await
+        .expect("answered in time");
+    written.expect("written");
+    read.expect("read");
+    assert_eq!(answers, replies.as_bytes());
+
+    let mut ids: BTreeMap<u64, String> = BTreeMap::new();
+    for message in rig.hub.upstream().messages() {
+        let body = message.json().expect("JSON");
+        let number = body["values"]["n"].as_u64().expect("a number");
+        let id = message.message_id().expect("an id").to_owned();
+        assert_eq!(body["id"], id);
+        let next = ids.len() as u64 + 1;
+        let known = ids.entry(number).or_insert_with(|| {
+            assert_eq!(number, next, "first deliveries are in order");
+            id.clone()
+        });
+        assert_eq!(*known, id, "a repeat has the id of the first");
+    }
+    assert_eq!(ids.len() as u64, LINES);
+}
+
+#[tokio::test]
+async fn a_stop_ends_connections_with_fin_and_no_reply_that_was_not_earned() {
+    let port = free_port();
+    let mut rig = Rig::with(answered_lines(port)).await;
+    let mut device = Device::connect(port).await;
+    device.send("{\"n\":1}\n").await;
+    assert_eq!(device.receive(2).await, b"1\n");
+    rig.hub.faults().hold_pubacks();
+    device.send("{\"n\":2}\n").await;
+    rig.value("n", 2).await;
+    rig.ask_to_stop();
+    assert_eq!(device.until_fin().await, b"");
+    rig.stop().await.expect("asked to stop");
+}
+
+#[tokio::test]
+async fn it_listens_from_the_last_good_settings_while_edgehub_and_workload_are_away() {
+    let port = free_port();
+    let mut rig = Rig::with(answered_lines(port)).await;
+    assert_eq!(
+        rig.patch(json!({"listeners": {"a": {"prot": 1}}})).await["ac"],
+        400
+    );
+    rig.stop().await.expect("asked to stop");
+    rig.hub.faults().stop_workload();
+    rig.hub.faults().stop_listening().await;
+    rig.start();
+    rig.counted("link_connects_total{result=\"workload\"}", |_| true)
+        .await;
+    let mut device = connected(port).await;
+    device.send("{\"n\":1}\n").await;
+    rig.counted("spool_messages", |count| count == 1.0).await;
+    assert!(device.nothing_came());
+    rig.hub.faults().start_workload().expect("starts");
+    rig.hub.faults().listen_again().await.expect("listens");
+    assert_eq!(device.receive(2).await, b"1\n");
+    assert_eq!(
+        rig.outcome().await["ac"],
+        400,
+        "still refused, still reported"
+    );
+}
+
+/// Connects as soon as the module listens.
+async fn connected(port: u16) -> Device {
+    let mut look = tokio::time::interval(Duration::from_millis(5));
+    let connecting = async {
+        loop {
+            if let Ok(stream) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
+                return Device(stream);
+            }
+            look.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, connecting)
+        .await
+        .expect("listens in time")
+}
+
+#[tokio::test]
+async fn the_method_send_reaches_the_device_and_says_what_became_of_it() {
+    let port = free_port();
+    let rig = Rig::with(answered_lines(port)).await;
+    let call = |device: &str| {
+        let payload = json!({"device": device, "bytes": "T\r\n", "withinMs": 5000});
+        rig.hub
+            .invoke_method(MODULE, "send", Some(payload), PATIENCE)
+    };
+    let answer = call("scale-1").await.expect("answered");
+    assert_eq!(
+        (answer.status, &answer.payload["outcome"]),
+        (409, &json!("notConnected"))
+    );
+    let mut device = Device::connect(port).await;
+    device.send("{\"n\":1}\n").await;
+    assert_eq!(device.receive(2).await, b"1\n");
+    let answer = call("scale-1").await.expect("answered");
+    assert_eq!(
+        (answer.status, &answer.payload["written"]),
+        (200, &json!(3))
+    );
+    assert_eq!(device.receive(3).await, b"T\r\n");
+    let answer = call("scale-2").await.expect("answered");
+    assert_eq!(
+        (answer.status, &answer.payload["outcome"]),
+        (404, &json!("unknownDevice"))
+    );
+    drop(device);
+    rig.counted("connections{listener=\"a\"}", |count| count == 0.0)
+        .await;
+    let answer = call("scale-1").await.expect("answered");
+    assert_eq!(answer.status, 409);
+}
