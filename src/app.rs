@@ -196,6 +196,7 @@ pub async fn run(
         metrics: metrics.clone(),
         throttle,
         clock,
+        timeouts: southbound::Timeouts::default(),
     };
     let parts = Parts {
         south: Arc::new(south),

@@ -1,13 +1,13 @@
 //! Which connection a device has: the newest one it was bound to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::inbox::Inbox;
 use crate::message::Name;
 
-/// Devices remembered as seen; beyond it the memory starts afresh.
-const MOST_SEEN: usize = 10_000;
+/// Devices remembered after they left; one more, and the one that left first is forgotten.
+const MOST_LEFT: usize = 10_000;
 
 /// Devices and their connections. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -16,17 +16,22 @@ pub struct Registry(Arc<Mutex<Devices>>);
 #[derive(Debug, Default)]
 struct Devices {
     connections: HashMap<Name, Inbox>,
-    seen: HashSet<Name>,
+    left: Left,
+}
+
+/// Devices without a connection, in the order in which they left.
+#[derive(Debug, Default)]
+struct Left {
+    order: BTreeMap<u64, Name>,
+    places: HashMap<Name, u64>,
+    next: u64,
 }
 
 impl Registry {
     /// Binds a device to a connection; gives back the other connection it was bound to before.
     pub fn bind(&self, device: &Name, inbox: &Inbox) -> Option<Inbox> {
         let mut devices = self.lock();
-        if devices.seen.len() >= MOST_SEEN && !devices.seen.contains(device) {
-            devices.seen.clear();
-        }
-        devices.seen.insert(Arc::clone(device));
+        devices.left.remove(device);
         let before = devices
             .connections
             .insert(Arc::clone(device), inbox.clone());
@@ -42,6 +47,7 @@ impl Registry {
             .is_some_and(|bound| bound.is(inbox))
         {
             devices.connections.remove(device);
+            devices.left.insert(device);
         }
     }
 
@@ -50,13 +56,34 @@ impl Registry {
         self.lock().connections.get(device).cloned()
     }
 
-    /// Whether a device of that name was ever bound since the start.
+    /// Whether a device of that name is bound, or is among the last 10,000 that left.
     pub fn has_seen(&self, device: &str) -> bool {
-        self.lock().seen.contains(device)
+        let devices = self.lock();
+        devices.connections.contains_key(device) || devices.left.places.contains_key(device)
     }
 
     fn lock(&self) -> MutexGuard<'_, Devices> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Left {
+    fn insert(&mut self, device: &Name) {
+        self.remove(device);
+        self.order.insert(self.next, Arc::clone(device));
+        self.places.insert(Arc::clone(device), self.next);
+        self.next += 1;
+        if self.order.len() > MOST_LEFT
+            && let Some((_, first)) = self.order.pop_first()
+        {
+            self.places.remove(&first);
+        }
+    }
+
+    fn remove(&mut self, device: &Name) {
+        if let Some(place) = self.places.remove(device) {
+            self.order.remove(&place);
+        }
     }
 }
 
@@ -83,5 +110,28 @@ mod tests {
         registry.unbind(&device, &new);
         assert!(registry.find("scale-1").is_none());
         assert!(registry.has_seen("scale-1") && !registry.has_seen("scale-2"));
+    }
+
+    #[test]
+    fn of_those_that_left_only_the_first_is_forgotten_and_whoever_comes_back_is_the_last_again() {
+        let (registry, inbox) = (Registry::default(), Inbox::default());
+        let name = |n: usize| Name::from(format!("scale-{n}"));
+        let visit = |n: usize| {
+            registry.bind(&name(n), &inbox);
+            registry.unbind(&name(n), &inbox);
+        };
+        (0..MOST_LEFT).for_each(visit);
+        visit(0);
+        visit(MOST_LEFT);
+        assert!(registry.has_seen("scale-0") && !registry.has_seen("scale-1"));
+        assert!((2..=MOST_LEFT).all(|n| registry.has_seen(&name(n))));
+        registry.bind(&name(2), &inbox);
+        (0..=MOST_LEFT).map(|n| n + MOST_LEFT + 1).for_each(visit);
+        assert!(
+            registry.has_seen("scale-2"),
+            "a bound device is not forgotten"
+        );
+        assert_eq!(registry.lock().left.order.len(), MOST_LEFT);
+        assert_eq!(registry.lock().left.places.len(), MOST_LEFT);
     }
 }

@@ -47,8 +47,8 @@ use writes::Writes;
 /// Output of messages for which layout, device and listener name none.
 pub static DEFAULT_OUTPUT: LazyLock<Name> = LazyLock::new(|| "telemetry".into());
 
-/// How long the rest of a frame may take that is half there when we want to end.
-const FRAME_IN_PROGRESS: Duration = Duration::from_secs(2);
+/// [`Conversation::with_half_frame`] of those that do not say.
+const HALF_FRAME: Duration = Duration::from_secs(2);
 
 /// How long due replies may take at an end where no idle time-out says it.
 const LINGER: Duration = Duration::from_secs(900);
@@ -71,6 +71,8 @@ pub struct Conversation {
     /// Whether the clocks that watch the device stand still.
     held: bool,
     ending: Option<Ending>,
+    /// How long the rest of a frame may take that is half there when we want to end.
+    half_frame: Duration,
     closed: bool,
 }
 
@@ -111,10 +113,16 @@ impl Conversation {
             paused: false,
             held: false,
             ending: None,
+            half_frame: HALF_FRAME,
             closed: false,
             protocol,
             settings,
         }
+    }
+
+    /// With another limit than 2 s for the rest of a frame that is half there when we want to end.
+    pub fn with_half_frame(self, half_frame: Duration) -> Self {
+        Conversation { half_frame, ..self }
     }
 
     /// Takes one input and adds what is to be done to `actions`.
@@ -234,7 +242,7 @@ impl Conversation {
                 self.begin_ending(now, Reason::Fin, Rest::Buffered);
             }
             End::Stop(reason) => {
-                let until = now.monotonic + FRAME_IN_PROGRESS;
+                let until = now.monotonic + self.half_frame;
                 self.begin_ending(now, reason, Rest::InProgress { until, after: None });
             }
         }

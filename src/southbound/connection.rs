@@ -5,6 +5,7 @@
 //! read from the device, and TCP tells it so.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,12 +25,8 @@ use crate::outbox::Outbox;
 
 /// Bytes read at once. The place for them is taken only while there is something to read.
 const READ: usize = 16 * 1024;
-/// A device that takes nothing of a write for so long is gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Devices that commands can reach over one connection; foreign bytes must not name more without end.
 const MOST_BOUND: usize = 1000;
-/// How long what the device still sends is read after our FIN, so that the close is not a reset.
-const LINGER: Duration = Duration::from_secs(2);
 /// Bytes read after our FIN at most.
 const LINGER_BYTES: usize = 1 << 20;
 
@@ -46,8 +43,12 @@ pub(super) struct Connection {
     /// What the socket has not taken yet.
     write: Option<Bytes>,
     write_until: Option<Instant>,
+    /// When it ends although replies or messages still wait.
+    end_by: Option<Instant>,
     paused: bool,
     ended: bool,
+    /// The socket is reset: nobody is left to take leave of.
+    reset: bool,
     bound: Vec<Name>,
     commands: HashMap<CommandId, oneshot::Sender<Outcome>>,
     last_command: u64,
@@ -78,8 +79,10 @@ impl Connection {
             outbox,
             write: None,
             write_until: None,
+            end_by: None,
             paused: false,
             ended: false,
+            reset: false,
             bound: Vec::new(),
             commands: HashMap::new(),
             last_command: 0,
@@ -97,8 +100,8 @@ impl Connection {
             }
             self.turn().await;
         };
-        if reason != Reason::Reset {
-            take_leave(&mut self.stream).await;
+        if !self.reset {
+            take_leave(&mut self.stream, self.south.timeouts.linger).await;
         }
         reason
     }
@@ -116,24 +119,21 @@ impl Connection {
             }
             return;
         }
-        let deadline = [self.conversation.deadline(), self.write_until]
-            .into_iter()
-            .flatten()
-            .min();
+        let clocks = [self.conversation.deadline(), self.write_until, self.end_by];
+        let deadline = clocks.into_iter().flatten().min();
         let reads = !self.ended
             && self.outbox.is_empty()
             && self.write.is_none()
             && self.conversation.wants_input();
-        let open = self.close.is_none();
         let happened = {
             let (stream, outbox, write) = (&self.stream, &mut self.outbox, &self.write);
             tokio::select! {
                 biased;
-                waiting = self.inbox.take(), if open => Happened::Inbox(waiting),
+                waiting = self.inbox.take() => Happened::Inbox(waiting),
                 room = flush(outbox) => Happened::Room(room.is_ok()),
-                () = at(deadline), if open => Happened::Deadline,
-                written = write_some(stream, write.as_ref()), if open => Happened::Written(written),
-                ready = stream.readable(), if open && reads => Happened::Readable(ready),
+                () = at(deadline) => Happened::Deadline,
+                written = write_some(stream, write.as_ref()) => Happened::Written(written),
+                ready = stream.readable(), if reads => Happened::Readable(ready),
             }
         };
         match happened {
@@ -159,6 +159,9 @@ impl Connection {
             self.step(Input::Command(id, request));
         }
         if let Some(reason) = waiting.stop {
+            if reason == Reason::Shutdown {
+                self.ends_within(self.south.timeouts.shutdown);
+            }
             self.step(Input::End(End::Stop(reason)));
         }
     }
@@ -166,9 +169,7 @@ impl Connection {
     /// All submitted messages have been taken over; without the forwarder nothing will be any more.
     fn room(&mut self, open: bool) {
         if !open {
-            self.step(Input::End(End::Reset));
-            self.close.get_or_insert(Reason::Shutdown);
-            self.outbox = self.south.submitter.outbox(Arc::new(|_, _| {}));
+            self.give_up();
         }
         if std::mem::take(&mut self.paused) {
             self.step(Input::Resumed);
@@ -176,15 +177,37 @@ impl Connection {
     }
 
     fn deadline_passed(&mut self) {
-        if self
-            .write_until
-            .is_some_and(|until| until <= self.south.clock.now().monotonic)
-        {
+        let now = self.south.clock.now().monotonic;
+        let passed = |limit: Option<Instant>| limit.is_some_and(|limit| limit <= now);
+        if passed(self.end_by) {
+            self.give_up();
+        } else if passed(self.write_until) {
             self.metrics.trouble("write_timeout", 1);
+            self.warn(
+                "write_timeout",
+                &"the device takes nothing of what is written to it; reset",
+            );
             self.reset();
         } else {
             self.step(Input::Tick);
         }
+    }
+
+    /// Ends without what still waits. Messages that found no room are dropped, and counted as abandoned.
+    fn give_up(&mut self) {
+        self.step(Input::End(End::Reset));
+        self.close.get_or_insert(Reason::Shutdown);
+        if !self.outbox.is_empty() {
+            let (listener, peer) = (&self.peer.listener, self.peer.address);
+            tracing::error!(%listener, %peer, "messages found no room before the connection had to end, and are lost");
+            self.outbox = self.south.submitter.outbox(Arc::new(|_, _| {}));
+        }
+    }
+
+    /// The earliest of such limits counts.
+    fn ends_within(&mut self, limit: Duration) {
+        let end_by = self.south.clock.now().monotonic.checked_add(limit);
+        self.end_by = [self.end_by, end_by].into_iter().flatten().min();
     }
 
     fn written(&mut self, written: io::Result<usize>) {
@@ -228,6 +251,10 @@ impl Connection {
     /// Nothing can be written any more, and nothing will come.
     fn reset(&mut self) {
         self.ended = true;
+        self.reset = true;
+        if let Err(error) = self.stream.set_zero_linger() {
+            tracing::debug!(%error, "the kernel may keep what the device has not taken");
+        }
         self.write = None;
         self.write_until = None;
         self.step(Input::End(End::Reset));
@@ -270,6 +297,7 @@ impl Connection {
                 self.write = None;
                 self.write_until = None;
                 self.close = Some(reason);
+                self.ends_within(self.south.timeouts.room);
             }
             Action::Count(counted) => self.count(&counted),
         }
@@ -301,19 +329,24 @@ impl Connection {
         if !counted.is_trouble() {
             return;
         }
+        self.warn(counted.word(), counted);
+    }
+
+    fn warn(&self, what: &'static str, text: &dyn fmt::Display) {
         let now = self.south.clock.now().monotonic;
         let (listener, peer) = (&self.peer.listener, self.peer.address);
-        if let Some(held_back) =
-            self.south
-                .throttle
-                .allows(counted.word(), &peer.ip().to_string(), now)
-        {
-            tracing::warn!(%listener, %peer, held_back, "{counted}");
+        let allowed = self
+            .south
+            .throttle
+            .allows(what, &peer.ip().to_string(), now);
+        if let Some(held_back) = allowed {
+            tracing::warn!(%listener, %peer, held_back, "{text}");
         }
     }
 
     fn write_deadline(&self) -> Option<Instant> {
-        self.south.clock.now().monotonic.checked_add(WRITE_TIMEOUT)
+        let now = self.south.clock.now().monotonic;
+        now.checked_add(self.south.timeouts.write)
     }
 }
 
@@ -358,7 +391,7 @@ async fn write_some(stream: &TcpStream, bytes: Option<&Bytes>) -> io::Result<usi
 }
 
 /// Sends FIN and reads what still comes for a while: unread bytes would make the close a reset.
-async fn take_leave(stream: &mut TcpStream) {
+async fn take_leave(stream: &mut TcpStream, linger: Duration) {
     let leave = async {
         stream.shutdown().await?;
         let mut left = LINGER_BYTES;
@@ -374,7 +407,7 @@ async fn take_leave(stream: &mut TcpStream) {
         io::Result::Ok(())
     };
     // Whether it went well or not, the connection is over.
-    drop(tokio::time::timeout(LINGER, leave).await);
+    drop(tokio::time::timeout(linger, leave).await);
 }
 
 fn discard(stream: &TcpStream) -> io::Result<usize> {

@@ -1,10 +1,10 @@
 //! One listening port: accepts within its limits, and joins every connection it has accepted.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -12,6 +12,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::accepting::Accepting;
 use super::connection::Connection;
 use super::{South, socket};
 use crate::conversation::{Conversation, ConversationSettings, Reason};
@@ -20,9 +21,6 @@ use crate::inbox::Inbox;
 use crate::message::Name;
 use crate::ops::metrics::ListenerMetrics;
 use crate::settings::{Listener, Settings};
-
-/// How long accepting pauses when the process may not open another file.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a listener goes by.
 #[derive(Clone, Debug)]
@@ -76,7 +74,7 @@ impl Drop for ListenerHandle {
 /// The task of one listener.
 #[derive(Debug)]
 pub struct ListenerTask {
-    socket: TcpListener,
+    accepting: Accepting,
     terms: watch::Receiver<(Terms, u64)>,
     stop: CancellationToken,
     closed: CancellationToken,
@@ -98,7 +96,7 @@ impl ListenerTask {
             closed: closed.clone(),
         };
         let task = ListenerTask {
-            socket,
+            accepting: Accepting::new(socket, &south.timeouts),
             terms,
             stop,
             closed,
@@ -116,7 +114,7 @@ impl ListenerTask {
             tokio::select! {
                 () = shutdown.cancelled() => break Reason::Shutdown,
                 () = self.stop.cancelled() => break Reason::ListenerRemoved,
-                accepted = self.socket.accept() => self.accepted(accepted).await,
+                accepted = self.accepting.next() => self.accepted(accepted),
                 Some(ended) = self.connections.join_next_with_id() => self.ended(ended),
                 Ok(()) = self.terms.changed() => self.spread_terms(),
             }
@@ -125,13 +123,13 @@ impl ListenerTask {
             inbox.stop(reason);
         }
         let ListenerTask {
-            socket,
+            accepting,
             closed,
             mut connections,
             metrics,
             ..
         } = self;
-        drop(socket);
+        drop(accepting);
         closed.cancel();
         while let Some(ended) = connections.join_next().await {
             count_end(&metrics, ended.map_err(|error| error.to_string()));
@@ -139,17 +137,23 @@ impl ListenerTask {
         metrics.connections(0);
     }
 
-    async fn accepted(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
-        match accepted {
-            Ok((stream, address)) => self.admit(stream, address),
-            Err(error) if no_more_files(&error) => {
-                self.metrics.accept_paused();
-                self.warn("accept_paused", "no file can be opened, accepting pauses for 1 s: raise the limit of open files");
-                tokio::time::sleep(PAUSE).await;
+    fn accepted(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        let error = match accepted {
+            Ok((stream, address)) => {
+                self.accepting.succeeded();
+                return self.admit(stream, address);
             }
+            Err(error) => error,
+        };
+        let now = self.south.clock.now().monotonic;
+        let Some(pause) = self.accepting.failed(&error, now) else {
             // The peer was gone before it was accepted.
-            Err(error) => tracing::debug!(%error, "accept failed"),
-        }
+            return tracing::debug!(%error, "accept failed");
+        };
+        self.metrics.accept_paused();
+        self.warn("accept_paused", format_args!(
+            "{error}: accepting pauses for {pause:?}, open connections work on; raise the container's limits (nofile for open files, memory)"
+        ));
     }
 
     fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
@@ -166,7 +170,7 @@ impl ListenerTask {
         };
         if let Some((reason, text)) = refused {
             self.metrics.refused(reason);
-            return self.warn(reason, text);
+            return self.warn(reason, format_args!("{text}"));
         }
         if let Err(error) = socket::prepare(&stream) {
             tracing::debug!(%error, "the connection was gone at once");
@@ -176,7 +180,8 @@ impl ListenerTask {
         let span =
             tracing::info_span!("connection", listener = %listener.name, peer = %peer.address);
         let inbox = Inbox::default();
-        let conversation = Conversation::new(Arc::clone(&listener.protocol), terms.conversation);
+        let conversation = Conversation::new(Arc::clone(&listener.protocol), terms.conversation)
+            .with_half_frame(self.south.timeouts.half_frame);
         let connection = Connection::new(
             stream,
             peer,
@@ -216,7 +221,7 @@ impl ListenerTask {
         }
     }
 
-    fn warn(&self, what: &'static str, text: &str) {
+    fn warn(&self, what: &'static str, text: fmt::Arguments<'_>) {
         let listener = self.terms.borrow().0.listener.name.clone();
         if let Some(held_back) =
             self.south
@@ -239,12 +244,4 @@ fn count_end(metrics: &ListenerMetrics, ended: Result<Reason, String>) {
             );
         }
     }
-}
-
-fn no_more_files(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let code = error.raw_os_error();
-    [Errno::MFILE, Errno::NFILE]
-        .iter()
-        .any(|errno| code == Some(errno.raw_os_error()))
 }

@@ -1,15 +1,18 @@
 //! The side of the devices: sockets in, bytes to conversations.
 
+mod accepting;
 mod connection;
 mod limits;
 mod listener;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 
 pub use limits::raise_open_files;
 pub use listener::{ListenerHandle, ListenerTask, Terms};
 pub use socket::{BindError, bind};
+pub use timeouts::Timeouts;
 
 use crate::clock::Clock;
 use crate::ops::logging::Throttle;
@@ -30,4 +33,6 @@ pub struct South {
     pub throttle: Throttle,
     /// Tells the time.
     pub clock: Clock,
+    /// How long what may take.
+    pub timeouts: Timeouts,
 }

@@ -53,6 +53,7 @@ fn bench(listener: serde_json::Value, room: usize) -> Bench {
         metrics,
         throttle: Throttle::default(),
         clock: Clock::system(),
+        timeouts: Timeouts::default(),
     });
     let socket = bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
     let address = socket.local_addr().unwrap();
