@@ -23,14 +23,14 @@ use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::edge;
 use crate::forwarder::{Forwarder, Undelivered};
-use crate::gateway::{Gateway, Parts};
+use crate::gateway::{self, Gateway, Parts};
 use crate::identity::DeviceMap;
 use crate::northbound::{self, DesiredDocument, Link, LinkChannels, LinkSettings};
 use crate::ops::logging::{self, Throttle};
 use crate::ops::metrics::Metrics;
-use crate::outbox::{self, Bounds};
+use crate::outbox;
 use crate::registry::Registry;
-use crate::settings::{Presets, Settings};
+use crate::settings::SpoolSettings;
 use crate::southbound::{self, South};
 use crate::spool::Spool;
 use crate::storage::{Document, Storage, Stored};
@@ -46,6 +46,8 @@ pub struct Timeouts {
     pub leave: Duration,
     /// Between attempts to bind a port that is taken.
     pub bind_again: Duration,
+    /// Those of the side of the devices.
+    pub south: southbound::Timeouts,
     /// Those of the link.
     pub link: northbound::Timeouts,
 }
@@ -57,6 +59,7 @@ impl Default for Timeouts {
             spool: Duration::from_secs(2),
             leave: Duration::from_secs(1),
             bind_again: Duration::from_secs(5),
+            south: southbound::Timeouts::default(),
             link: northbound::Timeouts::default(),
         }
     }
@@ -160,7 +163,8 @@ pub async fn run(
     let desired = load(&storage, Document::Desired);
     let last_good = load(&storage, Document::LastGood);
 
-    let (submitter, submissions) = outbox::channel(bounds(last_good.as_ref()), metrics.clone());
+    let (submitter, submissions) =
+        outbox::channel(gateway::room(SpoolSettings::default()), metrics.clone());
     let (reports, link_reports) = mpsc::channel(256);
     let (inbound_tx, inbound) = mpsc::channel(64);
     let (outgoing, link_outgoing) = mpsc::channel(256);
@@ -196,7 +200,7 @@ pub async fn run(
         metrics: metrics.clone(),
         throttle,
         clock,
-        timeouts: southbound::Timeouts::default(),
+        timeouts: timeouts.south,
     };
     let parts = Parts {
         south: Arc::new(south),
@@ -307,19 +311,6 @@ fn known(stored: Stored) -> DesiredDocument {
     DesiredDocument {
         document: stored.document,
         version: stored.version,
-    }
-}
-
-/// The bounds of the last good settings, or the defaults.
-fn bounds(last_good: Option<&Stored>) -> Bounds {
-    let settings =
-        last_good.and_then(|stored| Settings::parse(&stored.document, &Presets::built_in()).ok());
-    let spool = settings
-        .map(|(settings, _)| settings.spool)
-        .unwrap_or_default();
-    Bounds {
-        messages: usize::try_from(spool.max_items).unwrap_or(usize::MAX),
-        bytes: usize::try_from(spool.max_bytes).unwrap_or(usize::MAX),
     }
 }
 

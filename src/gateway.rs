@@ -18,8 +18,9 @@ use crate::message::Name;
 use crate::mounted;
 use crate::northbound::{Inbound, Outgoing};
 use crate::ops::metrics::Metrics;
+use crate::outbox::Bounds;
 use crate::report::{self, ListenerState, Outcome, Status};
-use crate::settings::{Listener, Plan, Settings};
+use crate::settings::{Listener, Plan, Presets, Settings, SpoolSettings};
 use crate::southbound::{self, ListenerHandle, ListenerTask, South, Terms};
 use crate::storage::{Document, Storage, Stored};
 
@@ -186,7 +187,7 @@ impl Gateway {
     async fn apply(&mut self, settings: Settings) {
         let plan = Plan::between(&self.running, &settings);
         if plan.spool_changed {
-            tracing::info!("changed bounds of the spool take effect at the next start");
+            self.parts.south.submitter.resize(room(settings.spool));
         }
         self.parts.devices.store(Arc::clone(&settings.devices));
         self.status.presets = settings
@@ -280,11 +281,18 @@ impl Gateway {
         }
     }
 
-    /// A listener's task ends only when it was told to; anything else is a defect, and it starts again.
+    /// A listener's task ends only when it was told to; anything else is a defect, and its port is bound again.
     fn listener_ended(&mut self, ended: Result<Name, tokio::task::JoinError>) {
-        match ended {
-            Ok(name) => tracing::debug!(listener = %name, "listener ended"),
-            Err(error) => tracing::error!(%error, "a listener ended by a defect"),
+        let error = match ended {
+            Ok(name) => return tracing::debug!(listener = %name, "listener ended"),
+            Err(error) => error,
+        };
+        tracing::error!(%error, "a listener ended by a defect of the module and is started again; please report it");
+        for slot in self.listeners.values_mut() {
+            if slot.handle.as_ref().is_some_and(ListenerHandle::is_over) {
+                slot.handle = None;
+                slot.state = ListenerState::Degraded("ended by a defect".into());
+            }
         }
     }
 
@@ -320,10 +328,10 @@ impl Gateway {
         }
     }
 
-    async fn presets(&self, document: &Value) -> crate::settings::Presets {
+    async fn presets(&self, document: &Value) -> Presets {
         let (folder, document) = (self.parts.protocols.clone(), document.clone());
         let read = tokio::task::spawn_blocking(move || mounted::read(&folder, &document)).await;
-        read.unwrap_or_else(|_| crate::settings::Presets::built_in())
+        read.unwrap_or_else(|_| Presets::built_in())
     }
 
     async fn keep(&self, which: Document, stored: &Stored) {
@@ -333,5 +341,13 @@ impl Gateway {
             Ok(Err(error)) => tracing::error!(%error, "settings are not remembered over a restart"),
             Err(error) => tracing::error!(%error, "settings are not remembered over a restart"),
         }
+    }
+}
+
+/// How much the process holds by these settings.
+pub fn room(spool: SpoolSettings) -> Bounds {
+    Bounds {
+        messages: usize::try_from(spool.max_items).unwrap_or(usize::MAX),
+        bytes: usize::try_from(spool.max_bytes).unwrap_or(usize::MAX),
     }
 }

@@ -61,7 +61,15 @@ impl ListenerHandle {
     /// Closes the socket and asks the connections to end; waits until the port is free again.
     pub async fn stop(self) {
         self.stop.cancel();
-        self.closed.cancelled().await;
+        tokio::select! {
+            () = self.closed.cancelled() => {}
+            () = self.terms.closed() => {}
+        }
+    }
+
+    /// Whether the listener's task is gone.
+    pub fn is_over(&self) -> bool {
+        self.terms.is_closed()
     }
 }
 

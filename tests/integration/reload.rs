@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::rig::{Device, Rig, free_port, lines};
+use crate::rig::{Device, MODULE, Rig, free_port, lines};
 
 /// Two listeners of lines.
 fn settings(a: u16, b: u16) -> Value {
@@ -191,4 +191,32 @@ async fn a_taken_port_degrades_its_listener_alone_until_it_is_free() {
         .await;
     Device::connect(b).await.send("{\"b\":1}\n").await;
     rig.value("b", 1).await;
+}
+
+#[tokio::test]
+async fn changed_bounds_of_the_spool_hold_at_once() {
+    let (a, b) = (free_port(), free_port());
+    let rig = Rig::with(settings(a, b)).await;
+    // While nothing is acknowledged the module cannot report either.
+    let most = |items: u32| {
+        let patch = json!({"spool": {"maxItems": items}});
+        rig.hub.patch_desired(MODULE, patch).expect("an object");
+    };
+    let held = |count: f64| rig.counted("spool_messages", move |now| now == count);
+    assert_eq!(
+        rig.patch(json!({"spool": {"maxItems": 100}})).await["ac"],
+        200
+    );
+    rig.hub.faults().hold_pubacks();
+    let mut device = Device::connect(a).await;
+    let lines: String = (1..=500).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    device.send(lines).await;
+    held(100.0).await;
+    most(300);
+    held(300.0).await;
+    most(100);
+    rig.hub.faults().release_pubacks();
+    rig.value("n", 500).await;
+    held(0.0).await;
+    assert_eq!(rig.messages(500).await.len(), 500);
 }
