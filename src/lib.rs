@@ -1,4 +1,17 @@
-//! edge-tcp-gateway.
+//! Carries TCP field devices of any protocol to Azure IoT Hub and back, as an IoT Edge module.
+//!
+//! ```text
+//! device ══▶ southbound ══bytes══▶ conversation ═ messages ═▶ forwarder ═ entries ═▶ northbound ══▶ edgeHub
+//!    ▲       connection            (pure)          outbox     (spool)  ◀ reports ═   link             │
+//!    ╰── reply / command ◀═══════════╯  ◀═ progress of a ticket ═╯                                    │
+//!       listeners ◀── gateway ◀── Plan ◀── settings ◀── desired properties ──────────────────────────┤
+//!       conversations ◀── registry ◀── commands ◀── direct methods ──────────────────────────────────╯
+//! ```
+//!
+//! Data goes right, once; what comes back has an arrow of its own each. [`app`] is the wiring,
+//! [`conversation`] the state machine of one connection: start reading there. The rooms and what
+//! each may import stand in ARCHITECTURE.md, held against the source by a test.
+
 pub mod app;
 pub mod check;
 pub mod checksum;
