@@ -1,100 +1,10 @@
-//! Real sockets on one side, the test in the place of the forwarder on the other.
-
-use std::net::{Ipv4Addr, SocketAddr};
+//! What passes between a device and the forwarder, and who is let in.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
-use super::*;
-use crate::message::Name;
-use crate::outbox::{Bounds, Submission};
-use crate::settings::{Presets, Settings};
-
-struct Bench {
-    address: SocketAddr,
-    south: std::sync::Arc<South>,
-    handle: Option<ListenerHandle>,
-    submissions: mpsc::Receiver<Submission>,
-    shutdown: CancellationToken,
-    tasks: JoinSet<()>,
-}
-
-/// A listener of lines that are answered `ok` once edgeHub has them; `room` messages fit the spool.
-fn bench(listener: serde_json::Value, room: usize) -> Bench {
-    let mut entry = json!({"port": 5000, "protocol": "lines"});
-    crate::document::merge_patch(&mut entry, &listener);
-    let document = json!({
-        "listeners": {"lines": entry},
-        "protocols": {"lines": {
-            "framing": {"type": "delimiter", "end": "\n", "maxBytes": 64},
-            "decode": {"type": "text"},
-            "replies": {"ok": {"send": "ok\n", "when": "!missing"}}
-        }},
-    });
-    let settings = Settings::parse(&document, &Presets::built_in())
-        .map_err(|p| format!("{p:?}"))
-        .unwrap()
-        .0;
-    let metrics = Metrics::default();
-    let (submitter, submissions) = crate::outbox::channel(
-        Bounds {
-            messages: room,
-            bytes: 1 << 20,
-        },
-        metrics.clone(),
-    );
-    let south = std::sync::Arc::new(South {
-        registry: Registry::default(),
-        submitter,
-        metrics,
-        throttle: Throttle::default(),
-        clock: Clock::system(),
-        timeouts: Timeouts::default(),
-    });
-    let socket = bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
-    let address = socket.local_addr().unwrap();
-    let terms = Terms::of(&settings, &Name::from("lines")).unwrap();
-    let (handle, task) = ListenerTask::new(socket, terms, std::sync::Arc::clone(&south));
-    let shutdown = CancellationToken::new();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(task.run(shutdown.clone()));
-    Bench {
-        address,
-        south,
-        handle: Some(handle),
-        submissions,
-        shutdown,
-        tasks,
-    }
-}
-
-impl Bench {
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
-    }
-
-    async fn deliver(&mut self) -> String {
-        let submission = self.submissions.recv().await.unwrap();
-        submission.claim.delivered();
-        String::from_utf8(submission.message.body.bytes().to_vec()).unwrap()
-    }
-
-    fn sample(&self, name: &str) -> f64 {
-        self.south
-            .metrics
-            .sample(&format!("edge_tcp_gateway_{name}"))
-    }
-}
-
-async fn rest(mut stream: TcpStream) -> String {
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    text
-}
+use super::{bench, rest};
 
 #[tokio::test]
 async fn after_the_devices_fin_its_frames_are_delivered_and_answered_and_half_a_frame_is_counted() {
