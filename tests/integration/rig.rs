@@ -40,11 +40,12 @@ pub fn quick_link() -> northbound::Timeouts {
 }
 
 /// A port that nothing listens on, and that no other test of this program gets. Below the ports
-/// that the system gives to outgoing connections.
+/// that the system gives to outgoing connections, and apart from those of another such program.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    static COUNT: AtomicU16 = AtomicU16::new(0);
+    let block = u16::try_from(std::process::id() % 200).unwrap_or(0) * 100;
     loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + block + COUNT.fetch_add(1, Ordering::Relaxed);
         if TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).is_ok() {
             return port;
         }
