@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Bench, PATIENCE, Setup, Timeouts, rest};
@@ -46,19 +46,25 @@ async fn stuck() -> (Bench, TcpStream) {
 }
 
 /// Delivers everything until the old connection has ended; what its device read then.
-async fn end_of(mut bench: Bench, device: TcpStream, reason: &str) {
-    let (mut delivered, mut text) = (Vec::new(), None);
-    let leave = rest(device);
-    tokio::pin!(leave);
+async fn end_of(mut bench: Bench, mut device: TcpStream, reason: &str) {
+    let (mut delivered, mut replies) = (Vec::new(), String::new());
     let ended = async {
-        while text.is_none() {
+        let leave = device.read_to_string(&mut replies);
+        tokio::pin!(leave);
+        loop {
             tokio::select! {
-                read = &mut leave => text = Some(read),
+                read = &mut leave => break read.unwrap(),
                 message = bench.deliver() => delivered.push(message),
             }
         }
     };
     tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    // Behind a FIN a reset is no error of reading any more.
+    assert!(
+        device.take_error().unwrap().is_none(),
+        "reset behind the FIN"
+    );
+    drop(device);
     let of = |number: u32| {
         let number = format!("\"n\":{number}}}");
         delivered
@@ -68,7 +74,6 @@ async fn end_of(mut bench: Bench, device: TcpStream, reason: &str) {
     };
     assert_eq!([of(1), of(2), of(3), of(4)], [1; 4], "{delivered:?}");
     assert!(of(5) < 5000, "the rest is not ours any more");
-    let replies = text.unwrap_or_default();
     assert_eq!(
         replies,
         "ok\n".repeat(4 + of(5)),
