@@ -13,6 +13,8 @@ mod session;
 pub mod topic;
 mod window;
 
+#[doc(hidden)]
+pub use codec::fuzz;
 pub use codec::{DecodeError, EncodeError, decode, encode};
 pub use packet::{
     ConnAck, Connect, Delivery, Packet, PacketId, Password, Publish, QoS, Refusal, SubAck,

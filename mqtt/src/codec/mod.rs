@@ -2,11 +2,14 @@
 
 mod decode;
 mod encode;
+mod fuzz;
 #[cfg(test)]
 mod tests;
 
 pub use decode::{DecodeError, decode};
 pub use encode::{EncodeError, encode};
+#[doc(hidden)]
+pub use fuzz::fuzz;
 
 /// The first byte's high half (2.2.1).
 mod kind {

@@ -1,8 +1,9 @@
 //! Each packet as the standard writes it, and each way to break its rules.
 
 use bytes::BytesMut;
+use proptest::prelude::*;
 
-use super::{DecodeError, EncodeError, decode, encode};
+use super::{DecodeError, EncodeError, decode, encode, fuzz};
 use crate::packet::{
     ConnAck, Connect, Delivery, Packet, PacketId, Password, Publish, QoS, Refusal, SubAck,
     Subscribe, Unsubscribe, Will,
@@ -419,4 +420,25 @@ fn a_password_is_not_shown() {
         !shown.contains("secret") && !shown.contains("115"),
         "{shown}"
     );
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_keep_the_promises(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fuzz(&data);
+    }
+
+    #[test]
+    fn damaged_packets_keep_the_promises(
+        order in proptest::collection::vec(any::<prop::sample::Index>(), 1..6),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4)
+    ) {
+        let examples = examples();
+        let mut stream: Vec<u8> = order.iter().flat_map(|at| at.get(&examples).1.to_vec()).collect();
+        for (place, value) in damage {
+            let place = place.index(stream.len());
+            stream[place] = value;
+        }
+        fuzz(&stream);
+    }
 }
