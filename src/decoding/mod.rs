@@ -34,7 +34,22 @@ use crate::message::{Frame, Name, Reading};
 use crate::notation::NotationError;
 
 const KINDS: [&str; 5] = ["binary", "json", "raw", "regex", "text"];
-const LATER: [&str; 6] = ["csv", "key-value", "tlv", "hl7", "xml", "script"];
+/// Kinds of the settings language that this version does not have.
+const LATER: [&str; 7] = [
+    "csv",
+    "key-value",
+    "tlv",
+    "hl7",
+    "protobuf",
+    "xml",
+    "script",
+];
+
+/// Whether a word is a kind of decoder, of this version or a later one: as a layout's `type` it
+/// says how to decode, any other text is the message's type.
+pub fn is_kind(word: &str) -> bool {
+    KINDS.contains(&word) || LATER.contains(&word)
+}
 
 /// Decodes the frames of a protocol; built once, cheap to clone.
 #[derive(Clone, Debug)]

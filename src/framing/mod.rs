@@ -170,12 +170,13 @@ enum Kind {
 const KINDS: [&str; 4] = ["delimiter", "length", "fixed", "switch"];
 
 /// Kinds of the settings language that this version does not have.
-const LATER: [&str; 11] = [
+const LATER: [&str; 12] = [
     "stuffed",
     "slip",
     "cobs",
     "json",
     "balanced",
+    "brackets",
     "first",
     "walk",
     "regex",

@@ -10,23 +10,7 @@ pub const LISTENER: &[&str] = &["tls", "proxy"];
 /// Members of a protocol.
 pub const PROTOCOL: &[&str] = &["commands", "polls", "session", "login", "script"];
 /// Members of an output.
-pub const OUTPUT: &[&str] = &["batch"];
-/// Kinds of framing.
-pub const FRAMINGS: &[&str] = &[
-    "stuffed",
-    "slip",
-    "cobs",
-    "json",
-    "brackets",
-    "first",
-    "walk",
-    "regex",
-    "idle",
-    "connection",
-    "header",
-];
-/// Kinds of decoding.
-pub const DECODERS: &[&str] = &["csv", "key-value", "tlv", "protobuf", "script"];
+pub const OUTPUT: &[&str] = &["batch", "priority"];
 /// What a listener does with unknown devices.
 pub const UNKNOWN_DEVICES: &[&str] = &["quarantine"];
 /// Where an identity is from.

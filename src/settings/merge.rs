@@ -7,24 +7,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::decoding;
 use crate::document::{Problems, Section, unknown_word};
 
 /// Sections of a protocol whose members are entries that the author named.
 const COLLECTIONS: [&str; 4] = ["layouts", "replies", "commands", "polls"];
-
-/// Decoder kinds, of this version and later ones: as a layout's `type` these words say how to decode,
-/// any other text is the message's type.
-const DECODERS: [&str; 9] = [
-    "binary",
-    "csv",
-    "json",
-    "key-value",
-    "protobuf",
-    "raw",
-    "regex",
-    "text",
-    "tlv",
-];
 
 /// A protocol as it results, and which parts of it are not from its base.
 #[derive(Clone, Debug)]
@@ -114,9 +101,9 @@ impl<'a> Place<'a> {
         match self.path.as_slice() {
             ["layouts", _] => {
                 let inherited = known
-                    .filter(|kind| DECODERS.contains(kind))
+                    .filter(|kind| decoding::is_kind(kind))
                     .or(self.decoder);
-                DECODERS.contains(&kind) && inherited != Some(kind)
+                decoding::is_kind(kind) && inherited != Some(kind)
             }
             _ => known != Some(kind),
         }

@@ -1,4 +1,4 @@
-//! An output: what the messages of one IoT Edge output look like, and which go first.
+//! An output: what the messages of one IoT Edge output look like.
 
 use serde::Deserialize;
 
@@ -15,19 +15,6 @@ pub const DEFAULT_OUTPUT: &str = "telemetry";
 pub struct Output {
     /// What a message carries: the whole `message` with device and times, the `values` alone, or the `raw` bytes.
     pub body: BodyForm,
-    /// Which messages leave first when not all can.
-    pub priority: Priority,
-}
-
-/// Which messages leave first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Priority {
-    /// Before all of normal priority.
-    High,
-    /// In the order of their arrival.
-    #[default]
-    Normal,
 }
 
 impl Output {

@@ -94,7 +94,11 @@ fn build(
     let member = |name: &str| section.member(name);
     let framing = read_framing(section, problems);
     let checksums: Arc<[_]> = checksum::read(section, "checksum", problems).into();
-    let decoder = read_decoder(section, problems);
+    let decoder = decoding::read(
+        member("decode").as_ref(),
+        member("layouts").as_ref(),
+        problems,
+    );
     let identity = read_identity(section, problems);
     let replies = Replies::read(member("replies").as_ref(), problems);
     let acknowledge = member("acknowledge").map_or(Some(Acknowledge::default()), |acknowledge| {
@@ -129,26 +133,7 @@ fn read_framing(section: &Section<'_>, problems: &mut Problems) -> Option<framin
         );
         return None;
     };
-    if refuses_later_kind(&framing, later::FRAMINGS, problems) {
-        return None;
-    }
     framing::read(&framing, problems)
-}
-
-fn read_decoder(section: &Section<'_>, problems: &mut Problems) -> Option<decoding::Decoder> {
-    let decode = section.member("decode");
-    let layouts = section.member("layouts");
-    let refused = decode
-        .as_ref()
-        .is_some_and(|decode| refuses_later_kind(decode, later::DECODERS, problems));
-    let in_layouts = layouts.iter().flat_map(Section::members);
-    let refused_layouts = in_layouts
-        .filter(|(_, layout)| later::word(layout, "type", later::DECODERS, problems))
-        .count();
-    if refused || refused_layouts > 0 {
-        return None;
-    }
-    decoding::read(decode.as_ref(), layouts.as_ref(), problems)
 }
 
 fn read_identity(section: &Section<'_>, problems: &mut Problems) -> Option<IdentityRule> {
@@ -161,16 +146,4 @@ fn read_identity(section: &Section<'_>, problems: &mut Problems) -> Option<Ident
     } else {
         IdentityRule::read(identity.as_ref(), problems)
     }
-}
-
-/// A kind of a later version, here or in a case of a switch.
-fn refuses_later_kind(section: &Section<'_>, later: &[&str], problems: &mut Problems) -> bool {
-    let here = later::word(section, "type", later, problems);
-    let cases = section.member("cases");
-    let below = cases
-        .iter()
-        .flat_map(Section::elements)
-        .filter(|case| refuses_later_kind(case, later, problems))
-        .count();
-    here || below > 0
 }

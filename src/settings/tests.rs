@@ -1,3 +1,5 @@
+mod samples;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -19,7 +21,7 @@ pub fn sample() -> Value {
         },
         "devices": {"scale-07": {"match": {"address": "10.0.0.71"}, "properties": {"line": "A"}, "output": "weights"}},
         "deviceRules": {"trucks": {"order": 10, "match": {"id": "35*", "listener": "trackers"}, "name": "truck-{id -6..}"}},
-        "outputs": {"weights": {"body": "values", "priority": "high"}},
+        "outputs": {"weights": {"body": "values"}},
         "spool": {"maxBytes": 4194304, "whenFull": "block"},
         "$version": 7
     })
@@ -231,12 +233,12 @@ fn words_of_later_versions_are_refused_by_name() {
             (
                 "/protocols/lines/framing/type",
                 None,
-                "type \"slip\" is not available in this version",
+                "framing \"slip\" is not available in this version",
             ),
             (
                 "/protocols/lines/decode/type",
                 None,
-                "type \"csv\" is not available in this version",
+                "\"csv\" is not available in this version",
             ),
             (
                 "/protocols/lines/identity/from",

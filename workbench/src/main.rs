@@ -1,19 +1,24 @@
 //! The integrator's desk: runs the module against a stand-in for edgeHub on this machine.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is a command line program"
-)]
 
 mod devices;
+mod hub;
+mod messages;
+mod module;
+mod sample;
+mod send;
+mod settings_file;
+mod stop;
 mod up;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 /// Runs the module on this machine, without Azure.
+///
+/// Messages go to standard output, everything else to standard error.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct CommandLine {
@@ -24,45 +29,65 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs a stand-in for edgeHub, the module, and simulated devices; prints what arrives upstream.
-    ///
-    /// Example: workbench up --settings settings.json
-    Up {
-        /// Your settings instead of the sample; changes of the file are applied as twin updates.
-        #[arg(long)]
-        settings: Option<PathBuf>,
-        /// Stop after so many seconds instead of at Ctrl-C.
-        #[arg(long = "for", value_name = "SECONDS")]
-        seconds: Option<u64>,
-        /// One JSON object per message.
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(after_help = up::EXAMPLES)]
+    Up(up::Options),
+    /// Runs the stand-in for edgeHub alone and says how a module connects to it.
+    #[command(after_help = hub::EXAMPLES)]
+    Hub(hub::Options),
+    /// Plays bytes to a listener, as a device would, and prints what comes back.
+    #[command(after_help = send::EXAMPLES)]
+    Send(send::Options),
     /// The module itself, in a process of its own.
     #[command(hide = true)]
     Module,
 }
 
-fn main() -> ExitCode {
-    match CommandLine::parse().command {
-        Command::Module => edge_tcp_gateway::cli::module(),
-        Command::Up {
-            settings,
-            seconds,
-            json,
-        } => finish(up::run(up::Options {
-            settings,
-            seconds,
-            json,
-        })),
-    }
+/// What the stand-in runs with.
+#[derive(Debug, clap::Args)]
+struct Shown {
+    /// Your settings; what you change in the file is applied as a twin update.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Stop after so many seconds instead of at Ctrl-C.
+    #[arg(long = "for", value_name = "SECONDS")]
+    seconds: Option<u64>,
+    /// One JSON object per message: device, module, output, properties, system, body.
+    #[arg(long)]
+    json: bool,
 }
 
-fn finish(result: anyhow::Result<()>) -> ExitCode {
+fn main() -> ExitCode {
+    let result = match CommandLine::parse().command {
+        Command::Module => return edge_tcp_gateway::cli::module(),
+        Command::Up(options) => on_a_runtime(up::run(options)),
+        Command::Hub(options) => on_a_runtime(hub::run(options)),
+        Command::Send(options) => on_a_runtime(send::run(options)),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has seen enough.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("workbench: {error:#}");
+            say(format_args!("workbench: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+fn on_a_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(work)
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Tells the person at the desk something that is no message.
+fn say(text: std::fmt::Arguments<'_>) {
+    // There is nobody to tell that standard error is closed.
+    drop(io::Write::write_fmt(
+        &mut io::stderr(),
+        format_args!("{text}\n"),
+    ));
 }
