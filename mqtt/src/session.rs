@@ -3,16 +3,16 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep, timeout};
 
-use crate::window::Window;
+use crate::window::{FIRST_SUBSCRIBE, Window};
 use crate::{
     ConnAck, Connect, DecodeError, Delivery, EncodeError, Packet, PacketId, Password, Publish, QoS,
     Refusal, SubAck, Subscribe, decode, encode,
@@ -38,7 +38,7 @@ pub struct ConnectOptions {
     pub keep_alive: Duration,
     /// How long the server may take to answer CONNECT.
     pub connack: Duration,
-    /// How long it may take to answer PINGREQ.
+    /// How long it may be silent after PINGREQ.
     pub pingresp: Duration,
     /// Publishes in flight at most.
     pub window: usize,
@@ -184,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
             unflushed: false,
             window: Window::new(options.window, options.window_bytes),
             session_present,
-            next_subscribe: PacketId::MIN,
+            next_subscribe: FIRST_SUBSCRIBE,
             unknown_acknowledgements: 0,
             max_packet: options.max_packet,
             ping,
@@ -269,7 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
             &Packet::Subscribe(Subscribe { id, filters }),
             &mut self.write,
         )?;
-        self.next_subscribe = id.checked_add(1).unwrap_or(PacketId::MIN);
+        self.next_subscribe = id.checked_add(1).unwrap_or(FIRST_SUBSCRIBE);
         Ok(id)
     }
 
@@ -326,10 +326,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
                 },
                 Packet::Publish(publish) => Some(message(&publish)?),
                 Packet::SubAck(answer) => Some(Event::Subscribed(answer)),
-                Packet::PingResp => {
-                    self.ping_deadline = None;
-                    None
-                }
+                // Its bytes were a sign of life already.
+                Packet::PingResp => None,
                 _ => return Err(Closed::Protocol("a server does not send this packet")),
             };
             self.read.advance(used);
@@ -353,11 +351,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
             ..
         } = self;
         tokio::select! {
-            done = poll_fn(|context| poll_io(stream, read, write, unflushed, context)) => match done? {
-                0 => Err(Closed::ByServer),
-                _ => Ok(()),
-            },
-            () = due(ping_deadline) => Err(Closed::Silent),
+            biased;
             _ = ping.tick() => {
                 if ping_deadline.is_none() {
                     // Two fixed bytes fit every buffer.
@@ -366,6 +360,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
                 }
                 Ok(())
             }
+            // Before the deadline: who did not look for long must not take a server for silent.
+            done = poll_fn(|context| poll_io(stream, read, write, unflushed, context)) => match done? {
+                0 => Err(Closed::ByServer),
+                _ => {
+                    // Whoever speaks is there.
+                    *ping_deadline = None;
+                    Ok(())
+                }
+            },
+            () = due(ping_deadline) => Err(Closed::Silent),
         }
     }
 }
@@ -385,9 +389,26 @@ fn poll_io<S: AsyncRead + AsyncWrite + Unpin>(
     unflushed: &mut bool,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
+    let written = poll_write(stream, write, unflushed, context);
+    read.reserve(READ_BUFFER);
+    let received = pin!(stream.read_buf(read)).poll(context);
+    match (written, received) {
+        // What the server still said may be acknowledgements; the error comes again.
+        (Err(_), Poll::Ready(Ok(count @ 1..))) => Poll::Ready(Ok(count)),
+        (Err(error), _) => Poll::Ready(Err(error)),
+        (Ok(()), received) => received,
+    }
+}
+
+fn poll_write<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    write: &mut BytesMut,
+    unflushed: &mut bool,
+    context: &mut Context<'_>,
+) -> io::Result<()> {
     while !write.is_empty() {
         match Pin::new(&mut *stream).poll_write(context, write)? {
-            Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
             Poll::Ready(count) => {
                 write.advance(count);
                 *unflushed = true;
@@ -395,14 +416,10 @@ fn poll_io<S: AsyncRead + AsyncWrite + Unpin>(
             Poll::Pending => break,
         }
     }
-    if *unflushed && Pin::new(&mut *stream).poll_flush(context)?.is_ready() {
+    if *unflushed && Pin::new(stream).poll_flush(context)?.is_ready() {
         *unflushed = false;
     }
-    let mut place = [0; READ_BUFFER];
-    let mut buffer = ReadBuf::new(&mut place);
-    std::task::ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
-    read.extend_from_slice(buffer.filled());
-    Poll::Ready(Ok(buffer.filled().len()))
+    Ok(())
 }
 
 fn connect_packet(options: &ConnectOptions) -> Packet<'_> {

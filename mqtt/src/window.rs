@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 
 use crate::PacketId;
 
-/// Packet ids repeat after so many.
-const IDS: u64 = 65_535;
+/// Packet ids of publishes repeat after so many.
+const IDS: u64 = 65_000;
+/// Those of subscriptions begin above, so that no id is in flight twice (MQTT-2.3.1-2).
+pub(crate) const FIRST_SUBSCRIBE: PacketId = PacketId::new(65_001).unwrap();
 
 /// The unacknowledged publishes of one session.
 #[derive(Debug)]

@@ -227,3 +227,75 @@ async fn the_window_is_bounded() {
     }
     assert_eq!(session.room(), 0);
 }
+
+/// Pings every two seconds and waits three for a sign of life.
+fn impatient() -> ConnectOptions {
+    ConnectOptions {
+        keep_alive: Duration::from_secs(4),
+        pingresp: Duration::from_secs(3),
+        ..options()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_server_sends_is_a_sign_of_life() {
+    let (mut session, mut server) = open(impatient()).await;
+    let message = Publish {
+        topic: "a",
+        payload: b"",
+        delivery: Delivery::AtMostOnce,
+        retain: false,
+    };
+    for _ in 0..20 {
+        server.send(&Packet::Publish(message)).await;
+        assert!(matches!(session.next().await, Event::Message { .. }));
+        let quiet = timeout(Duration::from_secs(2), session.next()).await;
+        assert!(quiet.is_err(), "{quiet:?}");
+    }
+    let silent = timeout(Duration::from_secs(6), session.next()).await;
+    assert!(
+        matches!(silent, Ok(Event::Closed(Closed::Silent))),
+        "{silent:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_did_not_look_for_long_takes_no_server_for_silent() {
+    let (mut session, mut server) = open(impatient()).await;
+    let pinged = timeout(Duration::from_millis(2100), session.next()).await;
+    assert!(pinged.is_err());
+    server.send(&Packet::PingResp).await;
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let quiet = timeout(Duration::from_secs(1), session.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+}
+
+#[tokio::test]
+async fn a_subscription_has_the_id_of_no_publish() {
+    let (mut session, _server) = open(options()).await;
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..1000 {
+        assert!(ids.insert(session.subscribe(&["a"]).unwrap()) || ids.len() >= 535);
+    }
+    let mut window: Window<()> = Window::new(usize::MAX, usize::MAX);
+    while window.room() > 0 {
+        assert!(!ids.contains(&window.next_id()));
+        window.push(1, ());
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_told_before_a_write_that_fails() {
+    let (mut session, mut server) = open(options()).await;
+    session.publish("t", b"1", "first").unwrap();
+    let (id, ..) = tokio::select! {
+        event = session.next() => panic!("{event:?}"),
+        published = server.expect_publish() => published,
+    };
+    server.send(&Packet::PubAck(id)).await;
+    drop(server);
+    session.publish("t", b"2", "second").unwrap();
+    assert_eq!(delivered(&mut session).await, "first");
+    assert!(matches!(session.next().await, Event::Closed(_)));
+    assert_eq!(session.into_unacknowledged(), ["second"]);
+}
