@@ -324,3 +324,24 @@ fn spool_id() -> anyhow::Result<Arc<str>> {
         .collect::<String>()
         .into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// edgeAgent kills after 10 s.
+    #[test]
+    fn a_stop_takes_eight_seconds_at_most_and_leaves_the_link_its_time() {
+        let Timeouts {
+            connections,
+            spool,
+            leave,
+            south,
+            link,
+            ..
+        } = Timeouts::default();
+        assert!(connections + spool + leave <= Duration::from_secs(8));
+        assert!(link.last_drain + link.disconnect < leave);
+        assert!(south.shutdown < connections);
+    }
+}

@@ -1,10 +1,6 @@
 //! The codec against `mqttbytes`, which others wrote: both say and understand the same.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test says what differs by panicking"
-)]
+#![expect(clippy::expect_used, reason = "a test says what differs by panicking")]
 
 use bytes::BytesMut;
 use mqtt::{

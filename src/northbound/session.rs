@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mqtt::{Event, Session};
@@ -90,7 +90,8 @@ impl Serving {
         // From here on the forwarder keeps what it has.
         running.entries = None;
         match ended {
-            Ended::Stopped | Ended::Renewed(_) => self.take_leave(running).await,
+            Ended::Stopped => self.take_leave(running, self.timeouts.last_drain).await,
+            Ended::Renewed(_) => self.take_leave(running, self.timeouts.drain).await,
             Ended::Closed(_) | Ended::Fatal(_) => drop(running),
         }
         self.down().await;
@@ -351,7 +352,11 @@ impl Serving {
     }
 
     /// Waits for acknowledgements that are still to come, within bounds, and says goodbye.
-    async fn take_leave<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut running: Running<S>) {
+    async fn take_leave<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        mut running: Running<S>,
+        drain: Duration,
+    ) {
         let drained = async {
             while running.session.in_flight() > 0 {
                 let event = running.session.next().await;
@@ -361,7 +366,7 @@ impl Serving {
             }
         };
         // What is not acknowledged by then, the forwarder sends again.
-        drop(timeout(self.timeouts.drain, drained).await);
+        drop(timeout(drain, drained).await);
         drop(running.session.disconnect(self.timeouts.disconnect).await);
     }
 

@@ -25,8 +25,10 @@ pub struct Timeouts {
     pub puback: Duration,
     /// Answers to twin requests and their repetition.
     pub twin: Pace,
-    /// Acknowledgements still awaited when a session ends on purpose.
+    /// Acknowledgements still awaited when a session makes way for the next one.
     pub drain: Duration,
+    /// The same when the process ends.
+    pub last_drain: Duration,
     /// DISCONNECT.
     pub disconnect: Duration,
     /// A session's age at which its successor's token is signed; tokens live one hour.
@@ -61,7 +63,8 @@ impl Default for Timeouts {
                 longest: seconds(300),
             },
             drain: seconds(5),
-            disconnect: seconds(1),
+            last_drain: Duration::from_millis(400),
+            disconnect: Duration::from_millis(500),
             renew_after: seconds(55 * 60),
             first_retry: seconds(1),
             longest_retry: seconds(60),
