@@ -8,6 +8,7 @@
 )]
 
 mod faults;
+mod fuzz;
 mod hostile;
 mod house;
 mod link;

@@ -201,7 +201,9 @@ async fn a_module_connects_to_the_hub_with_either_set_of_variables() {
     let mut sets: [Vec<(String, String)>; 2] = [Vec::new(), Vec::new()];
     while sets[1].len() < 2 {
         let line = hub.told("export ").await;
-        let variable = line.strip_prefix("export ").and_then(|rest| rest.split_once('='));
+        let variable = line
+            .strip_prefix("export ")
+            .and_then(|rest| rest.split_once('='));
         let (name, value) = variable.expect("a variable");
         let set = &mut sets[usize::from(!name.starts_with("IOTEDGE_"))];
         set.push((name.to_owned(), value.trim_matches('\'').to_owned()));

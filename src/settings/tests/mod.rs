@@ -425,7 +425,7 @@ fn what_nothing_refers_to_is_worth_a_warning() {
 
 #[test]
 fn the_gt06_preset_is_small_enough_to_stand_in_a_twin() {
-    let preset = include_str!("../../protocols/gt06/protocol.json");
+    let preset = include_str!("../../../protocols/gt06/protocol.json");
     let preset: Value = serde_json::from_str(preset).unwrap();
     let bytes = preset.to_string().len();
     assert!(bytes <= 1100, "{bytes} bytes");
@@ -465,7 +465,7 @@ proptest! {
     #[test]
     fn mutated_documents_are_read_or_refused(places in prop::collection::vec((any::<prop::sample::Index>(), replacement()), 1..4)) {
         let mut document = sample();
-        document["protocols"]["own"] = serde_json::from_str(include_str!("../../protocols/gt06/protocol.json")).unwrap();
+        document["protocols"]["own"] = serde_json::from_str(include_str!("../../../protocols/gt06/protocol.json")).unwrap();
         for (place, value) in places {
             let mut all = Vec::new();
             pointers(&document, String::new(), &mut all);
