@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use dev_hub::DevHub;
@@ -50,12 +50,11 @@ async fn telemetry_of_a_leaf_device() {
     command
         .env("DEVICE_KEY", key)
         .env("SSL_CERT_FILE", hub.trust_bundle_path());
-    let status = tokio::task::spawn_blocking(move || command.status())
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(status.success());
+    let mut leaf = command.stdin(Stdio::piped()).spawn().unwrap();
     let messages = hub.upstream().wait_for_count(3, PATIENCE).await.unwrap();
+    // Its standard input ends with this, and so does the program.
+    let status = tokio::task::spawn_blocking(move || leaf.wait()).await;
+    assert!(status.unwrap().unwrap().success());
     for (number, message) in messages.iter().enumerate() {
         assert_eq!(
             (message.device.as_str(), message.module.as_deref()),

@@ -1,11 +1,15 @@
-//! A leaf device on the crate `azure_iot_sdk` 0.8: sends telemetry and ends.
+//! A leaf device on the crate `azure_iot_sdk` 0.8: sends telemetry.
 //!
 //! The crate knows no gateway host: what it calls the hub's host name is where it connects to, and
 //! what its token is for. It knows no certificate authority of its own either, so `SSL_CERT_FILE`
 //! names the gateway's root. It sends with QoS 0.
 //!
+//! It stays connected until its standard input ends: the crate does not say goodbye, and what a
+//! process that is gone has sent with QoS 0 may be lost.
+//!
 //! Environment: `GATEWAY_HOST`, `DEVICE_ID`, `DEVICE_KEY`, `SSL_CERT_FILE`.
 
+use std::io::Read as _;
 use std::process::ExitCode;
 
 use azure_iot_sdk::{DeviceKeyTokenSource, IoTHubClient, Message};
@@ -39,5 +43,6 @@ async fn send() -> azure_iot_sdk::Result<()> {
             .build();
         client.send_message(message).await?;
     }
+    std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
