@@ -35,6 +35,7 @@ impl Builder {
             edge_host: String::new(),
             max_clients: 100,
             token_sweep: Duration::from_secs(300),
+            method_hold: Duration::from_secs(3),
             connect_within: Duration::from_secs(60),
             input_ack_within: Duration::from_secs(30),
         };
@@ -115,6 +116,13 @@ impl Builder {
     /// How often expired tokens are looked for; default 5 minutes.
     pub fn token_sweep(mut self, every: Duration) -> Self {
         self.options.token_sweep = every;
+        self
+    }
+
+    /// How long after its subscription a client gets method calls that were held for it; default 3
+    /// seconds.
+    pub fn method_hold(mut self, after: Duration) -> Self {
+        self.options.method_hold = after;
         self
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) edge_host: String,
     pub(crate) max_clients: usize,
     pub(crate) token_sweep: Duration,
+    /// How long after its subscription a client gets calls that were held for it.
+    pub(crate) method_hold: Duration,
     pub(crate) connect_within: Duration,
     pub(crate) input_ack_within: Duration,
 }

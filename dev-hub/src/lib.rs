@@ -327,6 +327,22 @@ impl DevHub {
             .await
     }
 
+    /// Waits for a client to connect and to subscribe to methods, before [`DevHub::invoke_method`]:
+    /// what a caller with a connection time-out asks for. edgeHub holds such a call until 3 s after
+    /// the subscription.
+    ///
+    /// # Errors
+    /// When nobody has come in time.
+    pub async fn hold_method(
+        &self,
+        name: &str,
+        connect_within: Duration,
+    ) -> Result<(), MethodError> {
+        let identity = self.hub.identities.resolve(name);
+        let identity = identity.map_err(|_| MethodError::UnknownIdentity(name.to_owned()))?;
+        self.hub.hold_method(&identity.id, connect_within).await
+    }
+
     /// Queues a message for an input of a module, as if a module `sender` had sent it.
     ///
     /// # Errors

@@ -28,6 +28,28 @@ pub enum MethodError {
 }
 
 impl Hub {
+    /// Waits until a call can be handed over. Who had to be waited for gets it some time after its
+    /// subscription.
+    pub(crate) async fn hold_method(
+        &self,
+        id: &IdentityId,
+        connect_within: Duration,
+    ) -> Result<(), MethodError> {
+        let ready = || self.sessions.has(id, Purpose::Methods) && self.clients.find(id).is_some();
+        if ready() {
+            return Ok(());
+        }
+        let waited = self
+            .changes
+            .wait(connect_within, "a subscription to methods", || {
+                ready().then_some(())
+            })
+            .await;
+        waited.map_err(|_| MethodError::NotConnected)?;
+        tokio::time::sleep(self.options.method_hold).await;
+        Ok(())
+    }
+
     /// Calls a method; without payload the client gets no byte.
     pub(crate) async fn invoke_method(
         &self,

@@ -7,6 +7,7 @@
 )]
 
 mod client;
+mod clocks;
 mod faults;
 mod workload;
 
