@@ -279,3 +279,28 @@ impl fmt::Debug for HexPrefix<'_> {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// Names that edgeHub takes for itself when they stand among the application properties; the
+/// first two even replace the sender of the message.
+const RESERVED_PROPERTIES: [&str; 11] = [
+    "deviceId",
+    "moduleId",
+    "statusCode",
+    "correlationId",
+    "mqtt-qos",
+    "mqtt-retain",
+    "mqtt-dup",
+    "MessageType",
+    "ack",
+    "iothub-operation",
+    "params",
+];
+
+/// Whether a name must not be an application property: empty, reserved, or a system property's.
+pub fn is_reserved_property(name: &str) -> bool {
+    name.is_empty()
+        || name.starts_with('$')
+        || RESERVED_PROPERTIES
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name))
+}

@@ -43,7 +43,7 @@ fn start(timeouts: Timeouts) -> Bench {
         "protocols": {"lines": {
             "framing": {"type": "delimiter", "end": "\n"},
             "decode": {"type": "text"},
-            "replies": {"ok": {"send": "ok\n", "when": "!missing"}},
+            "replies": {"ok": {"send": "ok\n", "when": "length > 0"}},
         }},
     });
     let (settings, _) = Settings::parse(&document, &Presets::built_in()).expect("valid settings");

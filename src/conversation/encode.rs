@@ -9,24 +9,13 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::actions::Counted;
 use super::protocol::BodyForm;
 use crate::identity::Device;
-use crate::message::{Body, Name, Reading, Value, base64};
+use crate::message::{Body, Name, Reading, Value, base64, is_reserved_property};
 
 /// Longest value of an application property, in characters.
 const MAX_PROPERTY: usize = 128;
 
-/// Property names that edgeHub or IoT Hub give a meaning, and those the message itself sets.
-/// A bag entry `deviceId` or `moduleId` replaces the sender.
-const RESERVED: [&str; 16] = [
-    "deviceId",
-    "moduleId",
-    "statusCode",
-    "correlationId",
-    "mqtt-qos",
-    "mqtt-retain",
-    "mqtt-dup",
-    "MessageType",
-    "ack",
-    "params",
+/// Property names that the message itself sets.
+const OWN: [&str; 6] = [
     "device",
     "protocol",
     "type",
@@ -41,12 +30,9 @@ pub fn reserved_property(name: &str) -> bool {
     let hub = name
         .get(..7)
         .is_some_and(|start| start.eq_ignore_ascii_case("iothub-"));
-    hub || name.starts_with('$')
-        || name.is_empty()
+    hub || is_reserved_property(name)
         || !name.bytes().all(|byte| byte.is_ascii_graphic())
-        || RESERVED
-            .iter()
-            .any(|reserved| reserved.eq_ignore_ascii_case(name))
+        || OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
 /// All that a message says.

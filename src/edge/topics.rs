@@ -18,31 +18,6 @@ pub const DESIRED_PATCHES: &str = "$iothub/twin/PATCH/properties/desired/#";
 /// Filter for direct methods.
 pub const METHODS: &str = "$iothub/methods/POST/#";
 
-/// Names that edgeHub takes for itself when they stand among the application properties;
-/// the first two even replace the sender of the message.
-pub const RESERVED: [&str; 11] = [
-    "deviceId",
-    "moduleId",
-    "statusCode",
-    "correlationId",
-    "mqtt-qos",
-    "mqtt-retain",
-    "mqtt-dup",
-    "MessageType",
-    "ack",
-    "iothub-operation",
-    "params",
-];
-
-/// Whether a name must not be an application property: empty, reserved, or a system property's.
-pub fn is_reserved(name: &str) -> bool {
-    name.is_empty()
-        || name.starts_with('$')
-        || RESERVED
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(name))
-}
-
 /// A message on a subscribed topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::edge::{Identity, topics};
+use crate::message::is_reserved_property;
 use crate::message::{Body, Entry};
 
 /// edgeHub's limit for a whole MQTT packet, and, counted apart, for body and properties.
@@ -115,7 +116,7 @@ fn application(entry: &Entry) -> impl Iterator<Item = (&str, &str)> {
         let taken = before
             .into_iter()
             .any(|(known, _)| known.eq_ignore_ascii_case(name));
-        (!taken && !topics::is_reserved(name)).then_some((&**name, value.as_str()))
+        (!taken && !is_reserved_property(name)).then_some((&**name, value.as_str()))
     })
 }
 

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use super::{ListenerOptions, Settings, Warning};
 use crate::conversation::{OnBadChecksum, Otherwise, Protocol};
 use crate::document::{Problem, Problems, Section, child_pointer, nearest, unknown_word};
+use crate::notation::Condition;
+use crate::template::Template;
 
 /// The sockets that listeners have claimed so far.
 #[derive(Debug, Default)]
@@ -43,6 +45,45 @@ impl<'a> Ports<'a> {
 pub fn protocol(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
     layout_replies(section, protocol, problems);
     refusals(section, protocol, problems);
+    fields(section, protocol, problems);
+}
+
+/// What identity, message id and replies name must be a field that some frame can have.
+fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
+    let Some(mut known) = protocol.decoder.field_names() else {
+        return;
+    };
+    // An undecoded frame has it beside what was read of it.
+    known.push("raw");
+    let mut check = |section: &Section<'_>, member: &str, name: &str| {
+        if !known.contains(&name) {
+            problems.member(section, member, unknown_word("field", name, &known));
+        }
+    };
+    if let (Some(identity), Some(field)) = (section.member("identity"), protocol.identity.field()) {
+        check(&identity, "field", field);
+    }
+    for name in (protocol.message_id.iter()).flat_map(Template::field_names) {
+        check(section, "messageId", name);
+    }
+    let Some(replies) = section.member("replies") else {
+        return;
+    };
+    for reply in protocol.replies.iter() {
+        let whole = replies
+            .member(&reply.name)
+            .filter(|entry| entry.value.is_object());
+        let (place, send) = match &whole {
+            Some(entry) => (entry, "send"),
+            None => (&replies, &*reply.name),
+        };
+        for name in reply.send.field_names() {
+            check(place, send, name);
+        }
+        for name in (reply.when.iter()).flat_map(Condition::field_names) {
+            check(place, "when", name);
+        }
+    }
 }
 
 fn reply_names(protocol: &Protocol) -> Vec<&str> {

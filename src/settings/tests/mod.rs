@@ -396,6 +396,62 @@ fn a_mounted_file_is_a_protocol_to_start_from() {
 }
 
 #[test]
+fn fields_that_no_frame_has_are_found_wherever_they_are_named() {
+    let fields = json!({"type": "regex", "pattern": "^(?P<id>\\w+) (?P<weight>\\d+)"});
+    for (protocol, expected) in [
+        (
+            json!({"identity": {"field": "di"}}),
+            Some(("identity/field", "id")),
+        ),
+        (
+            json!({"messageId": "{device}-{wieght}"}),
+            Some(("messageId", "weight")),
+        ),
+        (
+            json!({"replies": {"ok": {"send": "{idd}", "when": "weight > 3"}}}),
+            Some(("replies/ok/send", "id")),
+        ),
+        (
+            json!({"replies": {"ok": {"send": "{id}", "when": "weigth > 3"}}}),
+            Some(("replies/ok/when", "weight")),
+        ),
+        (
+            json!({"replies": {"nak": "NO {weigh}"}}),
+            Some(("replies/nak", "weight")),
+        ),
+        (
+            json!({"replies": {"ok": {"send": "{id} {device} {raw 0..2}", "when": "length > 3 and weight"}}}),
+            None,
+        ),
+        (
+            json!({"decode": {"type": "json"}, "identity": {"field": "any"}}),
+            None,
+        ),
+    ] {
+        let mut document = changed(json!({"protocols": {"lines": {"decode": fields}}}));
+        merge_patch(&mut document["protocols"]["lines"], &protocol);
+        if protocol.get("decode").is_some() {
+            document["protocols"]["lines"]["decode"] = protocol["decode"].clone();
+        }
+        let problems = match Settings::parse(&document, &Presets::built_in()) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.as_slice().to_vec(),
+        };
+        let Some((place, near)) = expected else {
+            assert!(problems.is_empty(), "{protocol}: {problems:?}");
+            continue;
+        };
+        assert_eq!(problems.len(), 1, "{protocol}: {problems:?}");
+        assert_eq!(problems[0].pointer, format!("/protocols/lines/{place}"));
+        assert!(
+            problems[0].message.starts_with("unknown field"),
+            "{problems:?}"
+        );
+        assert!(problems[0].message.contains(near), "{problems:?}");
+    }
+}
+
+#[test]
 fn what_nothing_refers_to_is_worth_a_warning() {
     let document = changed(json!({
         "listeners": {"trackers": null},

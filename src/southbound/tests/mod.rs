@@ -73,7 +73,7 @@ impl Setup {
         let mut protocol = json!({
             "framing": {"type": "delimiter", "end": "\n", "maxBytes": 64},
             "decode": {"type": "text"},
-            "replies": {"ok": {"send": "ok\n", "when": "!missing"}}
+            "replies": {"ok": {"send": "ok\n", "when": "length > 0"}}
         });
         crate::document::merge_patch(&mut protocol, &self.protocol);
         let document = json!({"listeners": {"lines": listener}, "protocols": {"lines": protocol}});

@@ -17,7 +17,7 @@ fn talkative(write: Duration) -> Bench {
     let mut bench = Setup {
         protocol: json!({
             "acknowledge": {"after": "received"},
-            "replies": {"ok": {"send": "x".repeat(REPLY), "when": "!missing"}},
+            "replies": {"ok": {"send": "x".repeat(REPLY), "when": "length > 0"}},
         }),
         timeouts: Timeouts {
             write,
