@@ -249,16 +249,21 @@ async fn twenty_thousand_messages_through_restarts_and_resets_all_arrive_in_orde
     let received = received.expect("received in time").expect("one task");
     let received = received.expect("no panic");
 
-    let all: Vec<usize> = (0..MESSAGES).collect();
     completed.sort_unstable();
-    assert_eq!(completed, all, "each was completed once");
+    assert_whole(completed.into_iter(), "each is completed once");
     let mut seen = vec![false; MESSAGES];
-    let first = received.iter().copied();
+    let first = received.into_iter();
     let first = first.filter(|number| !replace(&mut seen[*number], true));
-    assert_eq!(
-        first.collect::<Vec<_>>(),
-        all,
-        "first deliveries are whole and in order"
-    );
+    assert_whole(first, "first deliveries are whole and in order");
     assert!(sessions > FAULTS / 2, "felt in {sessions} sessions only");
+}
+
+/// All numbers, one after the other.
+fn assert_whole(numbers: impl Iterator<Item = usize>, what: &str) {
+    let mut count = 0;
+    for number in numbers {
+        assert_eq!(number, count, "{what}");
+        count += 1;
+    }
+    assert_eq!(count, MESSAGES, "{what}");
 }
