@@ -33,7 +33,7 @@ impl Bounds {
     fn clamped(self) -> Self {
         Bounds {
             messages: self.messages.clamp(1, CHANNEL),
-            bytes: self.bytes.clamp(1, u32::MAX as usize),
+            bytes: self.bytes.clamp(1, MOST_BYTES),
         }
     }
 }
@@ -45,6 +45,9 @@ pub struct Closed;
 
 /// Submissions on their way to the forwarder, more than any [`Bounds`] give room for.
 const CHANNEL: usize = 1 << 24;
+
+/// What a semaphore can count on 32 bits.
+const MOST_BYTES: usize = (u32::MAX >> 3) as usize;
 
 /// Makes the way from all outboxes to the forwarder. It ends when every submitter and outbox is dropped.
 pub fn channel(bounds: Bounds, metrics: Metrics) -> (Submitter, mpsc::Receiver<Submission>) {

@@ -84,18 +84,19 @@ impl Status {
         settings.insert("ac".into(), json!(code));
         settings.insert("av".into(), json!(self.version.unwrap_or(0)));
         settings.insert("ad".into(), json!(description));
-        if !problems.is_empty() {
-            let listed: Vec<Value> = problems.iter().take(LISTED_ERRORS).map(error).collect();
-            settings.insert("errorCount".into(), json!(problems.len()));
-            settings.insert("errors".into(), json!(listed));
-        }
+        // Without any, those that an earlier run of the module has reported are taken back.
+        let listed: Vec<Value> = problems.iter().take(LISTED_ERRORS).map(error).collect();
+        let some = (!listed.is_empty()).then_some(listed);
+        let count = some.as_ref().map(|_| problems.len());
+        settings.insert("errorCount".into(), json!(count));
+        settings.insert("errors".into(), json!(some));
         Value::Object(settings)
     }
 }
 
 fn listener(port: u16, state: &ListenerState) -> Value {
     match state {
-        ListenerState::Listening => json!({ "port": port, "state": "listening" }),
+        ListenerState::Listening => json!({ "port": port, "state": "listening", "error": null }),
         ListenerState::Degraded(why) => {
             json!({ "port": port, "state": "degraded", "error": cut(why) })
         }

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use mqtt::{Event, Session};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::LinkEnded;
@@ -90,8 +90,7 @@ impl Serving {
         // From here on the forwarder keeps what it has.
         running.entries = None;
         match ended {
-            Ended::Stopped => self.take_leave(running, self.timeouts.last_drain).await,
-            Ended::Renewed(_) => self.take_leave(running, self.timeouts.drain).await,
+            Ended::Stopped | Ended::Renewed(_) => self.take_leave(running, stop).await,
             Ended::Closed(_) | Ended::Fatal(_) => drop(running),
         }
         self.down().await;
@@ -355,7 +354,7 @@ impl Serving {
     async fn take_leave<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         mut running: Running<S>,
-        drain: Duration,
+        stop: &CancellationToken,
     ) {
         let drained = async {
             while running.session.in_flight() > 0 {
@@ -365,8 +364,18 @@ impl Serving {
                 }
             }
         };
+        // A process that ends has less time than a session that makes way for the next one.
+        let too_late = async {
+            let stopped = timeout(self.timeouts.drain, stop.cancelled()).await;
+            if stopped.is_ok() {
+                sleep(self.timeouts.last_drain).await;
+            }
+        };
         // What is not acknowledged by then, the forwarder sends again.
-        drop(timeout(drain, drained).await);
+        tokio::select! {
+            () = drained => {}
+            () = too_late => {}
+        }
         drop(running.session.disconnect(self.timeouts.disconnect).await);
     }
 

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::{bounds, later};
 use crate::document::{Problems, Section};
 
-/// At least four messages of the largest size that edgeHub takes.
-const BYTES: RangeInclusive<u64> = 1_048_576..=1_099_511_627_776;
+/// At least four messages of the largest size that edgeHub takes, at most what a small box has.
+const BYTES: RangeInclusive<u64> = 1_048_576..=268_435_456;
 const ITEMS: RangeInclusive<u32> = 100..=10_000_000;
 
 /// Section `spool`. In this version messages are kept in memory, so that both bounds are of memory;
@@ -16,7 +16,7 @@ const ITEMS: RangeInclusive<u32> = 100..=10_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SpoolSettings {
-    /// Bytes of message bodies and properties; default 16 MiB, at least 1 MiB.
+    /// Bytes of message bodies and properties; default 16 MiB, 1 to 256 MiB.
     pub max_bytes: u64,
     /// Messages; default 50000, at least 100.
     pub max_items: u32,

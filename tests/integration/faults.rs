@@ -161,3 +161,22 @@ async fn the_method_send_reaches_the_device_and_says_what_became_of_it() {
     let answer = call("scale-1").await.expect("answered");
     assert_eq!(answer.status, 409);
 }
+
+#[tokio::test]
+async fn mistakes_that_an_earlier_run_reported_are_taken_back() {
+    let port = free_port();
+    let mut rig = Rig::with(answered_lines(port)).await;
+    let outcome = rig.patch(json!({"listeners": {"a": {"prot": 1}}})).await;
+    assert_eq!(
+        (&outcome["ac"], &outcome["errorCount"]),
+        (&json!(400), &json!(1))
+    );
+    rig.stop().await.expect("asked to stop");
+    let mended = json!({"listeners": {"a": {"prot": null}}});
+    rig.hub.patch_desired(MODULE, mended).expect("an object");
+    rig.start();
+    let outcome = rig.outcome().await;
+    assert_eq!(outcome["ac"], 200);
+    assert!(outcome.get("errors").is_none(), "{outcome}");
+    assert!(outcome.get("errorCount").is_none(), "{outcome}");
+}

@@ -305,7 +305,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
         let last = async {
             self.stream.write_all_buf(&mut self.write).await?;
             self.stream.flush().await?;
-            self.stream.shutdown().await
+            self.stream.shutdown().await?;
+            // Bytes that nobody reads would turn the end into a reset.
+            while self.stream.read_buf(&mut self.read).await? > 0 {
+                self.read.clear();
+            }
+            io::Result::Ok(())
         };
         // The session is over either way; what the server does not know it is sent again.
         drop(timeout(within, last).await);

@@ -182,7 +182,7 @@ fn mistakes_are_named_with_their_place_and_the_nearest_right_word() {
         &[(
             "/spool/maxBytes",
             None,
-            "5 is outside of 1048576 to 1099511627776",
+            "5 is outside of 1048576 to 268435456",
         )],
     );
 }
