@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 use edge_tcp_gateway::clock::Clock;
 use edge_tcp_gateway::message::Name;
 use edge_tcp_gateway::ops::{logging::Throttle, metrics::Metrics};
-use edge_tcp_gateway::outbox::{self, Bounds};
+use edge_tcp_gateway::outbox;
 use edge_tcp_gateway::registry::Registry;
 use edge_tcp_gateway::settings::{Presets, Settings};
 use edge_tcp_gateway::southbound::{ListenerTask, South, Terms, Timeouts, bind, raise_open_files};
@@ -83,11 +83,7 @@ fn listen(
     });
     let (settings, _) = Settings::parse(&document, &Presets::built_in())
         .map_err(|problems| anyhow!("{problems:?}"))?;
-    let bounds = Bounds {
-        messages: 1000,
-        bytes: 1 << 20,
-    };
-    let (submitter, mut submissions) = outbox::channel(bounds, metrics.clone());
+    let (submitter, mut submissions) = outbox::channel(1 << 20, metrics.clone());
     let south = South {
         registry: Registry::default(),
         submitter,

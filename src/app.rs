@@ -7,14 +7,15 @@
 //!      ╰═ methods ═▶ commands ═ outgoing ════════════════╯
 //! ```
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
@@ -22,17 +23,20 @@ use tracing::level_filters::LevelFilter;
 use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::edge;
-use crate::forwarder::{Forwarder, Undelivered};
+use crate::forwarder::{self, Forwarder, Undelivered};
 use crate::gateway::{self, Gateway, Parts};
 use crate::identity::DeviceMap;
+use crate::northbound::dialect::Dialect;
 use crate::northbound::{self, DesiredDocument, Link, LinkChannels, LinkSettings};
+use crate::ops::health::Health;
+use crate::ops::http;
 use crate::ops::logging::{self, Throttle};
 use crate::ops::metrics::Metrics;
 use crate::outbox;
 use crate::registry::Registry;
 use crate::settings::SpoolSettings;
 use crate::southbound::{self, South};
-use crate::spool::Spool;
+use crate::spool::{Condition, Disk, Folder, Whose};
 use crate::storage::{Document, Storage, Stored};
 
 /// Every time limit of the process in one value, so that tests can shorten them.
@@ -76,6 +80,10 @@ pub struct Environment {
     pub protocols: PathBuf,
     /// What is logged.
     pub level: LevelFilter,
+    /// Port of `/metrics` and `/healthz`; none if there is to be no such port.
+    pub metrics_port: Option<u16>,
+    /// Where messages are kept, if not in a folder of the storage directory.
+    pub disk: Option<Box<dyn Disk>>,
 }
 
 impl Environment {
@@ -92,11 +100,17 @@ impl Environment {
         })?;
         let path =
             |name, default: &str| PathBuf::from(variable(name).unwrap_or_else(|| default.into()));
+        let port = variable("METRICS_PORT").unwrap_or_else(|| http::DEFAULT_PORT.to_string());
+        let port: u16 = port.trim().parse().with_context(|| {
+            format!("METRICS_PORT is \"{port}\", expected a port, or 0 for none")
+        })?;
         Ok(Environment {
+            metrics_port: (port != 0).then_some(port),
             identity: edge::Identity::from_environment(variable)?,
             storage: path("STORAGE_DIR", "/data"),
             protocols: path("PROTOCOLS_DIR", "/data/protocols"),
             level,
+            disk: None,
         })
     }
 }
@@ -155,6 +169,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let clock = Clock::system();
+    let health = Health::new(clock.now().monotonic);
     let throttle = Throttle::default();
     let (storage, error) = Storage::open(&environment.storage);
     if let Some(error) = error {
@@ -163,6 +178,10 @@ pub async fn run(
     let desired = load(&storage, Document::Desired);
     let last_good = load(&storage, Document::LastGood);
 
+    let disk = match environment.disk {
+        Some(disk) => Ok(disk),
+        None => open_disk(&environment.storage)?,
+    };
     let (submitter, submissions) =
         outbox::channel(gateway::room(SpoolSettings::default()), metrics.clone());
     let (reports, link_reports) = mpsc::channel(256);
@@ -170,14 +189,25 @@ pub async fn run(
     let (outgoing, link_outgoing) = mpsc::channel(256);
     let (methods, method_calls) = mpsc::channel(64);
 
+    let spool = SpoolSettings::default();
+    let (delivery, terms) = watch::channel(Arc::new(gateway::delivery(spool, &BTreeMap::new())));
+    let (condition, how_disk_is) = watch::channel(Condition::Good);
+
     let registry = Registry::default();
     let devices = Arc::new(ArcSwap::from_pointee(DeviceMap::default()));
-    let mut forwarder = Forwarder::new(
-        Spool::new(spool_id()?),
+    let forwarder = forwarder::Parts {
+        disk,
+        whose: whose(&environment.identity),
+        terms,
+        dialect: Dialect::new(&environment.identity),
+        level: submitter.level(),
         submissions,
-        link_reports,
-        metrics.clone(),
-    );
+        reports: link_reports,
+        condition,
+        metrics: metrics.clone(),
+        health: health.clone(),
+        clock,
+    };
     let channels = LinkChannels {
         forwarder: reports,
         inbound: inbound_tx,
@@ -207,12 +237,21 @@ pub async fn run(
         devices,
         storage,
         protocols: environment.protocols,
-        metrics,
+        metrics: metrics.clone(),
+        health: health.clone(),
+        clock,
         methods,
         outgoing: outgoing.clone(),
+        delivery,
+        condition: how_disk_is,
         bind_again: timeouts.bind_again,
     };
     let gateway = Gateway::new(parts, shutdown.clone());
+    let told = http::Told {
+        metrics,
+        health,
+        clock,
+    };
 
     let leave = CancellationToken::new();
     let mut essential: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
@@ -226,12 +265,21 @@ pub async fn run(
         commands.run(method_calls, outgoing).await;
         ("commands", Ok(()))
     });
-    essential.spawn(async move {
-        let left = forwarder.run().await;
-        say_undelivered(left);
-        ("forwarder", Ok(()))
-    });
-    supervise(essential, shutdown, leave, timeouts).await
+    essential.spawn(async move { ("forwarder", forward(forwarder).await) });
+    let mut others = JoinSet::new();
+    if let Some(port) = environment.metrics_port {
+        match http::bind(port) {
+            Ok(listener) => drop(others.spawn(http::serve(listener, told, leave.clone()))),
+            Err(error) => tracing::error!(
+                port,
+                %error,
+                "there is no /metrics and no /healthz: free the port, or set METRICS_PORT to another or to 0"
+            ),
+        }
+    }
+    let outcome = supervise(essential, shutdown, leave, timeouts).await;
+    others.shutdown().await;
+    outcome
 }
 
 /// Waits for the first task to end, then for the others in the order of the data's way.
@@ -291,12 +339,53 @@ fn unasked(
     }
 }
 
+async fn forward(parts: forwarder::Parts) -> anyhow::Result<()> {
+    let mut forwarder = Forwarder::new(parts).await?;
+    let left = forwarder.run().await?;
+    forwarder.end().await;
+    say_undelivered(left);
+    Ok(())
+}
+
 fn say_undelivered(left: Undelivered) {
-    if left.messages > 0 {
-        tracing::error!(
-            messages = left.messages,
-            "not delivered, and not acknowledged to their devices: they must send again"
+    if left.spooled > 0 {
+        tracing::info!(
+            messages = left.spooled,
+            "not delivered yet; the next start sends them"
         );
+    }
+    if left.lost > 0 {
+        tracing::error!(
+            messages = left.lost,
+            "not delivered and not on disk; whoever was not answered must send again"
+        );
+    }
+}
+
+/// The spool's folder in the storage directory, or why there is none.
+///
+/// # Errors
+/// When another process has it: two of them would send everything twice.
+fn open_disk(storage: &Path) -> anyhow::Result<Result<Box<dyn Disk>, String>> {
+    let path = storage.join("spool");
+    match Folder::open(&path) {
+        Ok(folder) => Ok(Ok(Box::new(folder))),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Err(anyhow!(
+            "another process uses the storage directory {}; give each module a directory of its own",
+            storage.display()
+        )),
+        Err(error) => Ok(Err(format!(
+            "the spool {} cannot be written ({error})",
+            path.display()
+        ))),
+    }
+}
+
+fn whose(identity: &edge::Identity) -> Whose {
+    Whose {
+        hub: identity.iot_hub.clone(),
+        device: identity.device_id.clone(),
+        module: identity.module_id.clone(),
     }
 }
 
@@ -312,17 +401,6 @@ fn known(stored: Stored) -> DesiredDocument {
         document: stored.document,
         version: stored.version,
     }
-}
-
-/// A name that no earlier spool of this module had: it is in memory, so each start has a new one.
-fn spool_id() -> anyhow::Result<Arc<str>> {
-    let mut bytes = [0; 6];
-    getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
-    Ok(bytes
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>()
-        .into())
 }
 
 #[cfg(test)]

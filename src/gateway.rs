@@ -7,21 +7,24 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::commands::MethodCall;
 use crate::document::Problems;
+use crate::forwarder::{self, Batching, OutputTerms};
 use crate::identity::DeviceMap;
 use crate::message::Name;
 use crate::mounted;
 use crate::northbound::{Inbound, Outgoing};
+use crate::ops::health::{BEAT, Health, Loop};
 use crate::ops::metrics::Metrics;
-use crate::outbox::Bounds;
 use crate::report::{self, ListenerState, Outcome, Status};
-use crate::settings::{Listener, Plan, Presets, Settings, SpoolSettings};
+use crate::settings::{Listener, Output, Plan, Presets, Settings, SpoolSettings, WhenFull};
 use crate::southbound::{self, ListenerHandle, ListenerTask, South, Terms};
+use crate::spool::{Condition, Limits, Sizes};
 use crate::storage::{Document, Storage, Stored};
 
 /// What the gateway is made of.
@@ -37,10 +40,18 @@ pub struct Parts {
     pub protocols: PathBuf,
     /// Where counts go.
     pub metrics: Metrics,
+    /// Where the loop beats.
+    pub health: Health,
+    /// Tells the time.
+    pub clock: Clock,
     /// Direct methods, to the command door.
     pub methods: mpsc::Sender<MethodCall>,
     /// Reports, to the link.
     pub outgoing: mpsc::Sender<Outgoing>,
+    /// To the forwarder: what the settings say of delivery.
+    pub delivery: watch::Sender<Arc<forwarder::Terms>>,
+    /// From the forwarder: how the spool's disk is.
+    pub condition: watch::Receiver<Condition>,
     /// How often a port that could not be bound is tried again.
     pub bind_again: Duration,
 }
@@ -79,6 +90,7 @@ impl Gateway {
                 version: None,
                 listeners: BTreeMap::new(),
                 presets: BTreeMap::new(),
+                spool: Condition::Good,
             },
             reported: None,
         }
@@ -91,8 +103,10 @@ impl Gateway {
         if let Some(stored) = start {
             self.start_from(&stored).await;
         }
-        let mut again = tokio::time::interval(self.parts.bind_again);
+        let mut again = tokio::time::interval(self.parts.bind_again.min(BEAT));
         loop {
+            let now = self.parts.clock.now().monotonic;
+            self.parts.health.beat(Loop::Gateway, now);
             tokio::select! {
                 () = self.shutdown.cancelled() => break,
                 received = inbound.recv() => match received {
@@ -100,6 +114,7 @@ impl Gateway {
                     None => break,
                 },
                 Some(ended) = self.tasks.join_next() => self.listener_ended(ended),
+                Ok(()) = self.parts.condition.changed() => self.report(),
                 _ = again.tick() => self.bind_degraded(),
             }
         }
@@ -188,6 +203,10 @@ impl Gateway {
         let plan = Plan::between(&self.running, &settings);
         if plan.spool_changed {
             self.parts.south.submitter.resize(room(settings.spool));
+        }
+        if plan.spool_changed || plan.outputs_changed {
+            let terms = delivery(settings.spool, &settings.outputs);
+            self.parts.delivery.send_replace(Arc::new(terms));
         }
         self.parts.devices.store(Arc::clone(&settings.devices));
         self.status.presets = settings
@@ -312,6 +331,7 @@ impl Gateway {
 
     /// Sends what changed since the last report. Without room in the channel it is sent with the next one.
     fn report(&mut self) {
+        self.status.spool = self.parts.condition.borrow_and_update().clone();
         let report = self.status.report();
         let patch = match &self.reported {
             Some(reported) => report::difference(reported, &report),
@@ -344,10 +364,36 @@ impl Gateway {
     }
 }
 
-/// How much the process holds by these settings.
-pub fn room(spool: SpoolSettings) -> Bounds {
-    Bounds {
-        messages: usize::try_from(spool.max_items).unwrap_or(usize::MAX),
-        bytes: usize::try_from(spool.max_bytes).unwrap_or(usize::MAX),
+/// How many bytes of messages the process holds in memory by these settings.
+pub fn room(spool: SpoolSettings) -> usize {
+    usize::try_from(spool.max_memory_bytes).unwrap_or(usize::MAX)
+}
+
+/// What the settings say of delivery.
+pub fn delivery(spool: SpoolSettings, outputs: &BTreeMap<Name, Output>) -> forwarder::Terms {
+    let limits = Limits {
+        max_bytes: spool.max_bytes,
+        min_free_bytes: spool.min_free_bytes,
+        max_age: spool
+            .max_age_seconds
+            .map(|seconds| Duration::from_secs(seconds.get().into())),
+        drop_oldest: spool.when_full == WhenFull::DropOldest,
+        memory_bytes: room(spool),
+        persist: spool.persist,
+        sizes: Sizes::default(),
+    };
+    let terms = |output: &Output| OutputTerms {
+        priority: output.priority.into(),
+        batching: output.batch.map(|batch| Batching {
+            max_bytes: usize::try_from(batch.max_bytes).unwrap_or(usize::MAX),
+            max_delay: batch.max_delay(),
+        }),
+    };
+    let outputs = outputs.iter();
+    forwarder::Terms {
+        limits,
+        outputs: outputs
+            .map(|(name, output)| (Name::clone(name), terms(output)))
+            .collect(),
     }
 }

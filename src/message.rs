@@ -205,19 +205,45 @@ impl Message {
     }
 }
 
-/// A message's place in the spool: given once, growing, never used twice in one spool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// How urgent an output's messages are: all of high priority go before those of normal priority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Priority {
+    /// Alarms.
+    High,
+    /// Everything else.
+    #[default]
+    Normal,
+}
+
+impl Priority {
+    /// Its word in file names.
+    pub fn word(self) -> &'static str {
+        match self {
+            Priority::High => "high",
+            Priority::Normal => "normal",
+        }
+    }
+}
+
+/// A message's place in the spool: given once, growing, never used twice in one spool. The upper
+/// 24 bits say in which run of the module it was given, the lower 40 its number in that run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sequence(pub u64);
 
-/// One message on its way from the spool to the north.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// Its place in the spool; what an acknowledgement is said with.
-    pub sequence: Sequence,
-    /// The message's stable id, the same on every resend.
-    pub id: Arc<str>,
-    /// The message itself.
-    pub message: Arc<Message>,
+impl Sequence {
+    const NUMBER_BITS: u32 = 40;
+
+    /// The first one of a run.
+    pub fn first(run: u32) -> Self {
+        Sequence((u64::from(run) << Self::NUMBER_BITS) | 1)
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.0 & ((1 << Self::NUMBER_BITS) - 1);
+        write!(f, "{}-{number}", self.0 >> Self::NUMBER_BITS)
+    }
 }
 
 /// What stands in a message's body.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::document::{Problem, Problems};
 use crate::message::Name;
+use crate::spool::Condition;
 
 /// Errors listed at most; their count is always said.
 const LISTED_ERRORS: usize = 20;
@@ -46,6 +47,8 @@ pub struct Status {
     pub listeners: BTreeMap<Name, (u16, ListenerState)>,
     /// The presets in use, by protocol.
     pub presets: BTreeMap<Name, String>,
+    /// How the spool's disk is.
+    pub spool: Condition,
 }
 
 impl Status {
@@ -65,6 +68,7 @@ impl Status {
             "module": { "version": env!("CARGO_PKG_VERSION"), "presets": presets },
             "settings": self.settings(),
             "listeners": listeners,
+            "spool": spool(&self.spool),
         })
     }
 
@@ -101,6 +105,16 @@ fn listener(port: u16, state: &ListenerState) -> Value {
             json!({ "port": port, "state": "degraded", "error": cut(why) })
         }
     }
+}
+
+fn spool(condition: &Condition) -> Value {
+    let (state, error) = match condition {
+        Condition::Good => ("good", None),
+        Condition::Full(why) => ("full", Some(cut(why))),
+        Condition::Failing(why) => ("failing", Some(cut(why))),
+        Condition::Absent(why) => ("memoryOnly", Some(cut(why))),
+    };
+    json!({ "state": state, "error": error })
 }
 
 fn error(problem: &Problem) -> Value {
@@ -155,6 +169,7 @@ mod tests {
             version: Some(7),
             listeners: BTreeMap::new(),
             presets: BTreeMap::new(),
+            spool: Condition::Good,
         }
     }
 

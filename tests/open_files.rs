@@ -16,7 +16,7 @@ use std::time::Duration;
 use edge_tcp_gateway::clock::Clock;
 use edge_tcp_gateway::message::Name;
 use edge_tcp_gateway::ops::{logging::Throttle, metrics::Metrics};
-use edge_tcp_gateway::outbox::{self, Bounds, Submission};
+use edge_tcp_gateway::outbox::{self, Submission};
 use edge_tcp_gateway::registry::Registry;
 use edge_tcp_gateway::settings::{Presets, Settings};
 use edge_tcp_gateway::southbound::{ListenerHandle, ListenerTask, South, Terms, Timeouts, bind};
@@ -48,11 +48,7 @@ fn start(timeouts: Timeouts) -> Bench {
     });
     let (settings, _) = Settings::parse(&document, &Presets::built_in()).expect("valid settings");
     let metrics = Metrics::default();
-    let bounds = Bounds {
-        messages: 100,
-        bytes: 1 << 20,
-    };
-    let (submitter, submissions) = outbox::channel(bounds, metrics.clone());
+    let (submitter, submissions) = outbox::channel(1 << 20, metrics.clone());
     let south = South {
         registry: Registry::default(),
         submitter,
@@ -76,9 +72,11 @@ fn start(timeouts: Timeouts) -> Bench {
     }
 }
 
-async fn deliver(mut submissions: mpsc::Receiver<Submission>) {
-    while let Some(submission) = submissions.recv().await {
-        submission.claim.delivered();
+async fn deliver(mut submissions: mpsc::Receiver<Vec<Submission>>) {
+    while let Some(group) = submissions.recv().await {
+        for submission in group {
+            submission.held.delivered();
+        }
     }
 }
 

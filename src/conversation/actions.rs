@@ -134,8 +134,10 @@ pub enum Outcome {
 /// What the I/O task has to do, in this order.
 #[derive(Debug, PartialEq)]
 pub enum Action {
-    /// Hand the messages of a frame to the outbox. While that waits for room, nothing is read.
-    Submit(Ticket, Vec<Message>),
+    /// Hand the messages of a frame to the outbox. While that waits for room, nothing is read. With
+    /// the last member the conversation wants to be told when all of them have got so far, or when
+    /// one is lost.
+    Submit(Ticket, Vec<Message>, Option<Progress>),
     /// Write the bytes and say so with [`Input::Written`]. The next one comes only after all of
     /// them are reported. While it waits for the socket, nothing is read.
     Write(Bytes),

@@ -124,6 +124,15 @@ impl DueReplies {
         (!kept).then_some(Counted::PromiseLost(ticket))
     }
 
+    /// How far the messages of the frame must get whose reply came last, if it waits for that.
+    pub(super) fn awaits(&self, ticket: Ticket) -> Option<Progress> {
+        let waits = self.row.back()?.waits?;
+        (waits.ticket == ticket).then_some(match self.promise {
+            Promise::Received | Promise::Stored => Progress::Stored,
+            Promise::Delivered => Progress::Delivered,
+        })
+    }
+
     /// Gives up the first promise whose time is over.
     pub(super) fn expire(&mut self, now: Instant) -> Option<Counted> {
         let late = |due: &Due| {

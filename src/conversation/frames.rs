@@ -102,13 +102,17 @@ impl Conversation {
             Admission::Refused => return,
         };
         taken.device = speaker.as_ref().map(|speaker| speaker.device.name.clone());
-        let ticket = speaker.as_ref().filter(|_| publish).map(|speaker| {
-            let ticket = Ticket(self.frames);
-            let message = self.message(now, &taken, speaker, actions);
-            actions.push(Action::Submit(ticket, vec![message]));
-            ticket
-        });
+        let messages = speaker
+            .as_ref()
+            .filter(|_| publish)
+            .map(|speaker| vec![self.message(now, &taken, speaker, actions)]);
+        let ticket = messages.as_ref().map(|_| Ticket(self.frames));
+        let place = actions.len();
         self.answer(now, &taken, ticket, actions);
+        if let (Some(ticket), Some(messages)) = (ticket, messages) {
+            let awaits = self.due.awaits(ticket);
+            actions.insert(place, Action::Submit(ticket, messages, awaits));
+        }
     }
 
     /// Whether a frame makes a message; `None` if it ends the connection.

@@ -223,7 +223,7 @@ impl<'a> Player<'a> {
     /// Prints an action; gives what the outside would say to it.
     fn action(&mut self, action: Action) -> io::Result<Option<Input<'static>>> {
         match action {
-            Action::Submit(ticket, messages) => {
+            Action::Submit(ticket, messages, _) => {
                 for message in &messages {
                     writeln!(self.out, "{}", json!({ "message": sent(message) }))?;
                 }

@@ -10,14 +10,14 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::ParcelId;
 use super::Timeouts;
 use super::credentials::{Credentials, CredentialsError};
 use crate::edge::topics::ESCAPED;
 use crate::edge::{Gateway, Identity, Secret, tls};
-use crate::message::Sequence;
 
 /// A session with edgeHub; its publishes are tagged with the messages' places in the spool.
-pub(super) type HubSession = Session<TlsStream<TcpStream>, Sequence>;
+pub(super) type HubSession = Session<TlsStream<TcpStream>, ParcelId>;
 
 /// Why no session came about.
 #[derive(Debug, thiserror::Error)]

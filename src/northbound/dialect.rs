@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::edge::{Identity, topics};
 use crate::message::is_reserved_property;
-use crate::message::{Body, Entry};
+use crate::message::{Body, Message};
 
 /// edgeHub's limit for a whole MQTT packet, and, counted apart, for body and properties.
 /// Beyond the first it closes the connection; beyond the second it acknowledges and drops.
@@ -18,13 +18,23 @@ const PACKET_BYTES: usize = 5 + 2 + 2;
 /// The longest message id that IoT Hub takes.
 const MAX_ID: usize = 128;
 
-/// A message as it goes out.
+/// IoT Hub meters messages in blocks of so many bytes.
+const METERED_BYTES: usize = 4096;
+
+/// A message or a batch as it goes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {
     /// Topic with property bag.
     pub topic: String,
     /// Body.
     pub payload: Bytes,
+    /// Bytes of body and properties, as IoT Hub counts them.
+    pub counted: usize,
+}
+
+/// How many messages IoT Hub meters for one of so many bytes.
+pub fn metering_units(counted: usize) -> u64 {
+    u64::try_from(counted.div_ceil(METERED_BYTES).max(1)).unwrap_or(u64::MAX)
 }
 
 /// Writes messages the way edgeHub reads them.
@@ -36,8 +46,13 @@ pub struct Dialect {
 impl Dialect {
     /// The dialect of one module.
     pub fn new(identity: &Identity) -> Self {
+        Self::of(&identity.device_id, &identity.module_id)
+    }
+
+    /// The dialect of a module of that name.
+    pub fn of(device: &str, module: &str) -> Self {
         Self {
-            telemetry: topics::telemetry(&identity.device_id, &identity.module_id),
+            telemetry: topics::telemetry(device, module),
         }
     }
 
@@ -45,36 +60,69 @@ impl Dialect {
     ///
     /// # Errors
     /// Why edgeHub would never take it.
-    pub fn publish(&self, entry: &Entry) -> Result<Publish, String> {
-        let message = &entry.message;
-        if message.output.trim().is_empty() {
-            return Err("its output has no name".to_owned());
-        }
-        let id = wire_id(&entry.id);
-        let mut bag = Bag {
-            topic: self.telemetry.clone(),
-            counted: 0,
-        };
-        for (name, value) in application(entry) {
+    pub fn publish(&self, id: &str, message: &Message) -> Result<Publish, String> {
+        let id = wire_id(id);
+        let mut bag = self.bag(&message.output)?;
+        for (name, value) in application(message) {
             bag.push(name, value);
         }
-        bag.push("$.on", &message.output);
-        bag.push("$.mid", &id);
-        match message.body {
-            Body::Raw(_) => bag.push("$.ct", "application/octet-stream"),
-            Body::Contract(_) | Body::Values(_) => {
-                bag.push("$.ct", "application/json");
-                bag.push("$.ce", "utf-8");
-            }
+        bag.push_own(&message.output, &id, !matches!(message.body, Body::Raw(_)));
+        bag.with(payload(&message.body, &id))
+    }
+
+    /// A batch for edgeHub: `elements` is the whole JSON array. Of properties it has the system's alone.
+    ///
+    /// # Errors
+    /// Why edgeHub would never take it.
+    pub fn publish_batch(
+        &self,
+        id: &str,
+        output: &str,
+        elements: Vec<u8>,
+    ) -> Result<Publish, String> {
+        let mut bag = self.bag(output)?;
+        bag.push_own(output, &wire_id(id), true);
+        bag.with(elements.into())
+    }
+
+    fn bag(&self, output: &str) -> Result<Bag, String> {
+        if output.trim().is_empty() {
+            return Err("its output has no name".to_owned());
         }
-        let payload = payload(&message.body, &id);
-        check_size(&bag, payload.len())?;
-        Ok(Publish {
-            topic: bag.topic,
-            payload,
-        })
+        let mut topic = String::with_capacity(self.telemetry.len() + 320);
+        topic.push_str(&self.telemetry);
+        Ok(Bag { topic, counted: 0 })
     }
 }
+
+/// A message as an element of a batch. Its application properties stand in the element, where the
+/// body does not say the same.
+pub fn element(id: &str, message: &Message) -> Bytes {
+    let id = wire_id(id);
+    let Body::Contract(json) = &message.body else {
+        return payload(&message.body, &id);
+    };
+    const SAID: [&str; 4] = ["device", "protocol", "type", "iothub-creation-time-utc"];
+    let properties: serde_json::Map<String, serde_json::Value> = application(message)
+        .filter(|(name, _)| !SAID.contains(name))
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+    let mut element = Vec::from(with_id(json, &id));
+    if !properties.is_empty() && element.pop() == Some(b'}') {
+        element.extend_from_slice(b",\"properties\":");
+        element.extend_from_slice(serde_json::Value::from(properties).to_string().as_bytes());
+        element.push(b'}');
+    }
+    element.into()
+}
+
+/// Bytes of the properties that a batch has.
+pub fn batch_properties(id: &str, output: &str) -> usize {
+    OWN_BYTES + wire_id(id).len() + output.len()
+}
+
+/// Names and constant values of [`Bag::push_own`] for JSON.
+const OWN_BYTES: usize = "$.on$.mid$.ctapplication/json$.ceutf-8".len();
 
 struct Bag {
     topic: String,
@@ -85,6 +133,26 @@ impl Bag {
     fn push(&mut self, name: &str, value: &str) {
         self.counted += name.len() + value.len();
         topics::push_property(&mut self.topic, name, value);
+    }
+
+    fn push_own(&mut self, output: &str, id: &str, json: bool) {
+        self.push("$.on", output);
+        self.push("$.mid", id);
+        if json {
+            self.push("$.ct", "application/json");
+            self.push("$.ce", "utf-8");
+        } else {
+            self.push("$.ct", "application/octet-stream");
+        }
+    }
+
+    fn with(self, payload: Bytes) -> Result<Publish, String> {
+        check_size(&self, payload.len())?;
+        Ok(Publish {
+            counted: self.counted + payload.len(),
+            topic: self.topic,
+            payload,
+        })
     }
 }
 
@@ -109,8 +177,8 @@ fn check_size(bag: &Bag, payload: usize) -> Result<(), String> {
 
 /// The application properties that edgeHub will not take for something else. Of names that differ
 /// in case only the first stays: edgeHub would drop a message with both.
-fn application(entry: &Entry) -> impl Iterator<Item = (&str, &str)> {
-    let all = &entry.message.properties;
+fn application(message: &Message) -> impl Iterator<Item = (&str, &str)> {
+    let all = &message.properties;
     all.iter().enumerate().filter_map(|(at, (name, value))| {
         let before = all.iter().take(at);
         let taken = before
@@ -153,31 +221,22 @@ fn with_id(json: &Bytes, id: &str) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::message::{Message, Sequence};
 
     fn dialect() -> Dialect {
-        Dialect {
-            telemetry: topics::telemetry("dev", "gw"),
-        }
+        Dialect::of("dev", "gw")
     }
 
-    fn entry(body: Body, properties: &[(&str, &str)]) -> Entry {
+    fn message(body: Body, properties: &[(&str, &str)]) -> Message {
         let properties = properties
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).to_owned()));
-        Entry {
-            sequence: Sequence(1),
-            id: "s-1".into(),
-            message: Arc::new(Message {
-                output: "telemetry".into(),
-                device: "scale".into(),
-                id: None,
-                body,
-                properties: properties.collect(),
-            }),
+        Message {
+            output: "telemetry".into(),
+            device: "scale".into(),
+            id: None,
+            body,
+            properties: properties.collect(),
         }
     }
 
@@ -188,7 +247,10 @@ mod tests {
     #[test]
     fn the_id_is_the_first_member_and_a_system_property() {
         let publish = dialect()
-            .publish(&entry(contract(r#"{"device":"a"}"#), &[("device", "a b")]))
+            .publish(
+                "s-1",
+                &message(contract(r#"{"device":"a"}"#), &[("device", "a b")]),
+            )
             .unwrap();
         assert_eq!(publish.payload, r#"{"id":"s-1","device":"a"}"#);
         assert_eq!(
@@ -196,14 +258,19 @@ mod tests {
             "devices/dev/modules/gw/messages/events/device=a%20b&%24.on=telemetry&%24.mid=s-1\
              &%24.ct=application%2Fjson&%24.ce=utf-8"
         );
-        let publish = dialect().publish(&entry(contract("{}"), &[])).unwrap();
+        let publish = dialect()
+            .publish("s-1", &message(contract("{}"), &[]))
+            .unwrap();
         assert_eq!(publish.payload, r#"{"id":"s-1"}"#);
     }
 
     #[test]
     fn raw_bytes_stay_and_have_no_encoding() {
         let publish = dialect()
-            .publish(&entry(Body::Raw(Bytes::from_static(&[0, 255])), &[]))
+            .publish(
+                "s-1",
+                &message(Body::Raw(Bytes::from_static(&[0, 255])), &[]),
+            )
             .unwrap();
         assert_eq!(publish.payload, [0, 255].as_slice());
         assert!(
@@ -225,7 +292,7 @@ mod tests {
             ("ack", "x"),
         ];
         let publish = dialect()
-            .publish(&entry(contract("{}"), &properties))
+            .publish("s-1", &message(contract("{}"), &properties))
             .unwrap();
         assert!(
             publish.topic.contains("/events/line=A&%24.on=telemetry&"),
@@ -239,11 +306,14 @@ mod tests {
         let fits = MAX_BYTES - 700;
         assert!(
             dialect()
-                .publish(&entry(Body::Raw(vec![0; fits].into()), &[]))
+                .publish("s-1", &message(Body::Raw(vec![0; fits].into()), &[]))
                 .is_ok()
         );
         let reason = dialect()
-            .publish(&entry(Body::Raw(vec![0; MAX_BYTES - 400].into()), &[]))
+            .publish(
+                "s-1",
+                &message(Body::Raw(vec![0; MAX_BYTES - 400].into()), &[]),
+            )
             .unwrap_err();
         assert!(reason.contains("edgeHub takes 262144"), "{reason}");
     }

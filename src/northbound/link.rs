@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::Backoff;
 use super::connect::{OpenError, Terms, open};
 use super::credentials::{Credentials, CredentialsError, LinkEnded, chain};
-use super::dialect::Dialect;
 use super::notices::Notices;
 use super::session::{Ended, Serving};
 use super::{DesiredDocument, Inbound, LinkReport, Outgoing, Timeouts};
@@ -77,7 +76,6 @@ impl Link {
     ) -> Self {
         let timeouts = settings.timeouts;
         let serving = Serving {
-            dialect: Dialect::new(&settings.identity),
             twin: Twin::new(settings.stored, timeouts.twin),
             reported: Reported::new(timeouts.twin),
             forwarder: channels.forwarder,
@@ -87,7 +85,6 @@ impl Link {
             metrics,
             clock,
             timeouts,
-            window: settings.window.max(1),
         };
         Self {
             credentials: Credentials::new(settings.identity, timeouts, clock),

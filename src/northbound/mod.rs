@@ -1,6 +1,7 @@
 //! The way north: messages to edgeHub, settings and methods from it.
 //!
-//! [`dialect`] is pure and says how a message looks on the wire. The [`Link`] keeps one session
+//! [`dialect`] is pure and says how a message looks on the wire; the forwarder asks it, because it
+//! must know how long a batch gets. The [`Link`] keeps one session
 //! at a time: credentials, connecting, back-off, planned reconnects before a token expires.
 //! It never sends anything twice by itself: what a session did not see acknowledged, the
 //! forwarder gives to the next one.
@@ -16,26 +17,45 @@ mod session;
 mod tests;
 mod timeouts;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::mpsc;
-
-use crate::message::{Entry, Sequence};
 
 pub use crate::edge::Desired as DesiredDocument;
 pub use credentials::LinkEnded;
 pub use link::{Link, LinkChannels, LinkSettings};
 pub use timeouts::Timeouts;
 
+/// Parcels that may be outstanding: those in flight, and as many that wait behind them.
+pub const MOST_OUTSTANDING: usize = 200;
+
+/// A parcel's number, given once in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ParcelId(pub u64);
+
+/// What is published at once: a message or a batch. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// What it is acknowledged with.
+    pub id: ParcelId,
+    /// Topic with property bag.
+    pub topic: Arc<str>,
+    /// Body.
+    pub payload: Bytes,
+}
+
 /// What the link tells the forwarder, in the order in which it happened.
 #[derive(Debug)]
 pub enum LinkReport {
-    /// A session stands and takes messages from the other end of this channel.
-    Up(mpsc::Sender<Entry>),
-    /// edgeHub acknowledged the message.
-    Delivered(Sequence),
-    /// The message can never be delivered, and why.
-    Refused(Sequence, String),
+    /// A session stands and takes parcels from the other end of this channel, which has room for
+    /// [`MOST_OUTSTANDING`].
+    Up(mpsc::Sender<Parcel>),
+    /// edgeHub acknowledged these parcels.
+    Delivered(Vec<ParcelId>),
+    /// The parcel cannot be said in MQTT, and why.
+    Refused(ParcelId, String),
     /// The session ended; what it was given and did not report is to be sent again.
     Down,
 }

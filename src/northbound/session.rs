@@ -12,15 +12,13 @@ use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::LinkEnded;
-use super::dialect::Dialect;
 use super::notices::Notices;
-use super::{Inbound, LinkReport, Outgoing, Timeouts};
+use super::{Inbound, LinkReport, MOST_OUTSTANDING, Outgoing, Parcel, ParcelId, Timeouts};
 use crate::clock::Clock;
 use crate::edge::Secret;
 use crate::edge::reported::{Reply, Reported};
 use crate::edge::topics::{self, Incoming};
 use crate::edge::twin::{Answered, Twin};
-use crate::message::{Entry, Sequence};
 use crate::ops::metrics::Metrics;
 
 const SUBSCRIPTIONS: [&str; 3] = [
@@ -47,7 +45,6 @@ pub(super) enum Ended {
 /// What outlives a session: the twin, and the channels to the rest of the process.
 #[derive(Debug)]
 pub(super) struct Serving {
-    pub dialect: Dialect,
     pub twin: Twin,
     pub reported: Reported,
     pub forwarder: mpsc::Sender<LinkReport>,
@@ -57,14 +54,13 @@ pub(super) struct Serving {
     pub metrics: Metrics,
     pub clock: Clock,
     pub timeouts: Timeouts,
-    pub window: usize,
 }
 
 /// One session's own state.
 struct Running<S> {
-    session: Session<S, Sequence>,
+    session: Session<S, ParcelId>,
     /// Where messages come from, once the subscriptions stand.
-    entries: Option<mpsc::Receiver<Entry>>,
+    parcels: Option<mpsc::Receiver<Parcel>>,
     /// The last acknowledgement, or when it began to be awaited.
     progress: Instant,
 }
@@ -73,7 +69,7 @@ impl Serving {
     /// Serves a session until it ends; says `Up` and `Down` around it.
     pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        mut session: Session<S, Sequence>,
+        mut session: Session<S, ParcelId>,
         renewal: impl Future<Output = Result<Secret, LinkEnded>>,
         stop: &CancellationToken,
     ) -> Ended {
@@ -83,12 +79,12 @@ impl Serving {
         let progress = self.clock.now().monotonic;
         let mut running = Running {
             session,
-            entries: None,
+            parcels: None,
             progress,
         };
         let ended = self.until_ended(&mut running, renewal, stop).await;
         // From here on the forwarder keeps what it has.
-        running.entries = None;
+        running.parcels = None;
         match ended {
             Ended::Stopped | Ended::Renewed(_) => self.take_leave(running, stop).await,
             Ended::Closed(_) | Ended::Fatal(_) => drop(running),
@@ -127,8 +123,8 @@ impl Serving {
                 event = running.session.next() => if let Some(ended) = self.happened(running, event).await {
                     return ended;
                 },
-                Some(entry) = next_entry(&mut running.entries), if running.session.room() > 0 => {
-                    self.publish_all(running, entry).await;
+                Some(parcel) = next_parcel(&mut running.parcels), if running.session.room() > 0 => {
+                    self.publish_all(running, parcel).await;
                 }
                 Some(outgoing) = self.outgoing.recv() => self.send(&mut running.session, outgoing),
                 renewed = &mut renewal => return match renewed {
@@ -147,7 +143,7 @@ impl Serving {
     ) -> Option<&'static str> {
         let now = self.clock.now().monotonic;
         let waited = now.saturating_duration_since(running.progress);
-        if running.entries.is_none() {
+        if running.parcels.is_none() {
             return (waited >= self.timeouts.suback).then_some("edgeHub did not answer SUBSCRIBE");
         }
         if running.session.in_flight() > 0 && waited >= self.timeouts.puback {
@@ -168,12 +164,12 @@ impl Serving {
 
     fn deadline<S: AsyncRead + AsyncWrite + Unpin>(&self, running: &Running<S>) -> Instant {
         let timeouts = &self.timeouts;
-        let silent = match (&running.entries, running.session.in_flight()) {
+        let silent = match (&running.parcels, running.session.in_flight()) {
             (None, _) => running.progress + timeouts.suback,
             (Some(_), 0) => self.clock.now().monotonic + timeouts.puback,
             (Some(_), _) => running.progress + timeouts.puback,
         };
-        if running.entries.is_none() {
+        if running.parcels.is_none() {
             return silent;
         }
         let clocks = [self.twin.deadline(), self.reported.deadline()];
@@ -183,29 +179,40 @@ impl Serving {
     async fn happened<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         running: &mut Running<S>,
-        event: Event<Sequence>,
+        event: Event<ParcelId>,
     ) -> Option<Ended> {
-        match event {
-            Event::Delivered(sequence) => {
-                running.progress = self.clock.now().monotonic;
-                self.report(LinkReport::Delivered(sequence)).await;
-            }
-            Event::Message { topic, payload, id } => {
-                if let Some(id) = id {
-                    running.session.acknowledge(id);
+        let mut delivered = Vec::new();
+        let mut next = Some(event);
+        let mut ended = None;
+        // Whatever has come together is told together.
+        while let Some(event) = next.take() {
+            match event {
+                Event::Delivered(id) => delivered.push(id),
+                Event::Message { topic, payload, id } => {
+                    if let Some(id) = id {
+                        running.session.acknowledge(id);
+                    }
+                    self.arrived(&mut running.session, &topic, payload);
                 }
-                self.arrived(&mut running.session, &topic, payload);
+                Event::Subscribed(_) => self.up(running).await,
+                Event::Closed(reason) => {
+                    ended = Some(Ended::Closed(reason.to_string()));
+                    break;
+                }
             }
-            Event::Subscribed(_) => self.up(running).await,
-            Event::Closed(reason) => return Some(Ended::Closed(reason.to_string())),
+            next = running.session.ready();
         }
-        None
+        if !delivered.is_empty() {
+            running.progress = self.clock.now().monotonic;
+            self.report(LinkReport::Delivered(delivered)).await;
+        }
+        ended
     }
 
     async fn up<S>(&mut self, running: &mut Running<S>) {
         let now = self.clock.now().monotonic;
-        let (sender, entries) = mpsc::channel(self.window);
-        running.entries = Some(entries);
+        let (sender, parcels) = mpsc::channel(MOST_OUTSTANDING);
+        running.parcels = Some(parcels);
         running.progress = now;
         self.twin.connected(now);
         self.metrics.link_up(true);
@@ -226,41 +233,31 @@ impl Serving {
         drop(self.forwarder.send(report).await);
     }
 
-    /// Publishes a message and those that wait behind it, as far as there is room.
+    /// Publishes a parcel and those that wait behind it, as far as there is room.
     async fn publish_all<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         running: &mut Running<S>,
-        first: Entry,
+        first: Parcel,
     ) {
         let mut next = Some(first);
-        while let Some(entry) = next {
+        while let Some(Parcel { id, topic, payload }) = next {
             if running.session.in_flight() == 0 {
                 running.progress = self.clock.now().monotonic;
             }
-            if let Err(reason) = self.publish(&mut running.session, &entry) {
-                self.report(LinkReport::Refused(entry.sequence, reason))
+            if let Err(error) = running.session.publish(&topic, &payload, id) {
+                self.report(LinkReport::Refused(id, error.to_string()))
                     .await;
             }
-            next = match (&mut running.entries, running.session.room()) {
-                (Some(entries), 1..) => entries.try_recv().ok(),
+            next = match (&mut running.parcels, running.session.room()) {
+                (Some(parcels), 1..) => parcels.try_recv().ok(),
                 _ => None,
             };
         }
     }
 
-    fn publish<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        session: &mut Session<S, Sequence>,
-        entry: &Entry,
-    ) -> Result<(), String> {
-        let publish = self.dialect.publish(entry)?;
-        let added = session.publish(&publish.topic, &publish.payload, entry.sequence);
-        added.map_err(|error| error.to_string())
-    }
-
     fn arrived<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        session: &mut Session<S, Sequence>,
+        session: &mut Session<S, ParcelId>,
         topic: &str,
         payload: Bytes,
     ) {
@@ -305,7 +302,7 @@ impl Serving {
     /// A module that does not keep up says so instead of holding up the session.
     fn call<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        session: &mut Session<S, Sequence>,
+        session: &mut Session<S, ParcelId>,
         name: &str,
         rid: &str,
         payload: Bytes,
@@ -326,7 +323,7 @@ impl Serving {
 
     fn send<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        session: &mut Session<S, Sequence>,
+        session: &mut Session<S, ParcelId>,
         outgoing: Outgoing,
     ) {
         match outgoing {
@@ -382,11 +379,11 @@ impl Serving {
     /// Takes what still comes while taking leave; whether it was the end.
     async fn happened_late<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        session: &mut Session<S, Sequence>,
-        event: Event<Sequence>,
+        session: &mut Session<S, ParcelId>,
+        event: Event<ParcelId>,
     ) -> bool {
         match event {
-            Event::Delivered(sequence) => self.report(LinkReport::Delivered(sequence)).await,
+            Event::Delivered(id) => self.report(LinkReport::Delivered(vec![id])).await,
             // Nobody is left to act on it: the next session asks for the twin anew.
             Event::Message { id, .. } => id.into_iter().for_each(|id| session.acknowledge(id)),
             Event::Subscribed(_) => {}
@@ -396,16 +393,16 @@ impl Serving {
     }
 }
 
-async fn next_entry(entries: &mut Option<mpsc::Receiver<Entry>>) -> Option<Entry> {
-    match entries {
-        Some(entries) => entries.recv().await,
+async fn next_parcel(parcels: &mut Option<mpsc::Receiver<Parcel>>) -> Option<Parcel> {
+    match parcels {
+        Some(parcels) => parcels.recv().await,
         None => std::future::pending().await,
     }
 }
 
 /// QoS 0 for what has an answer of its own, or nobody waiting after a reconnect.
 fn say<S: AsyncRead + AsyncWrite + Unpin>(
-    session: &mut Session<S, Sequence>,
+    session: &mut Session<S, ParcelId>,
     topic: &str,
     payload: &[u8],
 ) {

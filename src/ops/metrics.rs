@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::accounts::{Shared, Snapshot};
 use crate::message::Name;
 
 /// All counters and gauges. Cheap to clone; every clone counts into the same numbers.
@@ -34,12 +35,16 @@ struct Inner {
     frames: Count<OfListener>,
     troubles: Count<Troubled>,
     replies: Count<Resulting>,
-    submitted: Count<OfOutput>,
-    delivered: Count<OfOutput>,
-    undeliverable: Count<OfOutput>,
     abandoned: Count<OfOutput>,
-    spool_messages: Gauge<i64, AtomicI64>,
+    accounts: Shared,
+    dropped: Count<Given>,
     spool_bytes: Gauge<i64, AtomicI64>,
+    spool_syncs: Counter,
+    memory: Gauge<i64, AtomicI64>,
+    memory_bound: Gauge<i64, AtomicI64>,
+    spool_damaged: Counter,
+    metered: Counter,
+    metering_forecast: Gauge<f64, AtomicU64>,
     link_up: Gauge<i64, AtomicI64>,
     connects: Count<Resulted>,
     sessions_ended: Count<Ended>,
@@ -76,6 +81,12 @@ struct OfOutput {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Given {
+    output: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Resulted {
     result: &'static str,
 }
@@ -93,6 +104,8 @@ struct Outcome {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("edge_tcp_gateway");
+        let accounts = Shared::default();
+        registry.register_collector(Box::new(accounts.clone()));
         macro_rules! register {
             ($name:literal, $help:literal) => {{
                 let metric = Default::default();
@@ -124,21 +137,30 @@ impl Default for Metrics {
                 "What was wrong with foreign bytes, and frames not passed on"
             ),
             replies: register!("replies", "Replies to devices, by result"),
-            submitted: register!("messages_submitted", "Messages taken over for delivery"),
-            delivered: register!("messages_delivered", "Messages acknowledged by edgeHub"),
-            undeliverable: register!(
-                "messages_undeliverable",
-                "Messages that can never be delivered"
-            ),
             abandoned: register!(
                 "messages_abandoned",
                 "Messages dropped before they were taken over, never acknowledged"
             ),
-            spool_messages: register!(
-                "spool_messages",
-                "Messages waiting for edgeHub's acknowledgement"
+            dropped: register!(
+                "messages_dropped_reasons",
+                "Messages given up, by output and reason"
             ),
-            spool_bytes: register!("spool_bytes", "Bytes of the messages waiting"),
+            spool_bytes: register!("spool_bytes", "Bytes of the spool's files"),
+            spool_syncs: register!("spool_syncs", "Times that messages were forced to the disk"),
+            memory: register!("memory_bytes", "Room in memory that messages take"),
+            memory_bound: register!("memory_bound_bytes", "Room in memory that there is"),
+            spool_damaged: register!(
+                "spool_damaged_bytes",
+                "Bytes of the spool that could not be read at a start"
+            ),
+            metered: register!(
+                "metering_units",
+                "Messages of 4 KB that IoT Hub meters for what was delivered"
+            ),
+            metering_forecast: register!(
+                "metering_units_per_day",
+                "What IoT Hub will meter in a day if it goes on like this"
+            ),
             link_up: register!("link_up", "1 while a session with edgeHub stands"),
             connects: register!("link_connects", "Attempts to connect to edgeHub, by result"),
             sessions_ended: register!(
@@ -147,6 +169,7 @@ impl Default for Metrics {
             ),
             commands: register!("commands", "Commands, by outcome"),
             settings: register!("settings", "Settings documents, by result"),
+            accounts,
             registry,
         };
         Metrics(Arc::new(inner))
@@ -169,19 +192,20 @@ impl Metrics {
         }
     }
 
-    /// Counts a message that the spool took over.
-    pub fn submitted(&self, output: &Name) {
-        self.0.submitted.get_or_create(&of_output(output)).inc();
+    /// What became of every message, by output.
+    pub fn accounts(&self) -> Snapshot {
+        self.0.accounts.read()
     }
 
-    /// Counts a message that edgeHub acknowledged.
-    pub fn delivered(&self, output: &Name) {
-        self.0.delivered.get_or_create(&of_output(output)).inc();
+    pub(super) fn shared_accounts(&self) -> Shared {
+        self.0.accounts.clone()
     }
 
-    /// Counts a message that can never be delivered.
-    pub fn undeliverable(&self, output: &Name) {
-        self.0.undeliverable.get_or_create(&of_output(output)).inc();
+    /// Counts messages that were given up.
+    pub fn dropped(&self, output: &Name, reason: &'static str, count: u64) {
+        let output = output.to_string();
+        let counter = self.0.dropped.get_or_create(&Given { output, reason });
+        counter.inc_by(count);
     }
 
     /// Counts a message that was dropped before the spool took it over.
@@ -189,14 +213,36 @@ impl Metrics {
         self.0.abandoned.get_or_create(&of_output(output)).inc();
     }
 
-    /// Says what the spool holds now.
-    pub fn spool(&self, messages: usize, bytes: usize) {
-        self.0
-            .spool_messages
-            .set(i64::try_from(messages).unwrap_or(i64::MAX));
+    /// Says how many bytes the spool's files have, and how often something was forced to the disk.
+    pub fn spool(&self, bytes: u64, syncs: u64) {
         self.0
             .spool_bytes
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let counter = &self.0.spool_syncs;
+        counter.inc_by(syncs.saturating_sub(counter.get()));
+    }
+
+    /// Says how much room in memory messages take, and how much there is.
+    pub fn memory(&self, (taken, bound): (usize, usize)) {
+        self.0.memory.set(i64::try_from(taken).unwrap_or(i64::MAX));
+        self.0
+            .memory_bound
+            .set(i64::try_from(bound).unwrap_or(i64::MAX));
+    }
+
+    /// Counts bytes of the spool that could not be read.
+    pub fn spool_damaged(&self, bytes: u64) {
+        self.0.spool_damaged.inc_by(bytes);
+    }
+
+    /// Counts what IoT Hub will meter.
+    pub fn metered(&self, units: u64) {
+        self.0.metered.inc_by(units);
+    }
+
+    /// Says what IoT Hub will meter in a day.
+    pub fn metering_forecast(&self, per_day: f64) {
+        self.0.metering_forecast.set(per_day);
     }
 
     /// Says whether a session with edgeHub stands.
@@ -373,7 +419,7 @@ mod tests {
         scales.clone().trouble("checksum", 2);
         scales.trouble("checksum", 1);
         scales.connections(7);
-        metrics.delivered(&"telemetry".into());
+        metrics.abandoned(&"telemetry".into());
         let trouble =
             "edge_tcp_gateway_frame_troubles_total{listener=\"scales\",trouble=\"checksum\"}";
         assert_eq!(metrics.sample(trouble), 3.0);
@@ -382,11 +428,11 @@ mod tests {
             7.0
         );
         assert_eq!(
-            metrics.sample("edge_tcp_gateway_messages_delivered_total{output=\"telemetry\"}"),
+            metrics.sample("edge_tcp_gateway_messages_abandoned_total{output=\"telemetry\"}"),
             1.0
         );
         assert_eq!(
-            metrics.sample("edge_tcp_gateway_messages_delivered_total{output=\"alarms\"}"),
+            metrics.sample("edge_tcp_gateway_messages_abandoned_total{output=\"alarms\"}"),
             0.0
         );
     }

@@ -9,14 +9,12 @@ pub const SETTINGS: &[&str] = &["outbound", "deviceFile"];
 pub const LISTENER: &[&str] = &["tls", "proxy"];
 /// Members of a protocol.
 pub const PROTOCOL: &[&str] = &["commands", "polls", "session", "login", "script"];
-/// Members of an output.
-pub const OUTPUT: &[&str] = &["batch", "priority"];
 /// What a listener does with unknown devices.
 pub const UNKNOWN_DEVICES: &[&str] = &["quarantine"];
 /// Where an identity is from.
 pub const IDENTITIES: &[&str] = &["certificate", "proxy", "outbound"];
 /// What a full spool does.
-pub const WHEN_FULL: &[&str] = &["dropOldest", "dropNewest"];
+pub const WHEN_FULL: &[&str] = &["dropNewest"];
 
 /// Refuses members of a section; gives those that were there, which must not be read then.
 pub fn members(

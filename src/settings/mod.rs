@@ -32,7 +32,7 @@ use crate::identity::DeviceMap;
 use crate::message::Name;
 
 pub use listener::{Listener, ListenerOptions};
-pub use output::{DEFAULT_OUTPUT, Output};
+pub use output::{BatchOptions, DEFAULT_OUTPUT, Output, PriorityOption};
 pub use plan::Plan;
 pub use presets::{Origin, Presets, Resolved};
 pub use protocol::ProtocolOptions;

@@ -1,13 +1,22 @@
-//! An output: what the messages of one IoT Edge output look like.
+//! An output: what the messages of one IoT Edge output look like, and how they are sent.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::later;
+use super::bounds;
 use crate::conversation::BodyForm;
 use crate::document::{Problems, Section};
+use crate::message::Priority;
 
 /// Output of messages for which nothing names one.
 pub const DEFAULT_OUTPUT: &str = "telemetry";
+
+/// From a small fraction of what IoT Hub meters as one message, to the most that edgeHub takes,
+/// less what it adds.
+const BATCH_BYTES: RangeInclusive<u32> = 512..=261_632;
+const BATCH_DELAY: RangeInclusive<u32> = 0..=3_600_000;
 
 /// An entry of `outputs`. An output without entry has the defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -15,12 +24,80 @@ pub const DEFAULT_OUTPUT: &str = "telemetry";
 pub struct Output {
     /// What a message carries: the whole `message` with device and times, the `values` alone, or the `raw` bytes.
     pub body: BodyForm,
+    /// `high`: its messages go before all of normal priority. Default `normal`.
+    pub priority: PriorityOption,
+    /// Several messages go together, as one JSON array. Without it each goes alone.
+    pub batch: Option<BatchOptions>,
+}
+
+/// Member `priority` of an output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PriorityOption {
+    /// Behind all of high priority.
+    #[default]
+    Normal,
+    /// Before all of normal priority.
+    High,
+}
+
+impl From<PriorityOption> for Priority {
+    fn from(option: PriorityOption) -> Self {
+        match option {
+            PriorityOption::Normal => Priority::Normal,
+            PriorityOption::High => Priority::High,
+        }
+    }
+}
+
+/// Member `batch` of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BatchOptions {
+    /// Bytes of a batch at most, properties included; default 4096, one message on IoT Hub's meter.
+    pub max_bytes: u32,
+    /// How long a batch is held for more messages; default 0: it leaves as soon as nothing is
+    /// queued behind it.
+    pub max_delay_ms: u32,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        BatchOptions {
+            max_bytes: 4096,
+            max_delay_ms: 0,
+        }
+    }
+}
+
+impl BatchOptions {
+    /// [`BatchOptions::max_delay_ms`] as a duration.
+    pub fn max_delay(&self) -> Duration {
+        Duration::from_millis(self.max_delay_ms.into())
+    }
 }
 
 impl Output {
     /// Reads an entry and notes what is wrong in it.
     pub fn read(section: &Section<'_>, problems: &mut Problems) -> Option<Self> {
-        let without = later::members(section, later::OUTPUT, problems);
-        section.read(&without, problems)
+        let output: Self = section.read(&[], problems)?;
+        let Some(batch) = output.batch else {
+            return Some(output);
+        };
+        if let Some(member) = section.member("batch") {
+            bounds::number(&member, "maxBytes", batch.max_bytes, &BATCH_BYTES, problems);
+            bounds::number(
+                &member,
+                "maxDelayMs",
+                batch.max_delay_ms,
+                &BATCH_DELAY,
+                problems,
+            );
+        }
+        if output.body == BodyForm::Raw {
+            let message = "raw bytes cannot stand in a JSON array; take the body \"message\" or \"values\", or no batch";
+            problems.member(section, "batch", message.to_owned());
+        }
+        Some(output)
     }
 }

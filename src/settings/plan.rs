@@ -202,7 +202,7 @@ mod tests {
             },
         );
         check(
-            json!({"spool": {"maxItems": 100}}),
+            json!({"spool": {"maxAgeSeconds": 100}}),
             Plan {
                 spool_changed: true,
                 ..none()

@@ -1,35 +1,48 @@
-//! The spool: how much is kept for edgeHub while it does not take messages.
+//! The spool: how much is kept for edgeHub while it does not take messages, and how.
 
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 
 use super::{bounds, later};
 use crate::document::{Problems, Section};
+use crate::spool::Persist;
 
+/// At least one file of the spool, at most a terabyte.
+const BYTES: RangeInclusive<u64> = 4_194_304..=1_099_511_627_776;
+const FREE_BYTES: RangeInclusive<u64> = 0..=1_099_511_627_776;
 /// At least four messages of the largest size that edgeHub takes, at most what a small box has.
-const BYTES: RangeInclusive<u64> = 1_048_576..=268_435_456;
-const ITEMS: RangeInclusive<u32> = 100..=10_000_000;
+const MEMORY_BYTES: RangeInclusive<u32> = 1_048_576..=268_435_456;
 
-/// Section `spool`. In this version messages are kept in memory, so that both bounds are of memory;
-/// a message costs some 300 bytes beside what `maxBytes` counts.
+/// Section `spool`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SpoolSettings {
-    /// Bytes of message bodies and properties; default 16 MiB, 1 to 256 MiB.
+    /// Bytes of its files; default 256 MiB, at least 4 MiB.
     pub max_bytes: u64,
-    /// Messages; default 50000, at least 100.
-    pub max_items: u32,
+    /// Bytes that the disk must have left, for edgeHub keeps its messages there too; default 128 MiB.
+    pub min_free_bytes: u64,
+    /// Bytes in memory of messages that are not on disk, 512 of them for each message beside what it
+    /// says; default 8 MiB, 1 to 256 MiB.
+    pub max_memory_bytes: u32,
+    /// How old a message gets before it is dropped, counted while the module runs; without it, any age.
+    pub max_age_seconds: Option<NonZeroU32>,
     /// What a full spool does.
     pub when_full: WhenFull,
+    /// When messages that edgeHub has not acknowledged are forced to disk.
+    pub persist: Persist,
 }
 
 impl Default for SpoolSettings {
     fn default() -> Self {
         SpoolSettings {
-            max_bytes: 16 * 1024 * 1024,
-            max_items: 50_000,
+            max_bytes: 256 << 20,
+            min_free_bytes: 128 << 20,
+            max_memory_bytes: 8 << 20,
+            max_age_seconds: None,
             when_full: WhenFull::Block,
+            persist: Persist::Interval,
         }
     }
 }
@@ -41,6 +54,8 @@ pub enum WhenFull {
     /// No more is read from devices until there is room; TCP makes them wait.
     #[default]
     Block,
+    /// The oldest messages are dropped for new ones, and counted.
+    DropOldest,
 }
 
 impl SpoolSettings {
@@ -50,7 +65,20 @@ impl SpoolSettings {
         let without: &[&str] = if refused { &["whenFull"] } else { &[] };
         let settings: Self = section.read(without, problems)?;
         bounds::number(section, "maxBytes", settings.max_bytes, &BYTES, problems);
-        bounds::number(section, "maxItems", settings.max_items, &ITEMS, problems);
+        bounds::number(
+            section,
+            "minFreeBytes",
+            settings.min_free_bytes,
+            &FREE_BYTES,
+            problems,
+        );
+        bounds::number(
+            section,
+            "maxMemoryBytes",
+            settings.max_memory_bytes,
+            &MEMORY_BYTES,
+            problems,
+        );
         Some(settings)
     }
 }

@@ -272,8 +272,8 @@ impl Connection {
 
     fn carry_out(&mut self, action: Action) {
         match action {
-            Action::Submit(ticket, messages) => {
-                self.outbox.queue(ticket, messages);
+            Action::Submit(ticket, messages, awaits) => {
+                self.outbox.queue(ticket, messages, awaits);
             }
             Action::Write(bytes) => {
                 self.write = Some(bytes);

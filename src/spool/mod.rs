@@ -1,8 +1,346 @@
 //! Keeps every message from the moment it is taken over until it is done: the one retransmit buffer.
 //!
-//! `append` takes a message over, `read` gives the next ones to send, `done` ends one, in any
-//! order, and `rewind` lets everything that is not done be read again, oldest first.
+//! [`Spool`] is a state machine: `append` takes a message over, `read` gives the next ones to send,
+//! `done` ends one, in any order. What is to be done on the disk it says by [`Spool::job`], and
+//! takes what came of it by [`Spool::finished`]; the jobs are done by one thread, [`Worker`].
+//!
+//! A message is in memory until it has waited for edgeHub so long that [`Persist`] says to write it.
+//! So while edgeHub acknowledges, nothing is written at all. There is one log for each priority; a
+//! log is a row of segments, and a segment is deleted when all its records are done. On disk only
+//! the oldest open sequence of each log is noted: a restart repeats what was done beyond it.
 
-mod memory;
+mod disk;
+mod log;
+mod persist;
+mod position;
+mod record;
+mod recover;
+mod schedule;
+#[cfg(test)]
+pub(crate) mod tests;
+mod worker;
 
-pub use memory::Spool;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use disk::{Disk, Folder};
+pub use persist::Persist;
+pub use recover::{Note, Recovered, Whose};
+pub use schedule::Finished;
+pub use worker::{Job, Outcome, Trouble, Worker, carry_out};
+
+use log::Log;
+use position::Position;
+
+use crate::message::{Message, Name, Priority, Sequence};
+
+/// Bytes of dead letters before the file is replaced by the next.
+const DEAD_LETTER_BYTES: u64 = 4 << 20;
+/// Dead letters that wait for the disk; one more is dropped.
+const WAITING_DEAD_LETTERS: usize = 100;
+/// The positions are noted no more often.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
+/// Between attempts to write to a disk that fails or is full.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// What a message holds while it is kept: room in memory, and somebody who waits for a promise.
+pub trait Hold {
+    /// A copy is on disk: its room in memory is free.
+    fn written(&mut self);
+    /// The copy is forced to the disk.
+    fn safe(&mut self);
+    /// Whether somebody still waits for more.
+    fn waits(&self) -> bool;
+    /// Whether that can only be edgeHub's acknowledgement. `disk` says whether the disk makes safe.
+    fn waits_for_edgehub(&self, disk: bool) -> bool;
+}
+
+/// A message that is to be sent now.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Its log.
+    pub priority: Priority,
+    /// Its place there.
+    pub sequence: Sequence,
+    /// The message.
+    pub message: Arc<Message>,
+    /// Whether somebody waits for edgeHub to acknowledge it.
+    pub urgent: bool,
+}
+
+/// How much is kept, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the files at most.
+    pub max_bytes: u64,
+    /// Bytes that the disk must have left: edgeHub keeps its own messages on it.
+    pub min_free_bytes: u64,
+    /// How old a message gets before it is dropped. Counted while the module runs, so that a clock
+    /// that is set cannot end it.
+    pub max_age: Option<Duration>,
+    /// Whether the oldest messages are dropped for new ones when there is no room.
+    pub drop_oldest: bool,
+    /// Bytes in memory from which on `drop_oldest` drops there, where the disk takes nothing.
+    pub memory_bytes: usize,
+    /// When records are forced to disk.
+    pub persist: Persist,
+    /// How the files are cut.
+    pub sizes: Sizes,
+}
+
+/// How much is in one file, and goes to and from the disk at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Bytes beyond which a segment takes no more records.
+    pub segment: u64,
+    /// Bytes written at once, but for one long record.
+    pub batch: usize,
+    /// Bytes read at once, but for one long record.
+    pub read: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Sizes {
+            segment: 4 << 20,
+            batch: 1 << 20,
+            read: 128 << 10,
+        }
+    }
+}
+
+/// How the disk is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// It takes what is written.
+    #[default]
+    Good,
+    /// There is no room: why.
+    Full(String),
+    /// It fails: why.
+    Failing(String),
+    /// There is none: why.
+    Absent(String),
+}
+
+/// Messages that were given up.
+#[derive(Debug)]
+pub struct Dropped<H> {
+    /// How many, by output.
+    pub outputs: BTreeMap<Name, u64>,
+    /// What those held for which somebody waits.
+    pub holds: Vec<H>,
+}
+
+impl<H> Default for Dropped<H> {
+    fn default() -> Self {
+        Dropped {
+            outputs: BTreeMap::new(),
+            holds: Vec::new(),
+        }
+    }
+}
+
+impl<H> Dropped<H> {
+    fn add(&mut self, other: Dropped<H>) {
+        for (output, count) in other.outputs {
+            *self.outputs.entry(output).or_default() += count;
+        }
+        self.holds.extend(other.holds);
+    }
+}
+
+/// What is not done yet. `H` is what each message holds until it is.
+#[derive(Debug)]
+pub struct Spool<H> {
+    name: u64,
+    next: Sequence,
+    logs: [Log<H>; 2],
+    limits: Limits,
+    condition: Condition,
+    /// What is kept, by output.
+    kept: BTreeMap<Name, u64>,
+    flushing: bool,
+    retry: Duration,
+    write_again: Option<Instant>,
+    /// The disk said that there is no room.
+    wants_room: bool,
+    age_again: Option<Instant>,
+    position: Position,
+    noting: bool,
+    note_again: Option<Instant>,
+    dead_letters: VecDeque<(Vec<u8>, Option<H>)>,
+    dead_letter_bytes: u64,
+    burying: bool,
+    syncs: u64,
+    outstanding: usize,
+}
+
+const ORDER: [Priority; 2] = [Priority::High, Priority::Normal];
+
+fn index(priority: Priority) -> usize {
+    match priority {
+        Priority::High => 0,
+        Priority::Normal => 1,
+    }
+}
+
+impl<H: Hold> Spool<H> {
+    /// A spool over what a disk had; what was found is to be delivered first.
+    pub fn recovered(mut found: Recovered, limits: Limits, now: Instant) -> Self {
+        let logs = ORDER.map(|priority| {
+            let segments = found.segments.remove(&priority).unwrap_or_default();
+            let next = found.next.get(&priority).copied().unwrap_or(0);
+            Log::new(priority, (next, segments), limits.sizes, now)
+        });
+        let mut kept = BTreeMap::new();
+        for (output, count) in logs.iter().flat_map(Log::unread_on_disk) {
+            *kept.entry(Arc::clone(output)).or_default() += count;
+        }
+        Spool {
+            name: found.name,
+            next: Sequence::first(found.run),
+            logs,
+            limits,
+            condition: Condition::Good,
+            kept,
+            flushing: false,
+            retry: FIRST_RETRY,
+            write_again: None,
+            wants_room: false,
+            age_again: None,
+            position: found.position,
+            noting: false,
+            note_again: None,
+            dead_letters: VecDeque::new(),
+            dead_letter_bytes: found.dead_letters,
+            burying: false,
+            syncs: 0,
+            outstanding: 0,
+        }
+    }
+
+    /// A spool in memory alone, and why. `name` must differ from that of every other spool.
+    pub fn in_memory(name: u64, why: String, limits: Limits, now: Instant) -> Self {
+        let found = Recovered {
+            name,
+            run: 1,
+            ..Recovered::default()
+        };
+        let mut spool = Self::recovered(found, limits, now);
+        spool.condition = Condition::Absent(why);
+        spool
+    }
+
+    /// Goes by other limits from now on.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.write_again = None;
+    }
+
+    /// Takes a message over.
+    pub fn append(
+        &mut self,
+        priority: Priority,
+        message: Message,
+        hold: H,
+        now: Instant,
+    ) -> Sequence {
+        let sequence = self.next;
+        self.next = Sequence(sequence.0 + 1);
+        match self.kept.get_mut(&message.output) {
+            Some(count) => *count += 1,
+            None => {
+                self.kept.insert(Arc::clone(&message.output), 1);
+            }
+        }
+        self.log(priority).append(sequence, message, hold, now);
+        sequence
+    }
+
+    /// The next message to send, of high priority first; each is read once.
+    pub fn read(&mut self) -> Option<Read> {
+        let disk = self.makes_safe();
+        ORDER
+            .into_iter()
+            .find_map(|priority| self.log(priority).read(disk))
+    }
+
+    /// Ends a message that was read; gives it back and what it held, or `None` if it was done before.
+    pub fn done(
+        &mut self,
+        priority: Priority,
+        sequence: Sequence,
+    ) -> Option<(Arc<Message>, Option<H>)> {
+        let ended = self.log(priority).done(sequence)?;
+        self.forget(&Arc::clone(&ended.0.output), 1);
+        Some(ended)
+    }
+
+    /// The message's id on the wire: its own, or the spool's name, the run and the number in it.
+    pub fn id(&self, sequence: Sequence, message: &Message) -> String {
+        match &message.id {
+            Some(id) => id.clone(),
+            None => format!("{:012x}-{sequence}", self.name),
+        }
+    }
+
+    /// Whether a message waits to be read, now or after the disk was read.
+    pub fn has_unread(&self) -> bool {
+        self.logs.iter().any(Log::has_unread)
+    }
+
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.logs.iter().all(Log::is_empty)
+    }
+
+    /// How many messages are kept, by output.
+    pub fn kept(&self) -> &BTreeMap<Name, u64> {
+        &self.kept
+    }
+
+    /// Bytes of the files.
+    pub fn disk_bytes(&self) -> u64 {
+        self.logs.iter().map(Log::disk_bytes).sum()
+    }
+
+    /// How often something was forced to the disk.
+    pub fn syncs(&self) -> u64 {
+        self.syncs
+    }
+
+    /// How the disk is.
+    pub fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
+    /// Whether every message that is kept has a copy on disk.
+    pub fn is_written(&self) -> bool {
+        let written = |log: &Log<H>| log.oldest_bare().is_none() && !log.is_writing();
+        self.logs.iter().all(written)
+    }
+
+    /// Whether a message gets safe without edgeHub.
+    pub fn makes_safe(&self) -> bool {
+        self.condition == Condition::Good && self.limits.persist.forces()
+    }
+
+    fn log(&mut self, priority: Priority) -> &mut Log<H> {
+        &mut self.logs[index(priority)]
+    }
+
+    fn forget(&mut self, output: &Name, count: u64) {
+        if let Some(kept) = self.kept.get_mut(output) {
+            *kept = kept.saturating_sub(count);
+        }
+    }
+
+    fn forget_all(&mut self, dropped: &Dropped<H>) {
+        for (output, count) in &dropped.outputs {
+            self.forget(output, *count);
+        }
+    }
+}

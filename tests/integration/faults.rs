@@ -99,7 +99,10 @@ async fn it_listens_from_the_last_good_settings_while_edgehub_and_workload_are_a
         .await;
     let mut device = connected(port).await;
     device.send("{\"n\":1}\n").await;
-    rig.counted("spool_messages", |count| count == 1.0).await;
+    rig.counted("messages_spooled{output=\"telemetry\"}", |count| {
+        count == 1.0
+    })
+    .await;
     assert!(device.nothing_came());
     rig.hub.faults().start_workload().expect("starts");
     rig.hub.faults().listen_again().await.expect("listens");

@@ -7,6 +7,10 @@
     reason = "a test says what it waited for by panicking"
 )]
 
+use edge_tcp_gateway::spool::Disk;
+
+#[path = "../../src/spool/tests/disk.rs"]
+mod disk;
 mod faults;
 mod fuzz;
 mod hostile;

@@ -197,24 +197,22 @@ async fn a_taken_port_degrades_its_listener_alone_until_it_is_free() {
 async fn changed_bounds_of_the_spool_hold_at_once() {
     let (a, b) = (free_port(), free_port());
     let rig = Rig::with(settings(a, b)).await;
-    // While nothing is acknowledged the module cannot report either.
-    let most = |items: u32| {
-        let patch = json!({"spool": {"maxItems": items}});
-        rig.hub.patch_desired(MODULE, patch).expect("an object");
-    };
-    let held = |count: f64| rig.counted("spool_messages", move |now| now == count);
-    assert_eq!(
-        rig.patch(json!({"spool": {"maxItems": 100}})).await["ac"],
-        200
-    );
+    let full = json!({"spool": {"minFreeBytes": 1_099_511_627_776_u64}});
+    assert_eq!(rig.patch(full).await["ac"], 200);
     rig.hub.faults().hold_pubacks();
     let mut device = Device::connect(a).await;
     let lines: String = (1..=500).map(|n| format!("{{\"n\":{n}}}\n")).collect();
     device.send(lines).await;
-    held(100.0).await;
-    most(300);
-    held(300.0).await;
-    most(100);
+    let held = |count: f64| {
+        rig.counted("messages_spooled{output=\"telemetry\"}", move |now| {
+            now == count
+        })
+    };
+    held(256.0).await;
+    // While nothing is acknowledged the module cannot report either.
+    let patch = json!({"spool": {"minFreeBytes": 0}});
+    rig.hub.patch_desired(MODULE, patch).expect("an object");
+    held(500.0).await;
     rig.hub.faults().release_pubacks();
     rig.value("n", 500).await;
     held(0.0).await;

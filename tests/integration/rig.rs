@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use crate::disk::TrialDisk;
 use dev_hub::{DevHub, UpstreamMessage};
 use edge_tcp_gateway::app::{self, Environment, Timeouts};
 use edge_tcp_gateway::edge::{Identity, twin::Pace};
@@ -65,6 +66,10 @@ pub fn lines() -> Value {
 pub struct Rig {
     pub hub: DevHub,
     pub metrics: Metrics,
+    /// Port of the metrics; none unless a test wants it.
+    pub metrics_port: Option<u16>,
+    /// In place of the spool's folder.
+    pub disk: Option<TrialDisk>,
     storage: TempDir,
     shutdown: CancellationToken,
     module: JoinSet<anyhow::Result<()>>,
@@ -80,6 +85,8 @@ impl Rig {
         Rig {
             hub: hub.start().await.expect("the stand-in starts"),
             metrics: Metrics::default(),
+            metrics_port: None,
+            disk: None,
             storage: TempDir::new().expect("a folder"),
             shutdown: CancellationToken::new(),
             module: JoinSet::new(),
@@ -109,6 +116,8 @@ impl Rig {
             storage: self.storage.path().to_owned(),
             protocols: self.storage.path().join("protocols"),
             level: LevelFilter::INFO,
+            metrics_port: self.metrics_port,
+            disk: self.disk.as_ref().map(TrialDisk::plugged),
         };
         let timeouts = Timeouts {
             bind_again: Duration::from_millis(20),

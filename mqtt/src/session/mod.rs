@@ -293,6 +293,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
         }
     }
 
+    /// The next event that the bytes read so far hold; without any I/O. An end comes from `next` alone.
+    pub fn ready(&mut self) -> Option<Event<T>> {
+        self.take().ok().flatten()
+    }
+
     /// What was sent and not acknowledged, in send order: to be sent first in the next session.
     pub fn into_unacknowledged(self) -> Vec<T> {
         self.window.into_tags()

@@ -56,7 +56,7 @@ fn the_way_tcp_cuts_the_stream_never_matters() {
         .collect();
     assert_eq!(writes, [notation::bytes(REPLY).unwrap()]);
     let bodies = whole.iter().filter_map(|action| match action {
-        Action::Submit(_, messages) => Some(messages[0].body.bytes().to_vec()),
+        Action::Submit(_, messages, _) => Some(messages[0].body.bytes().to_vec()),
         _ => None,
     });
     let body = String::from_utf8(bodies.flatten().collect()).unwrap();

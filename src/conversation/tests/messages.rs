@@ -203,7 +203,7 @@ fn the_message_names_its_output_and_its_id() {
         play.play("open");
         let actions = play.act("data {'id':'a','seq':7}|");
         let messages = actions.iter().find_map(|action| match action {
-            Action::Submit(_, messages) => Some(messages),
+            Action::Submit(_, messages, _) => Some(messages),
             _ => None,
         });
         let message = &messages.unwrap()[0];

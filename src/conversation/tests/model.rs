@@ -27,7 +27,7 @@ impl Model {
                 "{action:?} after the close"
             );
             match action {
-                Action::Submit(ticket, _) => {
+                Action::Submit(ticket, ..) => {
                     assert!(self.submitted.insert(ticket.0), "ticket twice")
                 }
                 Action::Answer(id, _) => {

@@ -214,7 +214,7 @@ fn start() -> Instant {
 
 fn show(action: &Action) -> String {
     match action {
-        Action::Submit(ticket, messages) => {
+        Action::Submit(ticket, messages, _) => {
             let devices: Vec<&str> = messages.iter().map(|message| &*message.device).collect();
             format!("submit {} {}", ticket.0, devices.join(","))
         }

@@ -1,6 +1,5 @@
 use std::convert::Infallible;
 use std::future::pending;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,43 +13,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::hub::{Hub, PATIENCE, Said};
 use crate::clock::Clock;
+use crate::edge::Secret;
 use crate::edge::reported::Reported;
 use crate::edge::twin::Twin;
-use crate::edge::{Credentials, Gateway, Identity, Secret};
-use crate::message::{Body, Entry, Message, Sequence};
-use crate::northbound::dialect::Dialect;
 use crate::northbound::notices::Notices;
 use crate::northbound::session::{Ended, Serving};
-use crate::northbound::{DesiredDocument, Inbound, LinkReport, Outgoing, Timeouts};
+use crate::northbound::{
+    DesiredDocument, Inbound, LinkReport, Outgoing, Parcel, ParcelId, Timeouts,
+};
 use crate::ops::metrics::Metrics;
 
-fn identity() -> Identity {
-    Identity {
-        iot_hub: "hub".to_owned(),
-        device_id: "dev".to_owned(),
-        module_id: "gw".to_owned(),
-        gateway: Gateway {
-            host: "localhost".to_owned(),
-            port: 8883,
-        },
-        credentials: Credentials::SharedKey {
-            key: Secret::new(*b"key"),
-            ca_file: "ca.pem".into(),
-        },
-    }
-}
-
-fn entry(sequence: u64) -> Entry {
-    Entry {
-        sequence: Sequence(sequence),
-        id: format!("s-{sequence}").into(),
-        message: Arc::new(Message {
-            output: "telemetry".into(),
-            device: "scale".into(),
-            id: None,
-            body: Body::Contract(Bytes::from_static(b"{\"device\":\"scale\"}")),
-            properties: Vec::new(),
-        }),
+fn parcel(id: u64) -> Parcel {
+    Parcel {
+        id: ParcelId(id),
+        topic: "devices/dev/modules/gw/messages/events/".into(),
+        payload: Bytes::from(format!("p-{id}")),
     }
 }
 
@@ -107,7 +84,6 @@ async fn bench(given: Given) -> Bench {
     let (outgoing, outgoing_end) = mpsc::channel(16);
     let notices = Notices::default();
     let mut serving = Serving {
-        dialect: Dialect::new(&identity()),
         twin: Twin::new(None, given.timeouts.twin),
         reported: Reported::new(given.timeouts.twin),
         forwarder,
@@ -117,7 +93,6 @@ async fn bench(given: Given) -> Bench {
         metrics: Metrics::default(),
         clock: Clock::system(),
         timeouts: given.timeouts,
-        window: 100,
     };
     let stop = CancellationToken::new();
     let stopping = stop.clone();
@@ -144,22 +119,22 @@ async fn bench(given: Given) -> Bench {
 
 impl Bench {
     /// Takes the subscription and gives the channel for messages.
-    async fn up(&mut self) -> mpsc::Sender<Entry> {
+    async fn up(&mut self) -> mpsc::Sender<Parcel> {
         let Said::Subscribe(id) = self.hub.hear().await else {
             panic!("the first word is SUBSCRIBE");
         };
         let granted = vec![Some(mqtt::QoS::AtLeastOnce); 3];
         self.hub.say(Packet::SubAck(SubAck { id, granted })).await;
-        let LinkReport::Up(entries) = self.report().await else {
+        let LinkReport::Up(parcels) = self.report().await else {
             panic!("the first report is Up");
         };
         assert_eq!(self.news().await, Inbound::Connected);
-        entries
+        parcels
     }
 
-    async fn with_twin(given: Given) -> (Bench, mpsc::Sender<Entry>) {
+    async fn with_twin(given: Given) -> (Bench, mpsc::Sender<Parcel>) {
         let mut bench = bench(given).await;
-        let entries = bench.up().await;
+        let parcels = bench.up().await;
         bench
             .hub
             .answer_twin(200, r#"{"desired":{"a":1,"$version":4},"reported":{}}"#)
@@ -169,7 +144,7 @@ impl Bench {
             version: Some(4),
         };
         assert_eq!(bench.news().await, Inbound::Desired(expected));
-        (bench, entries)
+        (bench, parcels)
     }
 
     async fn report(&mut self) -> LinkReport {
@@ -190,7 +165,7 @@ impl Bench {
         let mut delivered = Vec::new();
         loop {
             match self.report().await {
-                LinkReport::Delivered(Sequence(sequence)) => delivered.push(sequence),
+                LinkReport::Delivered(ids) => delivered.extend(ids.iter().map(|id| id.0)),
                 LinkReport::Down => return delivered,
                 other => panic!("{other:?} at the end of a session"),
             }
@@ -207,58 +182,57 @@ impl Bench {
 
 #[tokio::test]
 async fn messages_go_out_in_order_and_come_back_as_delivered() {
-    let (mut bench, entries) = Bench::with_twin(Given::default()).await;
+    let (mut bench, parcels) = Bench::with_twin(Given::default()).await;
     for sequence in 1..=3 {
-        entries.send(entry(sequence)).await.unwrap();
+        parcels.send(parcel(sequence)).await.unwrap();
     }
     for sequence in 1..=3u64 {
         let (id, payload) = bench.hub.hear_telemetry().await;
-        assert_eq!(
-            payload,
-            format!("{{\"id\":\"s-{sequence}\",\"device\":\"scale\"}}")
-        );
+        assert_eq!(payload, format!("p-{sequence}"));
         bench.hub.say(Packet::PubAck(id)).await;
         assert!(
-            matches!(bench.report().await, LinkReport::Delivered(Sequence(s)) if s == sequence)
+            matches!(bench.report().await, LinkReport::Delivered(ids) if ids == [ParcelId(sequence)])
         );
     }
 }
 
 #[tokio::test]
-async fn what_edge_hub_would_drop_is_refused_and_holds_up_nothing() {
-    let (mut bench, entries) = Bench::with_twin(Given::default()).await;
-    let mut huge = entry(1);
-    Arc::get_mut(&mut huge.message).unwrap().body = Body::Raw(vec![0; 300_000].into());
-    entries.send(huge).await.unwrap();
-    entries.send(entry(2)).await.unwrap();
+async fn what_cannot_be_said_in_mqtt_is_refused_and_holds_up_nothing() {
+    let (mut bench, parcels) = Bench::with_twin(Given::default()).await;
+    let wrong = Parcel {
+        topic: "a/#".into(),
+        ..parcel(1)
+    };
+    parcels.send(wrong).await.unwrap();
+    parcels.send(parcel(2)).await.unwrap();
     assert!(matches!(
         bench.report().await,
-        LinkReport::Refused(Sequence(1), _)
+        LinkReport::Refused(ParcelId(1), _)
     ));
     let (_, payload) = bench.hub.hear_telemetry().await;
-    assert!(payload.starts_with(b"{\"id\":\"s-2\""));
+    assert_eq!(payload, "p-2");
 }
 
 #[tokio::test]
 async fn a_session_that_breaks_reports_down_and_takes_no_more() {
-    let (mut bench, entries) = Bench::with_twin(Given::default()).await;
-    entries.send(entry(1)).await.unwrap();
+    let (mut bench, parcels) = Bench::with_twin(Given::default()).await;
+    parcels.send(parcel(1)).await.unwrap();
     bench.hub.hear_telemetry().await;
     let (stream, _kept) = duplex(1);
     bench.hub.stream = stream;
     assert!(bench.reports_until_down().await.is_empty());
-    assert!(entries.is_closed());
+    assert!(parcels.is_closed());
     assert_eq!(bench.news().await, Inbound::Disconnected);
     assert!(matches!(bench.ended().await, Ended::Closed(_)));
 }
 
 #[tokio::test]
 async fn stopping_waits_for_what_is_in_flight_and_says_goodbye() {
-    let (mut bench, entries) = Bench::with_twin(Given::default()).await;
-    entries.send(entry(1)).await.unwrap();
+    let (mut bench, parcels) = Bench::with_twin(Given::default()).await;
+    parcels.send(parcel(1)).await.unwrap();
     let (id, _) = bench.hub.hear_telemetry().await;
     bench.stop.cancel();
-    entries.closed().await;
+    parcels.closed().await;
     bench.hub.say(Packet::PubAck(id)).await;
     assert_eq!(bench.reports_until_down().await, [1]);
     assert_eq!(bench.hub.hear().await, Said::Disconnect);
@@ -271,12 +245,12 @@ async fn a_withheld_acknowledgement_does_not_hold_up_the_end() {
         drain: Duration::from_millis(20),
         ..Timeouts::default()
     };
-    let (mut bench, entries) = Bench::with_twin(Given {
+    let (mut bench, parcels) = Bench::with_twin(Given {
         timeouts,
         ..Given::default()
     })
     .await;
-    entries.send(entry(1)).await.unwrap();
+    parcels.send(parcel(1)).await.unwrap();
     bench.hub.hear_telemetry().await;
     bench.stop.cancel();
     assert!(bench.reports_until_down().await.is_empty());
@@ -289,12 +263,12 @@ async fn withheld_acknowledgements_end_the_session_at_last() {
         puback: Duration::from_millis(20),
         ..Timeouts::default()
     };
-    let (mut bench, entries) = Bench::with_twin(Given {
+    let (mut bench, parcels) = Bench::with_twin(Given {
         timeouts,
         ..Given::default()
     })
     .await;
-    entries.send(entry(1)).await.unwrap();
+    parcels.send(parcel(1)).await.unwrap();
     bench.hub.hear_telemetry().await;
     assert!(bench.reports_until_down().await.is_empty());
     assert!(
@@ -329,7 +303,7 @@ async fn a_new_token_is_a_planned_end() {
 
 #[tokio::test]
 async fn patches_reach_the_module_as_the_whole_document_and_a_gap_asks_again() {
-    let (mut bench, _entries) = Bench::with_twin(Given::default()).await;
+    let (mut bench, _parcels) = Bench::with_twin(Given::default()).await;
     let topic = |version: i64| format!("$iothub/twin/PATCH/properties/desired/?$version={version}");
     bench
         .hub
@@ -359,7 +333,7 @@ async fn patches_reach_the_module_as_the_whole_document_and_a_gap_asks_again() {
 
 #[tokio::test]
 async fn a_method_is_acknowledged_handed_over_and_answered() {
-    let (mut bench, _entries) = Bench::with_twin(Given::default()).await;
+    let (mut bench, _parcels) = Bench::with_twin(Given::default()).await;
     bench
         .hub
         .publish("$iothub/methods/POST/send/?$rid=7a&x", b"{}")
@@ -390,7 +364,7 @@ async fn a_method_is_acknowledged_handed_over_and_answered() {
 
 #[tokio::test]
 async fn a_module_that_does_not_keep_up_answers_busy() {
-    let (mut bench, _entries) = Bench::with_twin(Given {
+    let (mut bench, _parcels) = Bench::with_twin(Given {
         inbound: 1,
         ..Given::default()
     })
@@ -408,7 +382,7 @@ async fn a_module_that_does_not_keep_up_answers_busy() {
 
 #[tokio::test]
 async fn reported_properties_go_one_after_the_other() {
-    let (mut bench, _entries) = Bench::with_twin(Given::default()).await;
+    let (mut bench, _parcels) = Bench::with_twin(Given::default()).await;
     for n in 1..=2 {
         bench
             .outgoing

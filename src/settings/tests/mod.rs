@@ -182,7 +182,7 @@ fn mistakes_are_named_with_their_place_and_the_nearest_right_word() {
         &[(
             "/spool/maxBytes",
             None,
-            "5 is outside of 1048576 to 268435456",
+            "5 is outside of 4194304 to 1099511627776",
         )],
     );
 }
@@ -211,8 +211,7 @@ fn words_of_later_versions_are_refused_by_name() {
             "protocols": {
                 "lines": {"commands": {}, "decode": {"type": "csv"}, "framing": {"type": "slip"}, "identity": {"from": "certificate"}},
                 "gt06": {"polls": {}}},
-            "outputs": {"weights": {"batch": {}}},
-            "spool": {"whenFull": "dropOldest"}
+            "spool": {"whenFull": "dropNewest"}
         })),
         &[
             (
@@ -256,14 +255,9 @@ fn words_of_later_versions_are_refused_by_name() {
                 "unknownDevices \"quarantine\" is not available in this version",
             ),
             (
-                "/outputs/weights/batch",
-                None,
-                "\"batch\" is not available in this version",
-            ),
-            (
                 "/spool/whenFull",
                 None,
-                "whenFull \"dropOldest\" is not available in this version",
+                "whenFull \"dropNewest\" is not available in this version",
             ),
         ],
     );
@@ -533,4 +527,33 @@ proptest! {
             prop_assert!(!problems.is_empty(), "refused without a reason: {document}");
         }
     }
+}
+
+#[test]
+fn outputs_and_spool_say_how_messages_are_kept_and_sent() {
+    let settings = parsed(&changed(json!({
+        "outputs": {"weights": {"priority": "high"}, "telemetry": {"batch": {"maxDelayMs": 1000}}},
+        "spool": {"minFreeBytes": 0, "maxAgeSeconds": 60, "whenFull": "dropOldest", "persist": "eachBatch"}
+    })));
+    let telemetry = settings.output("telemetry").batch.unwrap();
+    assert_eq!((telemetry.max_bytes, telemetry.max_delay_ms), (4096, 1000));
+    assert_eq!(settings.output("weights").priority, PriorityOption::High);
+    assert_eq!(settings.output("tracks"), Output::default());
+    assert_eq!(settings.spool.when_full, WhenFull::DropOldest);
+    assert_eq!(settings.spool.persist, crate::spool::Persist::EachBatch);
+    check(
+        &changed(json!({"outputs": {"weights": {"body": "raw", "batch": {"maxBytes": 300000}}}})),
+        &[
+            (
+                "/outputs/weights/batch/maxBytes",
+                None,
+                "300000 is outside of 512 to 261632",
+            ),
+            (
+                "/outputs/weights/batch",
+                None,
+                "raw bytes cannot stand in a JSON array; take the body \"message\" or \"values\", or no batch",
+            ),
+        ],
+    );
 }

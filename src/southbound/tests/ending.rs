@@ -146,7 +146,7 @@ async fn a_shutdown_does_not_wait_for_promises_that_are_not_kept() {
     .start();
     let mut device = bench.connect().await;
     device.write_all(b"one\n").await.unwrap();
-    let unacknowledged = bench.submissions.recv().await.unwrap();
+    let unacknowledged = bench.submission().await;
     bench.shutdown.cancel();
     assert_eq!(
         rest(device).await,

@@ -5,6 +5,7 @@ mod ending;
 mod slow;
 mod traffic;
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::message::Name;
-use crate::outbox::{Bounds, Submission};
+use crate::outbox::Submission;
 use crate::settings::{Presets, Settings};
 
 /// A condition that does not hold after so long never will.
@@ -51,7 +52,8 @@ struct Bench {
     south: Arc<South>,
     terms: Terms,
     handle: Option<ListenerHandle>,
-    submissions: mpsc::Receiver<Submission>,
+    submissions: mpsc::Receiver<Vec<Submission>>,
+    arrived: VecDeque<Submission>,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -82,11 +84,8 @@ impl Setup {
             .unwrap()
             .0;
         let metrics = Metrics::default();
-        let bounds = Bounds {
-            messages: self.room,
-            bytes: 1 << 20,
-        };
-        let (submitter, submissions) = crate::outbox::channel(bounds, metrics.clone());
+        // Between one message's bytes and those of two.
+        let (submitter, submissions) = crate::outbox::channel(self.room * 1000, metrics.clone());
         let south = Arc::new(South {
             registry: Registry::default(),
             submitter,
@@ -110,6 +109,7 @@ impl Setup {
             terms,
             handle: Some(handle),
             submissions,
+            arrived: VecDeque::new(),
             shutdown,
             tasks,
         }
@@ -129,9 +129,16 @@ impl Bench {
     }
 
     async fn deliver(&mut self) -> String {
-        let submission = self.submissions.recv().await.unwrap();
-        submission.claim.delivered();
+        let submission = self.submission().await;
+        submission.held.delivered();
         String::from_utf8(submission.message.body.bytes().to_vec()).unwrap()
+    }
+
+    async fn submission(&mut self) -> Submission {
+        while self.arrived.is_empty() {
+            self.arrived.extend(self.submissions.recv().await.unwrap());
+        }
+        self.arrived.pop_front().unwrap()
     }
 
     fn sample(&self, name: &str) -> f64 {
@@ -167,6 +174,7 @@ impl Bench {
 /// What the device still reads up to a FIN; a reset is an error.
 async fn rest(mut stream: TcpStream) -> String {
     let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
+    let read = stream.read_to_string(&mut text);
+    tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
     text
 }

@@ -36,14 +36,14 @@ async fn no_reply_leaves_before_its_message_is_delivered() {
     let mut bench = bench(json!({}), 100);
     let mut device = bench.connect().await;
     device.write_all(b"one\n").await.unwrap();
-    let submission = bench.submissions.recv().await.unwrap();
+    let submission = bench.submission().await;
     let mut place = [0; 16];
     assert!(
         device
             .try_read(&mut place)
             .is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     );
-    submission.claim.delivered();
+    submission.held.delivered();
     assert_eq!(device.read(&mut place).await.unwrap(), 3);
 }
 

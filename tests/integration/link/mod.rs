@@ -10,20 +10,24 @@ use std::sync::Arc;
 use dev_hub::{DevHub, UpstreamMessage};
 use edge_tcp_gateway::clock::Clock;
 use edge_tcp_gateway::edge::Identity;
-use edge_tcp_gateway::forwarder::Forwarder;
+use edge_tcp_gateway::forwarder::{self, Forwarder};
+use edge_tcp_gateway::gateway;
 use edge_tcp_gateway::message::{Body, Message, Progress, Ticket};
+use edge_tcp_gateway::northbound::dialect::Dialect;
 use edge_tcp_gateway::northbound::{
     Inbound, Link, LinkChannels, LinkEnded, LinkSettings, Outgoing, Timeouts,
 };
-use edge_tcp_gateway::ops::metrics::Metrics;
-use edge_tcp_gateway::outbox::{self, Bounds, Outbox};
-use edge_tcp_gateway::spool::Spool;
+use edge_tcp_gateway::ops::{health::Health, metrics::Metrics};
+use edge_tcp_gateway::outbox::{self, Outbox};
+use edge_tcp_gateway::settings::SpoolSettings;
+use edge_tcp_gateway::spool::{Condition, Whose};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::disk::TrialDisk;
 use crate::rig::{MODULE, PATIENCE, quick_link};
 
 async fn start_hub() -> DevHub {
@@ -66,15 +70,14 @@ struct North {
 
 fn start(identity: Identity, timeouts: Timeouts) -> North {
     let metrics = Metrics::default();
-    let bounds = Bounds {
-        messages: 10_000,
-        bytes: 1 << 24,
-    };
-    let (submitter, submissions) = outbox::channel(bounds, metrics.clone());
+    let (submitter, submissions) = outbox::channel(1 << 24, metrics.clone());
     let (forwarder, reports) = mpsc::channel(256);
     let (inbound_end, inbound) = mpsc::channel(64);
     let (outgoing, outgoing_end) = mpsc::channel(64);
     let (progress, delivered) = mpsc::channel(10_000);
+    let dialect = Dialect::new(&identity);
+    let delivery = gateway::delivery(SpoolSettings::default(), &BTreeMap::new());
+    let terms = watch::channel(Arc::new(delivery));
     let mut settings = LinkSettings::new(identity, None);
     settings.timeouts = timeouts;
     let channels = LinkChannels {
@@ -86,9 +89,27 @@ fn start(identity: Identity, timeouts: Timeouts) -> North {
     let stop = CancellationToken::new();
     let (mut link, mut _forwarder) = (JoinSet::new(), JoinSet::new());
     link.spawn(link_run.run(stop.clone()));
-    let mut forwarding = Forwarder::new(Spool::new("s".into()), submissions, reports, metrics);
+    let parts = forwarder::Parts {
+        disk: Ok(TrialDisk::default().plugged()),
+        whose: Whose {
+            hub: "hub".to_owned(),
+            device: "edge".to_owned(),
+            module: MODULE.to_owned(),
+        },
+        terms: terms.1,
+        dialect,
+        level: submitter.level(),
+        submissions,
+        reports,
+        condition: watch::channel(Condition::Good).0,
+        metrics,
+        health: Health::new(Clock::system().now().monotonic),
+        clock: Clock::system(),
+    };
     _forwarder.spawn(async move {
-        forwarding.run().await;
+        let mut forwarding = Forwarder::new(parts).await.expect("a forwarder");
+        forwarding.run().await.expect("a working disk");
+        drop(terms.0);
     });
     let outbox = submitter.outbox(Arc::new(move |ticket, reached| {
         progress
@@ -113,8 +134,11 @@ impl North {
     async fn send(&mut self, count: u64) {
         for _ in 0..count {
             self.sent += 1;
-            self.outbox
-                .queue(Ticket(self.sent), vec![message(self.sent)]);
+            self.outbox.queue(
+                Ticket(self.sent),
+                vec![message(self.sent)],
+                Some(Progress::Delivered),
+            );
         }
         self.outbox.flush().await.expect("the forwarder lives");
     }

@@ -1,0 +1,508 @@
+//! Owns the spool and sees every message through to edgeHub's acknowledgement: the only
+//! at-least-once logic in the process.
+//!
+//! Messages come with room in memory, are spooled, leave as parcels (a message each, or a batch),
+//! and are done when edgeHub has acknowledged their parcel. When a session ends, the parcels that
+//! it did not see acknowledged go first on the next one, as they were.
+
+mod batch;
+mod letter;
+mod outstanding;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::Clock;
+use crate::message::{Name, Priority};
+use crate::northbound::dialect::{self, Dialect};
+use crate::northbound::{LinkReport, Parcel};
+use crate::ops::accounts::Accounts;
+use crate::ops::health::{BEAT, Health, Loop};
+use crate::ops::metrics::Metrics;
+use crate::outbox::{Held, Level, Submission};
+use crate::spool::{Condition, Disk, Dropped, Limits, Outcome, Recovered, Spool, Whose, Worker};
+
+use batch::Batches;
+pub use batch::Batching;
+use outstanding::{Outstanding, Records};
+
+/// Submissions taken over before anything else is looked at.
+const AT_ONCE: usize = 64;
+
+/// How messages of one output are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputTerms {
+    /// Which go first.
+    pub priority: Priority,
+    /// Whether several go together.
+    pub batching: Option<Batching>,
+}
+
+/// What the settings say of delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How much is kept, and how.
+    pub limits: Limits,
+    /// Outputs that differ from the default.
+    pub outputs: BTreeMap<Name, OutputTerms>,
+}
+
+/// What a forwarder is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where messages are kept, or why there is no such place.
+    pub disk: Result<Box<dyn Disk>, String>,
+    /// Whose messages they are.
+    pub whose: Whose,
+    /// What the settings say, from time to time.
+    pub terms: watch::Receiver<Arc<Terms>>,
+    /// How messages look on the wire.
+    pub dialect: Dialect,
+    /// From the outboxes.
+    pub submissions: mpsc::Receiver<Vec<Submission>>,
+    /// From the link.
+    pub reports: mpsc::Receiver<LinkReport>,
+    /// Tells how much room in memory is taken.
+    pub level: Level,
+    /// Where it says how the disk is.
+    pub condition: watch::Sender<Condition>,
+    /// Where counts go.
+    pub metrics: Metrics,
+    /// Where the loop beats.
+    pub health: Health,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// The task between all outboxes and the link.
+#[derive(Debug)]
+pub struct Forwarder {
+    spool: Spool<Held>,
+    worker: Option<Worker>,
+    terms: watch::Receiver<Arc<Terms>>,
+    current: Arc<Terms>,
+    dialect: Dialect,
+    submissions: mpsc::Receiver<Vec<Submission>>,
+    reports: mpsc::Receiver<LinkReport>,
+    session: Option<mpsc::Sender<Parcel>>,
+    outstanding: Outstanding,
+    batches: Batches,
+    level: Level,
+    condition: watch::Sender<Condition>,
+    accounts: Accounts,
+    metrics: Metrics,
+    health: Health,
+    clock: Clock,
+    /// Whether submissions may still come.
+    open: bool,
+}
+
+/// What the forwarder could not deliver before it had to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undelivered {
+    /// Messages that are on disk, for the next start.
+    pub spooled: u64,
+    /// Messages that are lost with the process.
+    pub lost: u64,
+    /// Whether the link ended first, so that nobody was there to deliver to.
+    pub link_ended: bool,
+}
+
+impl Forwarder {
+    /// A forwarder over what the disk has from earlier runs.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes for the name of a new spool.
+    pub async fn new(parts: Parts) -> io::Result<Self> {
+        let now = parts.clock.now().monotonic;
+        let current = Arc::clone(&parts.terms.borrow());
+        let started = match parts.disk {
+            Ok(disk) => Worker::start(disk, parts.whose)
+                .await
+                .map_err(|error| format!("the spool cannot be used: {error}")),
+            Err(why) => Err(why),
+        };
+        let mut accounts = Accounts::new(&parts.metrics);
+        let (worker, spool) = match started {
+            Ok((worker, found)) => {
+                say(&found, &parts.metrics);
+                let spool = Spool::recovered(found, current.limits, now);
+                accounts.recovered(spool.kept());
+                (Some(worker), spool)
+            }
+            Err(why) => {
+                let mut name = [0; 8];
+                getrandom::fill(&mut name).map_err(io::Error::other)?;
+                let name = u64::from_le_bytes(name) & 0xffff_ffff_ffff;
+                (None, Spool::in_memory(name, why, current.limits, now))
+            }
+        };
+        Ok(Forwarder {
+            spool,
+            worker,
+            terms: parts.terms,
+            current,
+            dialect: parts.dialect,
+            submissions: parts.submissions,
+            reports: parts.reports,
+            session: None,
+            outstanding: Outstanding::default(),
+            batches: Batches::default(),
+            level: parts.level,
+            condition: parts.condition,
+            accounts,
+            metrics: parts.metrics,
+            health: parts.health,
+            clock: parts.clock,
+            open: true,
+        })
+    }
+
+    /// Runs until every outbox is gone and every message is delivered, or on disk while edgeHub is
+    /// away, or until the link is gone.
+    ///
+    /// # Errors
+    /// When the writer thread ended, which it does only by a defect.
+    pub async fn run(&mut self) -> io::Result<Undelivered> {
+        let mut group = Vec::with_capacity(AT_ONCE);
+        loop {
+            self.work()?;
+            if let Some(left) = self.is_over() {
+                return Ok(left);
+            }
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                report = self.reports.recv() => match report {
+                    Some(report) => self.reported(report),
+                    None => return Ok(self.link_ended().await),
+                },
+                outcome = outcome(&mut self.worker) => match outcome {
+                    Some(outcome) => self.finished(outcome),
+                    None => return Err(io::Error::other("the spool's writer thread ended")),
+                },
+                taken = self.submissions.recv_many(&mut group, AT_ONCE), if self.open => {
+                    self.open = taken > 0;
+                    let now = self.clock.now().monotonic;
+                    for submission in group.drain(..).flatten() {
+                        self.take_over(submission, now);
+                    }
+                }
+                Ok(()) = self.terms.changed() => self.new_terms(),
+                () = at(deadline) => {}
+            }
+        }
+    }
+
+    /// Ends the writer thread; what it was given is done first.
+    pub async fn end(self) {
+        if let Some(worker) = self.worker {
+            worker.end().await;
+        }
+    }
+
+    /// Does everything that can be done now.
+    fn work(&mut self) -> io::Result<()> {
+        let now = self.clock.now().monotonic;
+        self.health.beat(Loop::Forwarder, now);
+        if !self.open {
+            self.spool.flush();
+        }
+        self.send(now);
+        let dropped = self.spool.give_up(now);
+        self.count_dropped(dropped, "spool_full_or_age");
+        if let Some(worker) = &self.worker {
+            while let Some(job) = self.spool.job(now) {
+                worker.give(job)?;
+            }
+        }
+        let condition = self.spool.condition();
+        if *self.condition.borrow() != *condition {
+            tell(condition);
+            self.condition.send_replace(condition.clone());
+        }
+        self.accounts.commit(self.spool.kept());
+        self.metrics.memory(self.level.read());
+        self.metrics
+            .spool(self.spool.disk_bytes(), self.spool.syncs());
+        Ok(())
+    }
+
+    /// Whether nothing more is to be done.
+    fn is_over(&self) -> Option<Undelivered> {
+        if self.open {
+            return None;
+        }
+        let nothing = self.spool.is_empty();
+        let safe = self.session.is_none() && self.spool.is_written();
+        (nothing || safe).then(|| self.undelivered())
+    }
+
+    /// What is not delivered now.
+    pub fn undelivered(&self) -> Undelivered {
+        let kept = self.spool.kept().values().sum();
+        let written = self.worker.is_some() && self.spool.is_written();
+        Undelivered {
+            spooled: if written { kept } else { 0 },
+            lost: if written { 0 } else { kept },
+            link_ended: false,
+        }
+    }
+
+    /// Nobody takes messages any more: what is not on disk goes there.
+    async fn link_ended(&mut self) -> Undelivered {
+        self.session = None;
+        self.spool.flush();
+        while self.work().is_ok() && !self.spool.is_written() && self.spool.makes_safe() {
+            match outcome(&mut self.worker).await {
+                Some(outcome) => self.finished(outcome),
+                None => break,
+            }
+        }
+        Undelivered {
+            link_ended: true,
+            ..self.undelivered()
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let batch = self.session.as_ref().and_then(|_| self.batches.deadline());
+        let beat = self.clock.now().monotonic.checked_add(BEAT);
+        [self.spool.deadline(), batch, beat]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn new_terms(&mut self) {
+        self.current = Arc::clone(&self.terms.borrow_and_update());
+        self.spool.limit(self.current.limits);
+    }
+
+    fn take_over(&mut self, submission: Submission, now: Instant) {
+        let Submission { message, held } = submission;
+        self.accounts.of(&message.output).submitted += 1;
+        if message.size() > dialect::MAX_BYTES {
+            let reason = format!(
+                "it is {} bytes long, edgeHub takes {}",
+                message.size(),
+                dialect::MAX_BYTES
+            );
+            return self.bury(&message, None, reason, Some(held));
+        }
+        let priority = self.terms_of(&message.output).priority;
+        self.spool.append(priority, message, held, now);
+    }
+
+    fn terms_of(&self, output: &Name) -> OutputTerms {
+        self.current
+            .outputs
+            .get(output)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn finished(&mut self, outcome: Outcome) {
+        let now = self.clock.now().monotonic;
+        let finished = self.spool.finished(outcome, now);
+        self.count_dropped(finished.dropped, "unreadable");
+        match finished.buried {
+            Some((Some(held), true)) => held.buried(),
+            Some((Some(held), false)) => held.lost(),
+            Some((None, _)) | None => {}
+        }
+    }
+
+    fn count_dropped(&mut self, dropped: Dropped<Held>, reason: &'static str) {
+        for (output, count) in dropped.outputs {
+            tracing::error!(%output, count, reason, "messages were dropped");
+            self.metrics.dropped(&output, reason, count);
+            self.accounts.of(&output).dropped += count;
+        }
+        for held in dropped.holds {
+            held.lost();
+        }
+    }
+}
+
+/// Sending, and what comes of it.
+impl Forwarder {
+    fn reported(&mut self, report: LinkReport) {
+        match report {
+            LinkReport::Up(session) => {
+                for parcel in self.outstanding.parcels() {
+                    // Its channel takes as many as may be outstanding.
+                    drop(session.try_send(parcel.clone()));
+                }
+                self.session = Some(session);
+            }
+            LinkReport::Delivered(ids) => {
+                for id in ids {
+                    self.delivered(id);
+                }
+            }
+            LinkReport::Refused(id, reason) => {
+                for (priority, sequence) in self.outstanding.remove(id).unwrap_or_default().iter() {
+                    self.refuse(priority, sequence, &reason);
+                }
+            }
+            LinkReport::Down => self.session = None,
+        }
+    }
+
+    fn delivered(&mut self, id: crate::northbound::ParcelId) {
+        let Some(records) = self.outstanding.remove(id) else {
+            return;
+        };
+        let now = self.clock.now().monotonic;
+        self.accounts.metered(records.units, now);
+        for (priority, sequence) in records.iter() {
+            let Some((message, held)) = self.spool.done(priority, sequence) else {
+                continue;
+            };
+            self.accounts.of(&message.output).delivered += 1;
+            if let Some(held) = held {
+                held.delivered();
+            }
+        }
+    }
+
+    /// Sends as long as the window has room.
+    fn send(&mut self, now: Instant) {
+        while self.session.is_some() && self.outstanding.has_room() {
+            if let Some(open) = self.batches.take_due(now) {
+                self.dispatch_batch(open);
+                continue;
+            }
+            let Some(read) = self.spool.read() else {
+                match self.batches.take_idle() {
+                    Some(open) => self.dispatch_batch(open),
+                    None => return,
+                }
+                continue;
+            };
+            let id = self.spool.id(read.sequence, &read.message);
+            match self.terms_of(&read.message.output).batching {
+                Some(batching) => {
+                    for full in self.batches.add(&read, &id, batching, now) {
+                        self.dispatch_batch(full);
+                    }
+                }
+                None => {
+                    let publish = self.dialect.publish(&id, &read.message);
+                    self.dispatch(publish, Records::one(read.priority, read.sequence));
+                }
+            }
+        }
+    }
+
+    fn dispatch_batch(&mut self, batch: batch::Open) {
+        let publish = self
+            .dialect
+            .publish_batch(&batch.id, &batch.output, batch.payload());
+        self.dispatch(publish, Records::many(batch.records));
+    }
+
+    fn dispatch(&mut self, publish: Result<dialect::Publish, String>, mut records: Records) {
+        match publish {
+            Ok(publish) => {
+                records.units = dialect::metering_units(publish.counted);
+                let parcel = self.outstanding.add(publish, records);
+                if let Some(session) = &self.session {
+                    // The session may be over; its Down is on the way.
+                    drop(session.try_send(parcel));
+                }
+            }
+            Err(reason) => {
+                for (priority, sequence) in records.iter() {
+                    self.refuse(priority, sequence, &reason);
+                }
+            }
+        }
+    }
+
+    /// A message that can never be delivered.
+    fn refuse(&mut self, priority: Priority, sequence: crate::message::Sequence, reason: &str) {
+        if let Some((message, held)) = self.spool.done(priority, sequence) {
+            let id = self.spool.id(sequence, &message);
+            self.bury(&message, Some(id), reason.to_owned(), held);
+        }
+    }
+
+    fn bury(
+        &mut self,
+        message: &crate::message::Message,
+        id: Option<String>,
+        reason: String,
+        held: Option<Held>,
+    ) {
+        let output = &message.output;
+        tracing::error!(%output, %reason, "a message can never be delivered; see dead-letters.jsonl in the storage directory");
+        let line = letter::line(message, id.as_deref(), &reason, self.clock.now().utc);
+        match self.spool.bury(line, held) {
+            Ok(()) => self.accounts.of(output).dead_lettered += 1,
+            Err(held) => {
+                self.metrics.dropped(output, "no_dead_letters", 1);
+                self.accounts.of(output).dropped += 1;
+                if let Some(held) = held {
+                    held.lost();
+                }
+            }
+        }
+    }
+}
+
+async fn outcome(worker: &mut Option<Worker>) -> Option<Outcome> {
+    match worker {
+        Some(worker) => worker.outcome().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells the operator what the disk had.
+fn say(found: &Recovered, metrics: &Metrics) {
+    for note in &found.notes {
+        metrics.spool_damaged(note.damaged);
+        tracing::error!("{}", note.text);
+    }
+    let messages: u64 = found
+        .segments
+        .values()
+        .flatten()
+        .flat_map(|segment| segment.outputs.values())
+        .sum();
+    if messages > 0 {
+        tracing::info!(
+            messages,
+            "the spool has messages of an earlier run; they are sent first"
+        );
+    }
+}
+
+fn tell(condition: &Condition) {
+    match condition {
+        Condition::Good => tracing::info!("the spool's disk takes messages again"),
+        Condition::Full(why) => tracing::error!(
+            "the spool's disk is full ({why}): devices wait, or the oldest messages are dropped where whenFull says so"
+        ),
+        Condition::Failing(why) => tracing::error!(
+            "the spool's disk fails ({why}): messages are kept in memory alone, and promises wait for edgeHub"
+        ),
+        Condition::Absent(why) => tracing::error!(
+            "{why}: messages are kept in memory alone, and promises wait for edgeHub"
+        ),
+    }
+}

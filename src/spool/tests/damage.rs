@@ -1,0 +1,167 @@
+use super::super::record::{HEADER_BYTES, Parsed, parse};
+use super::*;
+
+/// The only segment of a log, and where its records end.
+fn one_segment() -> (Files, String, Vec<u8>, Vec<usize>) {
+    let files = stored(0..8).disk.files();
+    let mut segments = files
+        .clone()
+        .into_iter()
+        .filter(|(name, _)| name.ends_with(".segment"));
+    let (name, bytes) = segments.next().unwrap();
+    assert!(segments.next().is_none());
+    let mut ends = vec![HEADER_BYTES];
+    while let Parsed::Record(record) = parse(&bytes[*ends.last().unwrap()..]) {
+        ends.push(ends.last().unwrap() + record.length);
+    }
+    assert_eq!(*ends.last().unwrap(), bytes.len());
+    (files, name, bytes, ends)
+}
+
+type Files = std::collections::BTreeMap<String, Vec<u8>>;
+
+/// A disk with these files, and one of them with another content.
+fn with(files: &Files, name: &str, bytes: Vec<u8>) -> TrialDisk {
+    let disk = TrialDisk::default();
+    for (name, bytes) in files {
+        disk.put(name, bytes.clone());
+    }
+    disk.put(name, bytes);
+    disk
+}
+
+#[test]
+fn a_segment_cut_off_at_any_byte_gives_the_records_before() {
+    let (files, name, bytes, ends) = one_segment();
+    for cut in 0..bytes.len() {
+        let disk = with(&files, &name, bytes[..cut].to_vec());
+        let whole = ends
+            .iter()
+            .filter(|end| **end <= cut)
+            .count()
+            .saturating_sub(1);
+        let mut bench = Bench::over(disk, limits());
+        assert_eq!(
+            bench.drain(),
+            numbers(0..u32::try_from(whole).unwrap()),
+            "cut at {cut}"
+        );
+        bench.append("o", NORMAL, "new");
+        bench.advance(200);
+        bench.work();
+        assert_eq!(bench.restart().drain(), ["new"], "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_costs_the_records_from_there_and_nothing_else() {
+    let (files, name, bytes, ends) = one_segment();
+    for at in HEADER_BYTES..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        let disk = with(&files, &name, flipped);
+        let whole = ends
+            .iter()
+            .filter(|end| **end <= at)
+            .count()
+            .saturating_sub(1);
+        let mut bench = Bench::over(disk, limits());
+        assert_eq!(
+            bench.drain(),
+            numbers(0..u32::try_from(whole).unwrap()),
+            "bit at {at}"
+        );
+        bench.work();
+    }
+}
+
+#[test]
+fn a_damaged_segment_before_the_last_one_is_kept_for_a_later_look() {
+    let bench = stored(0..40);
+    let disk = bench.disk.clone();
+    let (name, mut bytes) = disk
+        .files()
+        .into_iter()
+        .find(|(name, _)| name.ends_with("0.segment"))
+        .unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    disk.put(&name, bytes);
+    let mut bench = Bench::over(disk.clone(), limits());
+    let texts = bench.drain();
+    assert!(
+        texts.len() < 40 && texts.last().unwrap() == "039",
+        "{texts:?}"
+    );
+    bench.work();
+    assert!(disk.files().contains_key(&format!("aside-{name}")));
+}
+
+#[test]
+fn damage_that_comes_while_it_runs_leaves_the_rest_of_the_segment_for_the_next_start() {
+    let mut bench = stored(0..40);
+    let disk = bench.disk.clone();
+    let (name, bytes) = disk
+        .files()
+        .into_iter()
+        .find(|(name, _)| name.ends_with("0.segment"))
+        .unwrap();
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() / 2] ^= 1;
+    disk.put(&name, damaged);
+    let texts = bench.drain();
+    assert_eq!(texts.last().unwrap(), "039");
+    let lost = 40 - texts.len();
+    assert!(lost > 0 && lost < 20, "{texts:?}");
+    assert_eq!(bench.spool.kept().values().sum::<u64>(), 0);
+    bench.advance(5000);
+    bench.work();
+    assert!(disk.files().contains_key(&name));
+    disk.put(&name, bytes);
+    let mut bench = bench.restart();
+    let texts = bench.drain();
+    let first = u32::try_from(20 - lost).unwrap_or(0);
+    assert!(
+        texts.len() >= lost && texts[0] <= format!("{first:03}"),
+        "{texts:?}"
+    );
+    assert!(texts.is_sorted());
+}
+
+#[test]
+fn a_spool_of_somebody_else_or_of_a_later_version_is_set_aside_and_never_deleted() {
+    type Change = fn(&mut serde_json::Value);
+    let cases: [(&str, Change); 3] = [
+        ("module gateway on device other", |owner| {
+            owner["device"] = "other".into()
+        }),
+        ("version 7", |owner| owner["version"] = 7.into()),
+        ("unreadable", |owner| owner["name"] = "zz".into()),
+    ];
+    for (expected, change) in cases {
+        let disk = stored(0..5).disk;
+        let before = disk.files();
+        let mut owner: serde_json::Value = serde_json::from_slice(&before["spool.json"]).unwrap();
+        change(&mut owner);
+        disk.put("spool.json", owner.to_string().into_bytes());
+        let found = recover(&mut *disk.plugged(), &whose()).unwrap();
+        assert!(found.notes[0].text.contains(expected), "{:?}", found.notes);
+        assert!(found.segments.is_empty());
+        let after = disk.files();
+        for (name, bytes) in before.iter().filter(|(name, _)| *name != "spool.json") {
+            assert_eq!(&after[&format!("aside-1-{name}")], bytes);
+        }
+        let again = recover(&mut *disk.plugged(), &whose()).unwrap();
+        assert!(again.notes.is_empty(), "{:?}", again.notes);
+    }
+}
+
+#[test]
+fn a_run_that_cannot_be_noted_has_ids_of_its_own() {
+    let disk = stored(0..2).disk;
+    disk.set_free(0);
+    let found = recover(&mut *disk.plugged(), &whose()).unwrap();
+    assert!(found.run >= 1 << 23, "{}", found.run);
+    assert_eq!(found.segments[&NORMAL][0].outputs.values().sum::<u64>(), 2);
+    assert_eq!(found.notes.len(), 1);
+}
