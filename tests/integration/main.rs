@@ -12,10 +12,13 @@ use edge_tcp_gateway::spool::Disk;
 #[path = "../../src/spool/tests/disk.rs"]
 mod disk;
 mod faults;
+mod fleet;
 mod fuzz;
 mod hostile;
 mod house;
+mod kill;
 mod link;
 mod protocols;
 mod reload;
 mod rig;
+mod scrape;

@@ -134,6 +134,11 @@ impl Rig {
         self.module.spawn(run);
     }
 
+    /// Ends the module as SIGKILL would: nothing of it is done any more.
+    pub async fn kill(&mut self) {
+        self.module.shutdown().await;
+    }
+
     /// Asks the module to stop.
     pub fn ask_to_stop(&self) {
         self.shutdown.cancel();

@@ -40,7 +40,7 @@ fn whole(sample: &Value) -> Option<Value> {
         return Some(sample.clone());
     } else if has(&["checksum", "decode", "framing"]) {
         merge_patch(&mut settings, &json!({"protocols": {"p": sample}}));
-    } else if has(&["devices", "deviceRules"]) {
+    } else if has(&["devices", "deviceRules", "outputs", "spool"]) {
         merge_patch(&mut settings, sample);
     } else {
         assert!(
