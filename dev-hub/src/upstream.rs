@@ -51,6 +51,21 @@ impl UpstreamMessage {
         self.system.get("$.mid").map(String::as_str)
     }
 
+    /// Bytes as IoT Hub counts them: body, names and values of all properties.
+    pub fn size(&self) -> usize {
+        let application = self.properties.iter();
+        let application =
+            application.map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len));
+        let system = self.system.iter();
+        let system = system.map(|(name, value)| name.len() + value.len());
+        self.body.len() + application.sum::<usize>() + system.sum::<usize>()
+    }
+
+    /// How many messages of 4 KB IoT Hub meters for it.
+    pub fn metering_units(&self) -> usize {
+        self.size().div_ceil(4096).max(1)
+    }
+
     /// The body read as JSON.
     pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()

@@ -9,6 +9,7 @@
 
 use edge_tcp_gateway::spool::Disk;
 
+mod delivery;
 #[path = "../../src/spool/tests/disk.rs"]
 mod disk;
 mod faults;
