@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use crate::disk::TrialDisk;
+use crate::proxy::Proxy;
 use dev_hub::{DevHub, UpstreamMessage};
 use edge_tcp_gateway::app::{self, Environment, Timeouts};
 use edge_tcp_gateway::edge::{Identity, twin::Pace};
@@ -66,6 +67,10 @@ pub fn lines() -> Value {
 pub struct Rig {
     pub hub: DevHub,
     pub metrics: Metrics,
+    /// Through what the module reaches edgeHub, if not directly.
+    pub proxy: Option<Proxy>,
+    /// The link's limits.
+    pub link: northbound::Timeouts,
     /// Port of the metrics; none unless a test wants it.
     pub metrics_port: Option<u16>,
     /// In place of the spool's folder.
@@ -85,6 +90,8 @@ impl Rig {
         Rig {
             hub: hub.start().await.expect("the stand-in starts"),
             metrics: Metrics::default(),
+            proxy: None,
+            link: quick_link(),
             metrics_port: None,
             disk: None,
             storage: TempDir::new().expect("a folder"),
@@ -104,12 +111,19 @@ impl Rig {
 
     /// Starts the module over the storage of its earlier runs.
     pub fn start(&mut self) {
-        let variables: BTreeMap<_, _> = self
+        let mut variables: BTreeMap<_, _> = self
             .hub
             .module_env(MODULE)
             .expect("a module")
             .into_iter()
             .collect();
+        if let Some(proxy) = &self.proxy {
+            let gateway = variables
+                .get_mut("IOTEDGE_GATEWAYHOSTNAME")
+                .expect("a host");
+            let host = gateway.split(':').next().unwrap_or_default();
+            *gateway = format!("{host}:{}", proxy.port());
+        }
         let environment = Environment {
             identity: Identity::from_environment(&|name| variables.get(name).cloned())
                 .expect("an identity"),
@@ -121,7 +135,7 @@ impl Rig {
         };
         let timeouts = Timeouts {
             bind_again: Duration::from_millis(20),
-            link: quick_link(),
+            link: self.link,
             ..Timeouts::default()
         };
         self.shutdown = CancellationToken::new();
