@@ -1,5 +1,6 @@
 //! The integrator's desk: runs the module against a stand-in for edgeHub on this machine.
 
+mod bench;
 mod devices;
 mod hub;
 mod messages;
@@ -37,6 +38,15 @@ enum Command {
     /// Plays bytes to a listener, as a device would, and prints what comes back.
     #[command(after_help = send::EXAMPLES)]
     Send(send::Options),
+    /// Measures the module beside a naive gateway: processor time, rate, memory, latency.
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::Options),
+    /// A process of the benchmark.
+    #[command(hide = true)]
+    BenchPart {
+        #[command(subcommand)]
+        role: bench::Role,
+    },
     /// The module itself, in a process of its own.
     #[command(hide = true)]
     Module,
@@ -61,6 +71,8 @@ fn main() -> ExitCode {
         Command::Module => return edge_tcp_gateway::cli::module(),
         Command::Up(options) => on_a_runtime(up::run(options)),
         Command::Hub(options) => on_a_runtime(hub::run(options)),
+        Command::Bench(options) => on_a_runtime(bench::run(options)),
+        Command::BenchPart { role } => on_a_runtime(bench::be(role)),
         Command::Send(options) => on_a_runtime(send::run(options)),
     };
     match result {

@@ -37,6 +37,19 @@ impl Module {
         Ok(Module(child.context("the module cannot start")?))
     }
 
+    /// Its process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.0.id()
+    }
+
+    /// Ends it without asking, for a module whose messages nobody misses.
+    ///
+    /// # Errors
+    /// When the system does not end it.
+    pub async fn kill(mut self) -> io::Result<()> {
+        self.0.kill().await
+    }
+
     /// Waits for its end, which nobody asked for.
     pub async fn ended(&mut self) -> anyhow::Error {
         match self.0.wait().await {

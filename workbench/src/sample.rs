@@ -40,7 +40,11 @@ impl Sample {
     }
 }
 
-fn free_port() -> io::Result<u16> {
+/// A port that is free now.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> io::Result<u16> {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(free.local_addr()?.port())
 }

@@ -1,0 +1,165 @@
+//! What the benchmark says at its end: a table for people, JSON for programs.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::figures::{Measure, Summary};
+
+/// What should be reached. Smaller is better.
+#[derive(Debug, Serialize)]
+pub struct Goal {
+    what: String,
+    value: f64,
+    goal: f64,
+    met: bool,
+}
+
+impl Goal {
+    /// Compares what was measured with what was wanted.
+    pub fn new(what: impl Into<String>, value: f64, goal: f64) -> Self {
+        Goal {
+            what: what.into(),
+            value,
+            goal,
+            met: value <= goal,
+        }
+    }
+}
+
+/// What became of one variant.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// Why it could not be run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_available: Option<String>,
+    /// The module, where it is compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub module: Option<Summary>,
+    /// The yardstick.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub naive: Option<Summary>,
+    /// What else was measured.
+    #[serde(flatten)]
+    pub figures: Map<String, Value>,
+    /// What should be reached.
+    pub goals: Vec<Goal>,
+}
+
+/// All of a benchmark.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// That the machine has.
+    pub processors: usize,
+    /// Without optimisation no figure means anything.
+    pub optimised: bool,
+    /// Of work in each run.
+    pub seconds: u64,
+    /// Of each variant and gateway.
+    pub runs: u32,
+    /// By name.
+    pub variants: Vec<(&'static str, Outcome)>,
+}
+
+impl Report {
+    /// For programs.
+    ///
+    /// # Errors
+    /// When a figure is none that JSON can say.
+    pub fn json(&self) -> serde_json::Result<String> {
+        let mut value = serde_json::to_value(self)?;
+        let variants = self.variants.iter().map(|(name, outcome)| {
+            let outcome = serde_json::to_value(outcome)?;
+            Ok(((*name).to_owned(), outcome))
+        });
+        let variants = variants.collect::<serde_json::Result<Map<_, _>>>()?;
+        value["variants"] = variants.into();
+        serde_json::to_string_pretty(&value)
+    }
+
+    /// For people.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn table(&self, out: &mut impl Write) -> io::Result<()> {
+        let Report {
+            seconds,
+            runs,
+            processors,
+            ..
+        } = self;
+        writeln!(
+            out,
+            "Best of {runs} runs of {seconds} s, (min..max); {processors} processors"
+        )?;
+        if !self.optimised {
+            writeln!(out, "Built without --release: these figures mean nothing.")?;
+        }
+        writeln!(
+            out,
+            "\n{:8} {:7} {:>24} {:>28} {:>9} {:>10} {:>10} {:>10}",
+            "variant",
+            "gateway",
+            "CPU µs a frame",
+            "frames/s",
+            "peak MB",
+            "median µs",
+            "p99 µs",
+            "syncs/min"
+        )?;
+        for (name, outcome) in &self.variants {
+            for (gateway, summary) in [("module", &outcome.module), ("naive", &outcome.naive)] {
+                if let Some(summary) = summary {
+                    writeln!(out, "{name:8} {gateway:7} {}", row(summary))?;
+                }
+            }
+        }
+        writeln!(out)?;
+        for (name, outcome) in &self.variants {
+            if let Some(why) = &outcome.not_available {
+                writeln!(out, "{name:8} not available: {why}")?;
+            }
+            for (figure, value) in &outcome.figures {
+                writeln!(out, "{name:8} {figure} {value}")?;
+            }
+            for Goal {
+                what,
+                value,
+                goal,
+                met,
+            } in &outcome.goals
+            {
+                let met = if *met { "met" } else { "missed" };
+                writeln!(out, "{name:8} {what}: {value:.2}, goal {goal}: {met}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn row(summary: &Summary) -> String {
+    let spread = |measure, digits: usize| {
+        let best = summary.best(measure).unwrap_or_default();
+        let (least, most) = summary.spread(measure).unwrap_or_default();
+        format!("{best:.digits$} ({least:.digits$}..{most:.digits$})")
+    };
+    let best = |measure, unit: f64, digits: usize| {
+        let best = summary.best(measure);
+        best.map_or_else(
+            || "-".to_owned(),
+            |best| format!("{:.digits$}", best / unit),
+        )
+    };
+    format!(
+        "{:>24} {:>28} {:>9} {:>10} {:>10} {:>10}",
+        spread(Measure::CpuMicrosPerFrame, 2),
+        spread(Measure::FramesPerSecond, 0),
+        best(Measure::PeakRssBytes, 1e6, 1),
+        best(Measure::LatencyMedianMicros, 1.0, 0),
+        best(Measure::LatencyP99Micros, 1.0, 0),
+        best(Measure::SyncsPerMinute, 1.0, 0),
+    )
+}
