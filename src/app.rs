@@ -124,8 +124,7 @@ pub fn start(environment: Environment) -> anyhow::Result<()> {
     if let Err(error) = southbound::raise_open_files() {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {

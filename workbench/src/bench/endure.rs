@@ -83,7 +83,7 @@ async fn settled(rig: &Rig, connections: u32) -> anyhow::Result<u64> {
 /// When a part fails, or the module cannot keep so much.
 pub async fn backlog() -> anyhow::Result<Outcome> {
     let mut rig = Rig::start(Gateway::Module(|settings| {
-        settings["spool"] = json!({"maxBytes": 1_u64 << 30, "maxItems": 2 * FRAMES});
+        settings["spool"] = json!({"maxBytes": 1_u64 << 30});
     }))
     .await?;
     rig.sink.ask("away").await?;

@@ -1,0 +1,137 @@
+//! Sending parcels, and what comes of them.
+
+use std::time::Instant;
+
+use super::batch::Open;
+use super::outstanding::Records;
+use super::{Forwarder, letter};
+use crate::message::{Message, Priority, Sequence};
+use crate::northbound::dialect::{self, Publish};
+use crate::northbound::{LinkReport, ParcelId};
+use crate::outbox::Held;
+
+impl Forwarder {
+    pub(super) fn reported(&mut self, report: LinkReport) {
+        match report {
+            LinkReport::Up(session) => {
+                for parcel in self.outstanding.parcels() {
+                    // Its channel takes as many as may be outstanding.
+                    drop(session.try_send(parcel.clone()));
+                }
+                self.session = Some(session);
+            }
+            LinkReport::Delivered(ids) => {
+                for id in ids {
+                    self.delivered(id);
+                }
+            }
+            LinkReport::Refused(id, reason) => {
+                for (priority, sequence) in self.outstanding.remove(id).unwrap_or_default().iter() {
+                    self.refuse(priority, sequence, &reason);
+                }
+            }
+            LinkReport::Down => self.session = None,
+        }
+    }
+
+    fn delivered(&mut self, id: ParcelId) {
+        let Some(records) = self.outstanding.remove(id) else {
+            return;
+        };
+        let now = self.clock.now().monotonic;
+        self.accounts.metered(records.units, now);
+        for (priority, sequence) in records.iter() {
+            let Some((message, held)) = self.spool.done(priority, sequence) else {
+                continue;
+            };
+            self.accounts.of(&message.output).delivered += 1;
+            if let Some(held) = held {
+                held.delivered();
+            }
+        }
+    }
+
+    /// Sends as long as the window has room.
+    pub(super) fn send(&mut self, now: Instant) {
+        while self.session.is_some() && self.outstanding.has_room() {
+            if let Some(open) = self.batches.take_due(now) {
+                self.dispatch_batch(open);
+                continue;
+            }
+            let Some(read) = self.spool.read() else {
+                match self.batches.take_idle() {
+                    Some(open) => self.dispatch_batch(open),
+                    None => return,
+                }
+                continue;
+            };
+            let id = self.spool.id(read.sequence, &read.message);
+            match self.terms_of(&read.message.output).batching {
+                Some(batching) => {
+                    for full in self.batches.add(&read, &id, batching, now) {
+                        self.dispatch_batch(full);
+                    }
+                }
+                None => {
+                    let publish = self.dialect.publish(&id, &read.message);
+                    self.dispatch(publish, Records::one(read.priority, read.sequence));
+                }
+            }
+        }
+    }
+
+    fn dispatch_batch(&mut self, batch: Open) {
+        let publish = self
+            .dialect
+            .publish_batch(&batch.id, &batch.output, batch.payload());
+        self.dispatch(publish, Records::many(batch.records));
+    }
+
+    fn dispatch(&mut self, publish: Result<Publish, String>, mut records: Records) {
+        match publish {
+            Ok(publish) => {
+                records.units = dialect::metering_units(publish.counted);
+                let parcel = self.outstanding.add(publish, records);
+                if let Some(session) = &self.session {
+                    // The session may be over; its Down is on the way.
+                    drop(session.try_send(parcel));
+                }
+            }
+            Err(reason) => {
+                for (priority, sequence) in records.iter() {
+                    self.refuse(priority, sequence, &reason);
+                }
+            }
+        }
+    }
+
+    /// A message that can never be delivered.
+    fn refuse(&mut self, priority: Priority, sequence: Sequence, reason: &str) {
+        if let Some((message, held)) = self.spool.done(priority, sequence) {
+            let id = self.spool.id(sequence, &message);
+            self.bury(&message, Some(id), reason.to_owned(), held);
+        }
+    }
+
+    pub(super) fn bury(
+        &mut self,
+        message: &Message,
+        id: Option<String>,
+        reason: String,
+        held: Option<Held>,
+    ) {
+        let output = &message.output;
+        tracing::error!(%output, %reason, "a message can never be delivered; see dead-letters.jsonl in the storage directory");
+        let line = letter::line(message, id.as_deref(), &reason, self.clock.now().utc);
+        match self.spool.bury(line, held) {
+            Ok(()) => self.accounts.of(output).dead_lettered += 1,
+            Err(held) => {
+                self.metrics.dropped(output, "no_dead_letters", 1);
+                self.accounts.of(output).dropped += 1;
+                if let Some(held) = held {
+                    held.lost();
+                }
+            }
+        }
+    }
+}

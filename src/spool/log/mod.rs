@@ -1,0 +1,354 @@
+//! One of the spool's two logs: messages in the order of their sequences, in memory until they are
+//! written, then on disk. Pure: it says what is to be written and read, and takes what came of it.
+//!
+//! A record goes through these places:
+//!
+//! ```text
+//! append ─▶ memory ──read──▶ in flight ──done──▶ gone
+//!             │  written        │ written
+//!             ▼                 ▼
+//!           on disk ──read──▶ in flight, with a copy on disk
+//! ```
+//!
+//! What is on disk and not read is always older than what is in memory and not read.
+
+mod reading;
+mod writing;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::recover::Found;
+use super::{Hold, Read, Sizes};
+use crate::message::{Message, Name, Priority, Sequence};
+
+/// Where a record is, besides in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Memory,
+    Writing,
+    Disk(u64),
+}
+
+/// A message in memory that was not read yet.
+#[derive(Debug)]
+struct Resident<H> {
+    sequence: Sequence,
+    message: Arc<Message>,
+    hold: H,
+    since: Instant,
+    place: Place,
+}
+
+/// A message that was read and is not done.
+#[derive(Debug)]
+struct Flight<H> {
+    sequence: Sequence,
+    message: Arc<Message>,
+    hold: Option<H>,
+    /// When it came, unless it was read from the disk.
+    since: Option<Instant>,
+    place: Place,
+    done: bool,
+}
+
+/// A file of records.
+#[derive(Debug)]
+struct Segment {
+    number: u64,
+    length: u64,
+    /// Where its records begin that are open.
+    from: u64,
+    last: Sequence,
+    /// Records that are not done.
+    open: u64,
+    /// Records that are not read, by output.
+    unread: BTreeMap<Name, u64>,
+    /// When its first and its last record came.
+    since: (Instant, Instant),
+    keep: bool,
+    /// It could not be read to its end; it stays for the next start.
+    left: bool,
+    deleting: bool,
+}
+
+impl Segment {
+    fn unread(&self) -> u64 {
+        self.unread.values().sum()
+    }
+}
+
+/// A batch on its way to the disk.
+#[derive(Debug)]
+struct Batch {
+    segment: u64,
+    is_new: bool,
+    bytes: u64,
+    records: Vec<(Sequence, u64)>,
+    forced: bool,
+}
+
+/// A record that was read from the disk ahead of its turn.
+#[derive(Debug)]
+struct Ahead {
+    sequence: Sequence,
+    message: Message,
+    segment: u64,
+}
+
+/// One log. `H` is what a message holds until it is done.
+#[derive(Debug)]
+pub(super) struct Log<H> {
+    priority: Priority,
+    flights: VecDeque<Flight<H>>,
+    memory: VecDeque<Resident<H>>,
+    segments: VecDeque<Segment>,
+    /// What records on disk still hold that are not read.
+    holds: HashMap<Sequence, H>,
+    /// Whether the last segment takes more records.
+    appends: bool,
+    next_segment: u64,
+    /// The place of the next record that is on disk, not read and not ahead.
+    cursor: Option<(u64, u64)>,
+    ahead: VecDeque<Ahead>,
+    last_read: Sequence,
+    batch: Option<Batch>,
+    reading: Option<(u64, u64)>,
+    sizes: Sizes,
+    read_bytes: usize,
+    read_failures: u32,
+    read_again: Option<Instant>,
+    delete_again: Option<Instant>,
+    /// The first record that is left for the next start.
+    left_from: Option<Sequence>,
+    /// Records in flight of which no copy is on disk or on its way.
+    bare_flights: usize,
+    /// Bytes of the messages in memory that are not read.
+    resident_bytes: usize,
+}
+
+impl<H: Hold> Log<H> {
+    pub(super) fn new(
+        priority: Priority,
+        (next_segment, found): (u64, Vec<Found>),
+        sizes: Sizes,
+        now: Instant,
+    ) -> Self {
+        let segments: VecDeque<Segment> = found
+            .into_iter()
+            .map(|found| Segment {
+                number: found.number,
+                length: found.length,
+                from: found.from,
+                last: found.last,
+                open: found.outputs.values().sum(),
+                unread: found.outputs,
+                since: (now, now),
+                keep: found.keep,
+                left: false,
+                deleting: false,
+            })
+            .collect();
+        let cursor = segments.front().map(|first| (first.number, first.from));
+        Log {
+            priority,
+            flights: VecDeque::new(),
+            memory: VecDeque::new(),
+            segments,
+            holds: HashMap::new(),
+            appends: false,
+            next_segment,
+            cursor,
+            ahead: VecDeque::new(),
+            last_read: Sequence(0),
+            batch: None,
+            reading: None,
+            read_bytes: sizes.read,
+            sizes,
+            read_failures: 0,
+            read_again: None,
+            delete_again: None,
+            left_from: None,
+            bare_flights: 0,
+            resident_bytes: 0,
+        }
+    }
+
+    /// Bytes of its segments.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        let files = self.segments.iter().map(|segment| segment.length);
+        files.sum::<u64>() + self.batch.as_ref().map_or(0, |batch| batch.bytes)
+    }
+
+    /// Bytes of the segments that hold something to read or take more records.
+    pub(super) fn needed_bytes(&self) -> u64 {
+        let active = self
+            .segments
+            .back()
+            .filter(|_| self.appends)
+            .map(|segment| segment.number);
+        let needed = |segment: &&Segment| segment.unread() > 0 || Some(segment.number) == active;
+        let files = self
+            .segments
+            .iter()
+            .filter(needed)
+            .map(|segment| segment.length);
+        files.sum::<u64>() + self.batch.as_ref().map_or(0, |batch| batch.bytes)
+    }
+
+    /// Bytes of the messages in memory that are not read.
+    pub(super) fn resident_bytes(&self) -> usize {
+        self.resident_bytes
+    }
+
+    /// Whether a batch is on its way to the disk.
+    pub(super) fn is_writing(&self) -> bool {
+        self.batch.is_some()
+    }
+
+    /// Whether it has segments.
+    pub(super) fn is_on_disk(&self) -> bool {
+        !self.segments.is_empty()
+    }
+
+    /// Records that are not read, by output, segment by segment.
+    pub(super) fn unread_on_disk(&self) -> impl Iterator<Item = (&Name, u64)> {
+        let outputs = self.segments.iter().flat_map(|segment| &segment.unread);
+        outputs.map(|(name, count)| (name, *count))
+    }
+
+    pub(super) fn append(&mut self, sequence: Sequence, message: Message, hold: H, now: Instant) {
+        self.resident_bytes += message.size();
+        self.memory.push_back(Resident {
+            sequence,
+            message: Arc::new(message),
+            hold,
+            since: now,
+            place: Place::Memory,
+        });
+    }
+
+    /// The next message to send. None while it must be read from the disk first.
+    pub(super) fn read(&mut self, disk: bool) -> Option<Read> {
+        let flight = if let Some(ahead) = self.ahead.pop_front() {
+            self.take_ahead(ahead)
+        } else if self.cursor.is_some() {
+            return None;
+        } else {
+            let resident = self.memory.pop_front()?;
+            self.resident_bytes -= resident.message.size();
+            self.bare_flights += usize::from(resident.place == Place::Memory);
+            Flight {
+                sequence: resident.sequence,
+                message: resident.message,
+                hold: Some(resident.hold),
+                since: Some(resident.since),
+                place: resident.place,
+                done: false,
+            }
+        };
+        let hold = flight.hold.as_ref();
+        let read = Read {
+            priority: self.priority,
+            sequence: flight.sequence,
+            message: Arc::clone(&flight.message),
+            urgent: hold.is_some_and(|hold| hold.waits_for_edgehub(disk)),
+        };
+        self.last_read = flight.sequence;
+        self.flights.push_back(flight);
+        Some(read)
+    }
+
+    fn take_ahead(&mut self, ahead: Ahead) -> Flight<H> {
+        let segment = self.segment(ahead.segment);
+        if let Some(unread) = segment.map(|segment| &mut segment.unread) {
+            let left = unread.get(&ahead.message.output).copied().unwrap_or(0);
+            match left {
+                0 | 1 => unread.remove(&ahead.message.output),
+                _ => unread.insert(Arc::clone(&ahead.message.output), left - 1),
+            };
+        }
+        Flight {
+            sequence: ahead.sequence,
+            hold: self.holds.remove(&ahead.sequence),
+            message: Arc::new(ahead.message),
+            since: None,
+            place: Place::Disk(ahead.segment),
+            done: false,
+        }
+    }
+
+    /// Whether `read` gives a message, now or after the disk was read.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.memory.is_empty() || !self.ahead.is_empty() || self.cursor.is_some()
+    }
+
+    /// Whether nothing is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.has_unread() && self.flights.is_empty()
+    }
+
+    /// Ends a message that was read; gives back what it held. `None` if it was done before.
+    pub(super) fn done(&mut self, sequence: Sequence) -> Option<(Arc<Message>, Option<H>)> {
+        let at = self
+            .flights
+            .binary_search_by_key(&sequence, |flight| flight.sequence)
+            .ok()?;
+        let flight = self.flights.get_mut(at).filter(|flight| !flight.done)?;
+        flight.done = true;
+        let ended = (Arc::clone(&flight.message), flight.hold.take());
+        match flight.place {
+            Place::Memory => self.bare_flights -= 1,
+            Place::Writing => {}
+            Place::Disk(number) => {
+                if let Some(segment) = self.segment(number) {
+                    segment.open -= 1;
+                }
+            }
+        }
+        while self.flights.front().is_some_and(|flight| flight.done) {
+            self.flights.pop_front();
+        }
+        Some(ended)
+    }
+
+    /// All before this sequence is done.
+    pub(super) fn oldest_open(&self) -> Sequence {
+        let flight = self.flights.front().map(|flight| flight.sequence);
+        let open = flight.unwrap_or(Sequence(self.last_read.0 + 1));
+        self.left_from.map_or(open, |left| left.min(open))
+    }
+
+    /// When the oldest record came of which no copy is on disk or on its way.
+    pub(super) fn oldest_bare(&self) -> Option<Instant> {
+        let bare = |place| place == Place::Memory;
+        let flight = (self.bare_flights > 0).then(|| {
+            self.flights
+                .iter()
+                .find(|flight| !flight.done && bare(flight.place))
+        });
+        let flight = flight.flatten().and_then(|flight| flight.since);
+        flight.or_else(|| {
+            let first = match &self.batch {
+                None => self.memory.front(),
+                Some(_) => self.memory.iter().find(|resident| bare(resident.place)),
+            };
+            first.map(|resident| resident.since)
+        })
+    }
+
+    fn segment(&mut self, number: u64) -> Option<&mut Segment> {
+        let first = self.segments.front()?.number;
+        let near = usize::try_from(number.checked_sub(first)?).ok()?;
+        // Numbers have gaps only where segments were deleted, so it stands there or before.
+        (0..=near.min(self.segments.len().saturating_sub(1)))
+            .rev()
+            .find(|at| {
+                self.segments
+                    .get(*at)
+                    .is_some_and(|segment| segment.number == number)
+            })
+            .and_then(|at| self.segments.get_mut(at))
+    }
+}

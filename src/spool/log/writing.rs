@@ -1,0 +1,275 @@
+//! From memory to the disk: batches, segments, and their end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Batch, Log, Place, Segment};
+use crate::message::{Message, Name, Sequence};
+use crate::spool::Hold;
+use crate::spool::record::{self, HEADER_BYTES, Header};
+use crate::spool::recover::file_name;
+use crate::spool::worker::Job;
+
+impl<H: Hold> Log<H> {
+    /// A batch of what has no copy on disk, of at most so many bytes. One at a time.
+    pub(in crate::spool) fn write(
+        &mut self,
+        spool: u64,
+        most: u64,
+        forced: bool,
+        keep_free: u64,
+    ) -> Option<Job> {
+        if self.batch.is_some() {
+            return None;
+        }
+        let (number, at) = match self.segments.back().filter(|_| self.appends) {
+            Some(segment) if segment.length < self.sizes.segment => {
+                (segment.number, segment.length)
+            }
+            _ => (self.next_segment, 0),
+        };
+        let mut bytes = Vec::new();
+        if at == 0 {
+            let priority = self.priority;
+            bytes = record::header(Header { spool, priority });
+        }
+        let records = self.encode_batch(&mut bytes, at, most);
+        if records.is_empty() {
+            return None;
+        }
+        self.batch = Some(Batch {
+            segment: number,
+            is_new: at == 0,
+            bytes: u64::try_from(bytes.len()).unwrap_or(0),
+            records,
+            forced,
+        });
+        Some(Job::Append {
+            priority: self.priority,
+            file: file_name(self.priority, number),
+            at,
+            bytes,
+            sync: forced,
+            keep_free,
+        })
+    }
+
+    fn encode_batch(&mut self, bytes: &mut Vec<u8>, at: u64, most: u64) -> Vec<(Sequence, u64)> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let batch = self.sizes.batch;
+        let mut records = Vec::new();
+        let mut add = |sequence, message: &Message, place: &mut Place| {
+            let begin = bytes.len();
+            if begin >= batch || record::encode(sequence, message, bytes).is_err() {
+                return false;
+            }
+            if bytes.len() > most {
+                bytes.truncate(begin);
+                return false;
+            }
+            *place = Place::Writing;
+            records.push((sequence, at + u64::try_from(begin).unwrap_or(0)));
+            true
+        };
+        let mut room = true;
+        if self.bare_flights > 0 {
+            for flight in &mut self.flights {
+                if flight.done || flight.place != Place::Memory {
+                    continue;
+                }
+                room = add(flight.sequence, &flight.message, &mut flight.place);
+                if !room {
+                    break;
+                }
+                self.bare_flights -= 1;
+            }
+        }
+        for resident in &mut self.memory {
+            if !room {
+                break;
+            }
+            room = add(resident.sequence, &resident.message, &mut resident.place);
+        }
+        records
+    }
+
+    /// The batch is on the disk; gives whether it was forced there.
+    pub(in crate::spool) fn written(&mut self, now: Instant) -> bool {
+        let Some(batch) = self.batch.take() else {
+            return false;
+        };
+        if batch.is_new {
+            self.next_segment = batch.segment + 1;
+            self.segments.push_back(Segment {
+                number: batch.segment,
+                length: 0,
+                from: u64::try_from(HEADER_BYTES).unwrap_or(0),
+                last: Sequence(0),
+                open: 0,
+                unread: BTreeMap::new(),
+                since: (now, now),
+                keep: false,
+                left: false,
+                deleting: false,
+            });
+            self.appends = true;
+        }
+        let mut open = 0;
+        let mut unread: BTreeMap<Name, u64> = BTreeMap::new();
+        for (sequence, offset) in &batch.records {
+            if let Some(output) =
+                self.written_record(*sequence, (batch.segment, *offset), batch.forced)
+            {
+                open += 1;
+                if let Some(output) = output {
+                    *unread.entry(output).or_default() += 1;
+                }
+            }
+        }
+        let last = batch.records.last().map(|(sequence, _)| *sequence);
+        if let Some(segment) = self.segment(batch.segment) {
+            segment.length += batch.bytes;
+            segment.open += open;
+            for (output, count) in unread {
+                *segment.unread.entry(output).or_default() += count;
+            }
+            segment.last = last.unwrap_or(segment.last);
+            segment.since.1 = now;
+        }
+        batch.forced
+    }
+
+    /// Takes note that a record is on disk; nothing if it is done, its output if it is not read.
+    fn written_record(
+        &mut self,
+        sequence: Sequence,
+        place: (u64, u64),
+        forced: bool,
+    ) -> Option<Option<Name>> {
+        let at = self
+            .flights
+            .binary_search_by_key(&sequence, |flight| flight.sequence);
+        if let Some(flight) = at.ok().and_then(|at| self.flights.get_mut(at)) {
+            if flight.done {
+                return None;
+            }
+            flight.place = Place::Disk(place.0);
+            if let Some(hold) = &mut flight.hold {
+                settle(hold, forced);
+            }
+            return Some(None);
+        }
+        let mut resident = self
+            .memory
+            .pop_front_if(|first| first.sequence == sequence)?;
+        self.resident_bytes -= resident.message.size();
+        settle(&mut resident.hold, forced);
+        if resident.hold.waits() {
+            self.holds.insert(sequence, resident.hold);
+        }
+        self.cursor.get_or_insert(place);
+        Some(Some(Arc::clone(&resident.message.output)))
+    }
+
+    /// The batch is not on the disk, or nobody knows; it is written again, into another file.
+    pub(in crate::spool) fn not_written(&mut self, now: Instant) {
+        let Some(batch) = self.batch.take() else {
+            return;
+        };
+        for flight in &mut self.flights {
+            if flight.place == Place::Writing {
+                flight.place = Place::Memory;
+                self.bare_flights += usize::from(!flight.done);
+            }
+        }
+        for resident in &mut self.memory {
+            if resident.place == Place::Writing {
+                resident.place = Place::Memory;
+            }
+        }
+        self.appends = false;
+        if batch.is_new {
+            self.next_segment = batch.segment + 1;
+            // What there is of it is deleted; until then it takes room.
+            self.segments.push_back(Segment {
+                number: batch.segment,
+                length: batch.bytes,
+                from: batch.bytes,
+                last: Sequence(0),
+                open: 0,
+                unread: BTreeMap::new(),
+                since: (now, now),
+                keep: false,
+                left: false,
+                deleting: false,
+            });
+        }
+    }
+
+    /// The next segment is begun early, so that not all of it has to get as old as its last record.
+    pub(in crate::spool) fn roll(&mut self, older_than: Duration, now: Instant) {
+        let old = |segment: &Segment| now.saturating_duration_since(segment.since.0) > older_than;
+        if self.appends && self.batch.is_none() && self.segments.back().is_some_and(old) {
+            self.appends = false;
+        }
+    }
+
+    /// A segment that is not needed any more.
+    pub(in crate::spool) fn delete(&mut self, now: Instant) -> Option<Job> {
+        if self.delete_again.is_some_and(|again| again > now) {
+            return None;
+        }
+        let writing = self.batch.as_ref().map(|batch| batch.segment);
+        let active = self
+            .segments
+            .back()
+            .filter(|_| self.appends)
+            .map(|segment| segment.number);
+        let busy = self.reading.map(|(number, _)| number);
+        let needed = |number: u64| [writing, active, busy].contains(&Some(number));
+        let segment = self.segments.iter_mut().find(|segment| {
+            segment.open == 0 && !segment.left && !segment.deleting && !needed(segment.number)
+        })?;
+        segment.deleting = true;
+        let (number, file) = (segment.number, file_name(self.priority, segment.number));
+        let priority = self.priority;
+        Some(match segment.keep {
+            true => Job::SetAside {
+                priority,
+                number,
+                file,
+            },
+            false => Job::Delete {
+                priority,
+                number,
+                file,
+            },
+        })
+    }
+
+    /// A segment is deleted, or is to be tried again at that moment.
+    pub(in crate::spool) fn deleted(&mut self, number: u64, again: Option<Instant>) {
+        self.delete_again = again;
+        match again {
+            None => self.segments.retain(|segment| segment.number != number),
+            Some(_) => {
+                if let Some(segment) = self.segment(number) {
+                    segment.deleting = false;
+                }
+            }
+        }
+    }
+
+    /// When a failed attempt to delete is repeated.
+    pub(in crate::spool) fn delete_deadline(&self) -> Option<Instant> {
+        self.delete_again
+    }
+}
+
+fn settle(hold: &mut impl Hold, forced: bool) {
+    hold.written();
+    if forced {
+        hold.safe();
+    }
+}
