@@ -248,6 +248,37 @@ async fn a_module_that_ends_by_itself_is_told_and_fails() {
 }
 
 #[tokio::test]
+async fn bench_writes_what_it_measured() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("figures.json");
+    let path = file.display().to_string();
+    let arguments = ["--runs", "1", "--seconds", "1", "--variant", "flat"];
+    let output = Command::new(env!("CARGO_BIN_EXE_workbench"))
+        .args(["bench", "--json", &path])
+        .args(arguments)
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(PATIENCE, output).await.expect("ends in time");
+    let output = output.expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(table.contains("CPU per frame module/naive: "), "{table}");
+    let figures = std::fs::read_to_string(&file).expect("written");
+    let figures: Value = serde_json::from_str(&figures).expect("JSON");
+    let flat = &figures["variants"]["flat"];
+    for gateway in ["module", "naive"] {
+        for member in ["cpuMicrosPerFrame", "framesPerSecond", "peakRssBytes"] {
+            let positive = flat[gateway][member]
+                .as_f64()
+                .is_some_and(|value| value > 0.0);
+            assert!(positive, "{gateway}, {member}: {figures:#}");
+        }
+    }
+    assert_eq!(flat["goals"][0]["goal"], 0.6, "{figures:#}");
+}
+
+#[tokio::test]
 async fn wrong_bytes_are_told() {
     for (arguments, words) in [
         (["--hex", "7"], "--hex"),

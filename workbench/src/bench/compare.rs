@@ -97,14 +97,25 @@ impl Comparison {
         let mut rig = Rig::start(gateway).await?;
         let load = rig.devices(CONNECTIONS, &[("--rate", self.rate)]).await?;
         // Queues fill and the first connections are made in this time, which is not counted.
-        sleep((time / 4).clamp(Duration::from_millis(300), Duration::from_secs(2))).await;
+        sleep((time / 2).clamp(Duration::from_millis(300), Duration::from_secs(3))).await;
+        rig.latencies().await?;
         let begin = rig.sample().await?;
         sleep(time).await;
         let end = rig.sample().await?;
+        let latencies = rig.latencies().await?;
         let peak = rig.process.peak_memory()?;
         load.end().await?;
         rig.end().await?;
-        figures(&begin, &end, peak)
+        let mut figures = figures(&begin, &end, peak)?;
+        let latencies = [
+            (Measure::LatencyMedianMicros, latencies.median),
+            (Measure::LatencyP99Micros, latencies.p99),
+        ];
+        let known = latencies
+            .into_iter()
+            .filter_map(|(measure, value)| Some((measure, f64::from(value?))));
+        figures.extend(known);
+        Ok(figures)
     }
 }
 
@@ -124,24 +135,8 @@ fn figures(begin: &Sample, end: &Sample, peak: u64) -> anyhow::Result<Figures> {
         (Measure::FramesPerMessage, frames / messages),
         (Measure::PeakRssBytes, peak as f64),
     ]);
-    let syncs = begin.syncs.zip(end.syncs);
-    let optional = [
-        (
-            Measure::LatencyMedianMicros,
-            end.arrived.latency_median.map(f64::from),
-        ),
-        (
-            Measure::LatencyP99Micros,
-            end.arrived.latency_p99.map(f64::from),
-        ),
-        (
-            Measure::SyncsPerMinute,
-            syncs.map(|(before, after)| (after - before) * 60.0 / seconds),
-        ),
-    ];
-    let present = optional
-        .into_iter()
-        .filter_map(|(measure, value)| Some((measure, value?)));
-    figures.extend(present);
+    if let Some((before, after)) = begin.syncs.zip(end.syncs) {
+        figures.insert(Measure::SyncsPerMinute, (after - before) * 60.0 / seconds);
+    }
     Ok(figures)
 }

@@ -58,7 +58,11 @@ pub async fn idle() -> anyhow::Result<Outcome> {
     rig.end().await?;
     let each = after.saturating_sub(before) / u64::from(MANY - FEW);
     let each = u32::try_from(each).map_or(f64::INFINITY, f64::from);
-    let figures = [("bytesPerConnection", json!(each))];
+    let figures = [
+        ("bytesPerConnection", json!(each)),
+        ("residentBytesFew", json!(before)),
+        ("residentBytesMany", json!(after)),
+    ];
     let goal = Goal::new("bytes per idle connection", each, BYTES_PER_CONNECTION);
     Ok(outcome(figures, goal))
 }

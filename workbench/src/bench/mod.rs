@@ -39,7 +39,7 @@ pub const EXAMPLES: &str = "Examples:
   publishes, without TLS, without a spool. Only the ratio of the two says something on another
   machine. Build with --release, and let the machine do nothing else.
 
-  With more than one run the best counts, and (min..max) says how much to believe it.";
+  With more than one run the best counts, and the spread beside it says how much to believe it.";
 
 /// The options of `bench`.
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::line;
 use super::measure::{Cpu, Process, syncs};
 use super::part::Part;
-use super::tally::Report;
+use super::tally::{Latencies, Report};
 use crate::module::Module;
 use crate::sample::free_port;
 
@@ -80,40 +80,32 @@ impl Rig {
         if let Gateway::Module(change) = gateway {
             change(&mut settings);
         }
-        let document = folder.path().join("settings.json");
+        let path = |name| folder.path().join(name).display().to_string();
+        let (document, certificate) = (path("settings.json"), path("certificate.pem"));
         std::fs::write(&document, settings.to_string())?;
-        let certificate = folder.path().join("certificate.pem");
-        let (document, certificate) = (
-            document.display().to_string(),
-            certificate.display().to_string(),
-        );
         let arguments = [
             ("--settings", document),
             ("--certificate", certificate.clone()),
         ];
         let mut sink = Part::start("sink", &arguments)?;
         let ports = sink.said().await?;
-        let variables = vec![
-            (
-                "EdgeHubConnectionString".into(),
-                connection_string(&ports["tls"]),
-            ),
-            ("EdgeModuleCACertificateFile".into(), certificate),
-            ("METRICS_PORT".into(), metrics.to_string()),
-        ];
-        let naive = [
-            ("--port", port.to_string()),
-            ("--broker", ports["plain"].to_string()),
-        ];
         let (gateway, id) = match gateway {
             Gateway::Module(_) => {
+                let connection = connection_string(&ports["tls"]);
+                let variables = vec![
+                    ("EdgeHubConnectionString".into(), connection),
+                    ("EdgeModuleCACertificateFile".into(), certificate),
+                    ("METRICS_PORT".into(), metrics.to_string()),
+                ];
                 let module = Module::start(variables, folder.path())?;
                 applied(&mut sink).await?;
                 let id = module.id();
                 (Running::Module(module), id)
             }
             Gateway::Naive => {
-                let naive = Part::start("naive", &naive)?;
+                let broker = ports["plain"].to_string();
+                let arguments = [("--port", port.to_string()), ("--broker", broker)];
+                let naive = Part::start("naive", &arguments)?;
                 let id = naive.id();
                 (Running::Naive(naive), id)
             }
@@ -149,6 +141,14 @@ impl Rig {
     /// When the sink has ended.
     pub async fn arrived(&mut self) -> anyhow::Result<Report> {
         report(&mut self.sink).await
+    }
+
+    /// How long lines took since the last time this was asked.
+    ///
+    /// # Errors
+    /// When the sink has ended.
+    pub async fn latencies(&mut self) -> anyhow::Result<Latencies> {
+        Ok(serde_json::from_value(self.sink.ask("latencies").await?)?)
     }
 
     /// Everything that is counted, now.

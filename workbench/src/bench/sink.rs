@@ -25,7 +25,7 @@ pub struct Options {
     certificate: PathBuf,
 }
 
-/// Serves MQTT over TLS and over plain TCP; says its ports, then answers `report`, `away` and `back`.
+/// Serves MQTT over TLS and over plain TCP; says its ports, then answers `report`, `latencies`, `away` and `back`.
 ///
 /// # Errors
 /// When a port cannot be opened or the benchmark is told nothing more.
@@ -53,8 +53,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
                 module.spawn(accept(secure, Some(tls.clone()), Arc::clone(&broker)));
                 Value::Null
             }
-            _ => {
+            "latencies" => {
                 let mut broker = broker.lock().unwrap_or_else(PoisonError::into_inner);
+                serde_json::to_value(broker.tally.latencies())?
+            }
+            _ => {
+                let broker = broker.lock().unwrap_or_else(PoisonError::into_inner);
                 serde_json::to_value(broker.tally.report())?
             }
         };

@@ -5,12 +5,12 @@ use serde_json::{Map, Value};
 
 use super::line::{self, Mark};
 
-/// No more latencies are kept between two reports; the rest of a run is like its beginning.
+/// No more latencies are kept; the rest of a run is like its beginning.
 const LATENCIES: usize = 4_000_000;
 /// No load has so many lines; a number beyond is a damaged message.
 const NUMBERS: u64 = 1 << 30;
 
-/// What the sink tells the benchmark.
+/// How much has arrived.
 #[derive(Debug, Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -20,12 +20,17 @@ pub struct Report {
     pub distinct: u64,
     /// Messages that carried them.
     pub messages: u64,
-    /// From the device to the sink since the last report, in microseconds.
-    pub latency_median: Option<u32>,
-    /// The same for the slowest hundredth.
-    pub latency_p99: Option<u32>,
     /// What the module reported of its settings.
     pub settings: Map<String, Value>,
+}
+
+/// How long lines took from the device to the sink, in microseconds.
+#[derive(Debug, Serialize, serde::Deserialize)]
+pub struct Latencies {
+    /// Of the half.
+    pub median: Option<u32>,
+    /// Of all but the slowest hundredth.
+    pub p99: Option<u32>,
 }
 
 /// Counts what arrives.
@@ -77,22 +82,27 @@ impl Tally {
         }
     }
 
-    /// All of it; latencies begin anew.
-    pub fn report(&mut self) -> Report {
-        self.micros.sort_unstable();
-        let at = |hundredths| {
-            let place = self.micros.len().saturating_sub(1) * hundredths / 100;
-            self.micros.get(place).copied()
-        };
-        let (latency_median, latency_p99) = (at(50), at(99));
-        self.micros.clear();
+    /// What has arrived.
+    pub fn report(&self) -> Report {
         Report {
             frames: self.frames,
             distinct: self.distinct,
             messages: self.messages,
-            latency_median,
-            latency_p99,
             settings: self.settings.clone(),
+        }
+    }
+
+    /// Those since the last time.
+    pub fn latencies(&mut self) -> Latencies {
+        let mut micros = std::mem::take(&mut self.micros);
+        micros.sort_unstable();
+        let at = |hundredths| {
+            let place = micros.len().saturating_sub(1) * hundredths / 100;
+            micros.get(place).copied()
+        };
+        Latencies {
+            median: at(50),
+            p99: at(99),
         }
     }
 }
@@ -115,10 +125,8 @@ mod tests {
         tally.message(&message(&[64, 65, 66]), 105_000);
         let report = tally.report();
         assert_eq!((report.frames, report.distinct, report.messages), (5, 4, 2));
-        assert_eq!(
-            (report.latency_median, report.latency_p99),
-            (Some(100), Some(100))
-        );
-        assert_eq!(tally.report().latency_median, None);
+        let latencies = tally.latencies();
+        assert_eq!((latencies.median, latencies.p99), (Some(100), Some(100)));
+        assert_eq!(tally.latencies().median, None);
     }
 }
