@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows where it came from or where it goes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,20 +74,31 @@ impl Fields {
         Self::default()
     }
 
-    /// The value of that name.
+    /// The value of that name; where [`Fields::set_behind`] has made two of them, the later one.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0
-            .iter()
+        let mut latest = self.0.iter().rev();
+        latest
             .find(|(known, _)| &**known == name)
             .map(|(_, value)| value)
     }
 
     /// Sets a value; an earlier one of the same name is replaced in its place.
     pub fn set(&mut self, name: Name, value: Value) {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
+        self.set_behind(0, name, value);
+    }
+
+    /// Sets a value among those behind the first `count`, which stay as they are.
+    pub fn set_behind(&mut self, count: usize, name: Name, value: Value) {
+        let mut behind = self.0.iter_mut().skip(count);
+        match behind.find(|(known, _)| *known == name) {
             Some((_, slot)) => *slot = value,
             None => self.0.push((name, value)),
         }
+    }
+
+    /// Takes out the values behind the first `count`.
+    pub fn split_off(&mut self, count: usize) -> Fields {
+        Fields(self.0.split_off(count.min(self.0.len())))
     }
 
     /// Takes a value out.
@@ -114,10 +126,35 @@ impl Fields {
 impl FromIterator<(Name, Value)> for Fields {
     fn from_iter<I: IntoIterator<Item = (Name, Value)>>(values: I) -> Self {
         let mut fields = Fields::new();
-        for (name, value) in values {
-            fields.set(name, value);
-        }
+        fields.extend(values);
         fields
+    }
+}
+
+impl Extend<(Name, Value)> for Fields {
+    fn extend<I: IntoIterator<Item = (Name, Value)>>(&mut self, values: I) {
+        // Foreign bytes choose names here: to look for each among all would take the square of their number.
+        let known = self.0.iter().enumerate();
+        let mut places: BTreeMap<Name, usize> =
+            known.map(|(at, (name, _))| (name.clone(), at)).collect();
+        for (name, value) in values {
+            match places.get(&name).and_then(|at| self.0.get_mut(*at)) {
+                Some((_, slot)) => *slot = value,
+                None => {
+                    places.insert(name.clone(), self.0.len());
+                    self.0.push((name, value));
+                }
+            }
+        }
+    }
+}
+
+impl IntoIterator for Fields {
+    type Item = (Name, Value);
+    type IntoIter = std::vec::IntoIter<(Name, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 
@@ -159,8 +196,22 @@ pub struct Reading {
     pub output: Option<Name>,
     /// Whether text that was not valid in its encoding has been replaced by U+FFFD.
     pub replaced: bool,
+    /// The elements of the list that is split, each of which makes a message of its own together with
+    /// `fields`; `None` where the whole frame makes one.
+    pub parts: Option<Vec<Part>>,
     /// Why no rule decoded the frame; `None` when one did.
     pub undecoded: Option<String>,
+}
+
+/// What one element of a split list adds to the message that is made of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Part {
+    /// Its own fields; they hide fields of the frame that have the same name.
+    pub fields: Fields,
+    /// Names in `fields` that the message's `values` leave out.
+    pub dropped: Vec<Name>,
+    /// The device's own time, from a field named `time`.
+    pub time: Option<jiff::Timestamp>,
 }
 
 /// One frame's claim to promises; numbered by its conversation, from 1.

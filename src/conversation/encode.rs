@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::actions::Counted;
 use super::protocol::BodyForm;
 use crate::identity::Device;
-use crate::message::{Body, Name, Reading, Value, base64, is_reserved_property};
+use crate::message::{Body, Name, Part, Reading, Value, base64, is_reserved_property};
 
 /// Longest value of an application property, in characters.
 const MAX_PROPERTY: usize = 128;
@@ -36,7 +36,7 @@ pub fn reserved_property(name: &str) -> bool {
 }
 
 /// All that a message says.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {
     pub(super) protocol: &'a Name,
     pub(super) listener: &'a Name,
@@ -47,6 +47,8 @@ pub(super) struct Source<'a> {
     pub(super) received: Timestamp,
     pub(super) frame: &'a Bytes,
     pub(super) reading: &'a Reading,
+    /// The element of a split list that it is made of.
+    pub(super) part: Option<&'a Part>,
 }
 
 impl Source<'_> {
@@ -57,6 +59,7 @@ impl Source<'_> {
         }
         let values = Values {
             reading: self.reading,
+            part: self.part,
             frame: self.frame,
         };
         match values.published().map(|(_, value)| not_finite(value)).sum() {
@@ -90,12 +93,17 @@ impl Source<'_> {
         if self.reading.replaced {
             add(&NAMES.text_replaced, "true".to_owned());
         }
-        add(
-            &NAMES.created,
-            millis(self.reading.time.unwrap_or(self.received)),
-        );
+        add(&NAMES.created, millis(self.time().unwrap_or(self.received)));
         self.add_static(&mut properties, counted);
         properties
+    }
+
+    /// The device's own time: the element's where it has one of its own.
+    fn time(&self) -> Option<Timestamp> {
+        match self.part {
+            Some(part) if part.fields.get("time").is_some() => part.time,
+            _ => self.reading.time,
+        }
     }
 
     fn add_static(&self, properties: &mut Vec<(Name, String)>, counted: &mut Vec<Counted>) {
@@ -157,7 +165,7 @@ impl Serialize for Contract<'_> {
         map.serialize_entry("protocol", &**source.protocol)?;
         map.serialize_entry("listener", &**source.listener)?;
         map.serialize_entry("received", &millis(source.received))?;
-        if let Some(time) = &source.reading.time {
+        if let Some(time) = source.time() {
             map.serialize_entry("time", &time.to_string())?;
         }
         if let Some(kind) = &source.reading.kind {
@@ -171,17 +179,23 @@ impl Serialize for Contract<'_> {
 /// Member `values`; of an undecoded frame with the whole frame as `raw`.
 struct Values<'a> {
     reading: &'a Reading,
+    part: Option<&'a Part>,
     frame: &'a [u8],
 }
 
 impl<'a> Values<'a> {
     fn published(&self) -> impl Iterator<Item = (&'a Name, &'a Value)> {
-        let reading = self.reading;
+        let (reading, part) = (self.reading, self.part);
         let raw = reading.undecoded.is_some();
-        reading
-            .fields
-            .iter()
-            .filter(move |(name, _)| !(reading.dropped.contains(name) || raw && &***name == "raw"))
+        let of_frame = reading.fields.iter().filter(move |(name, _)| {
+            let hidden = part.is_some_and(|part| part.fields.get(name).is_some());
+            !(hidden || reading.dropped.contains(name) || raw && &***name == "raw")
+        });
+        let of_part = part.into_iter().flat_map(|part| {
+            let own = part.fields.iter();
+            own.filter(|(name, _)| !part.dropped.contains(name))
+        });
+        of_frame.chain(of_part)
     }
 }
 

@@ -11,7 +11,7 @@ use super::protocol::{BodyForm, OnBadChecksum, OnUndecoded, Otherwise, Promise, 
 use super::replies::Reply;
 use super::speaker::Speaker;
 use super::{Conversation, DEFAULT_OUTPUT};
-use crate::message::{Fields, Frame, Message, Name, Now, Reading, Ticket};
+use crate::message::{Fields, Frame, Message, Name, Now, Part, Reading, Ticket};
 use crate::pipeline::Received;
 use crate::template::Context;
 
@@ -105,7 +105,7 @@ impl Conversation {
         let messages = speaker
             .as_ref()
             .filter(|_| publish)
-            .map(|speaker| vec![self.message(now, &taken, speaker, actions)]);
+            .map(|speaker| self.messages(now, &taken, speaker, actions));
         let ticket = messages.as_ref().map(|_| Ticket(self.frames));
         let place = actions.len();
         self.answer(now, &taken, ticket, actions);
@@ -118,7 +118,8 @@ impl Conversation {
     /// Whether a frame makes a message; `None` if it ends the connection.
     fn publishes(&mut self, now: Now, taken: &Taken, actions: &mut Vec<Action>) -> Option<bool> {
         let Some(why) = &taken.reading.undecoded else {
-            return Some(taken.reading.publish);
+            let empty = taken.reading.parts.as_ref().is_some_and(Vec::is_empty);
+            return Some(taken.reading.publish && !empty);
         };
         actions.push(Action::Count(Counted::Undecoded(
             why.clone(),
@@ -193,28 +194,21 @@ impl Conversation {
         true
     }
 
-    fn message(
+    /// One message, or one for each element of the list that is split.
+    fn messages(
         &self,
         now: Now,
         taken: &Taken,
         speaker: &Speaker,
         actions: &mut Vec<Action>,
-    ) -> Message {
+    ) -> Vec<Message> {
         let protocol = &self.protocol;
         let device = &speaker.device;
         let output = [&taken.reading.output, &device.output, &self.settings.output];
-        let output = output
-            .into_iter()
-            .flatten()
-            .next()
-            .cloned()
-            .unwrap_or_else(|| DEFAULT_OUTPUT.clone());
-        let form = self
-            .settings
-            .bodies
-            .get(&output)
-            .copied()
-            .unwrap_or(BodyForm::Message);
+        let output = output.into_iter().flatten().next();
+        let output = output.unwrap_or(&DEFAULT_OUTPUT);
+        let form = self.settings.bodies.get(output).copied();
+        let form = form.unwrap_or(BodyForm::Message);
         let source = Source {
             protocol: &protocol.name,
             listener: self
@@ -227,26 +221,52 @@ impl Conversation {
             received: now.utc,
             frame: &taken.bytes,
             reading: &taken.reading,
+            part: None,
         };
-        let mut counted = Vec::new();
-        let body = source.body(form, &mut counted);
-        let properties = source.properties(&mut counted);
-        actions.extend(counted.into_iter().map(Action::Count));
-        let id = self.message_id(taken, actions);
-        Message {
-            output,
-            device: device.name.clone(),
-            id,
-            body,
-            properties,
+        let mut message = |part| {
+            let mut counted = Vec::new();
+            let source = Source { part, ..source };
+            let body = source.body(form, &mut counted);
+            let properties = source.properties(&mut counted);
+            actions.extend(counted.into_iter().map(Action::Count));
+            Message {
+                output: output.clone(),
+                device: device.name.clone(),
+                id: self.message_id(taken, part, actions),
+                body,
+                properties,
+            }
+        };
+        match &taken.reading.parts {
+            // The frame's bytes are all in each of them.
+            Some(_) if form == BodyForm::Raw => vec![message(None)],
+            Some(parts) => parts.iter().map(Some).map(message).collect(),
+            None => vec![message(None)],
         }
     }
 
     /// The id the device's own fields give: at most 128 printable ASCII characters.
-    fn message_id(&self, taken: &Taken, actions: &mut Vec<Action>) -> Option<String> {
+    fn message_id(
+        &self,
+        taken: &Taken,
+        part: Option<&Part>,
+        actions: &mut Vec<Action>,
+    ) -> Option<String> {
         let template = self.protocol.message_id.as_ref()?;
         let arguments = Fields::new();
-        let why = match template.render(&context(taken, &arguments)) {
+        let context = context(taken, &arguments);
+        let rendered = match part {
+            None => template.render(&context),
+            Some(part) => {
+                let mut fields = taken.reading.fields.clone();
+                fields.extend(part.fields.clone());
+                template.render(&Context {
+                    fields: &fields,
+                    ..context
+                })
+            }
+        };
+        let why = match rendered {
             Ok(id) if !id.is_empty() && id.len() <= 128 && id.iter().all(u8::is_ascii_graphic) => {
                 return String::from_utf8(id).ok();
             }

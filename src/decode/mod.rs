@@ -259,6 +259,10 @@ fn shown(reading: &Reading) -> Value {
         shown.insert("time".into(), json!(time.to_string()));
     }
     shown.insert("fields".into(), json!(reading.fields));
+    if let Some(parts) = &reading.parts {
+        let parts = parts.iter().map(|part| json!(part.fields));
+        shown.insert("split".into(), parts.collect());
+    }
     shown.insert("publish".into(), json!(reading.publish));
     if let Some(why) = &reading.undecoded {
         shown.insert("undecoded".into(), json!(why));

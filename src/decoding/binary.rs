@@ -3,8 +3,10 @@
 use jiff::tz::Offset;
 use serde::Deserialize;
 
+use super::Inherited;
+use super::repeat::Repeat;
 use super::run::Run;
-use super::steps::Steps;
+use super::steps::{Collect, Steps, Subject};
 use super::types::{Form, Size, Type};
 use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section};
@@ -35,14 +37,28 @@ pub(super) struct Binary {
     fields: Box<[Field]>,
 }
 
+/// One field string.
 #[derive(Clone, Debug)]
-struct Field {
+pub(super) struct Field {
     name: Name,
-    kind: Type,
+    what: What,
     at: Option<i64>,
     steps: Steps,
-    /// Bytes gone over without a value.
-    skip: bool,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Value(Type),
+    List(Repeat),
+}
+
+/// A list and what is made of its elements.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List<'a> {
+    pub name: &'a Name,
+    /// The layout of its elements; without one they are what they are.
+    pub layout: Option<usize>,
+    pub collect: Option<&'a Collect>,
 }
 
 impl Binary {
@@ -50,13 +66,17 @@ impl Binary {
     pub fn read(
         section: &Section<'_>,
         without: &[&str],
-        default: Endian,
+        inherited: Inherited<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
         let options: Options = section.read(without, problems)?;
-        let endian = options.endian.map_or(default, Order::endian);
+        let endian = options.endian.map_or(inherited.endian, Order::endian);
+        let inherited = Inherited {
+            endian,
+            ..inherited
+        };
         let fields = super::each_field(section, &options.fields, problems, |text| {
-            Field::parse(text, endian)
+            Field::parse(text, &inherited)
         });
         Some(Binary {
             fields: fields.into(),
@@ -76,33 +96,28 @@ impl Binary {
 
     /// Reads the fields on from where the frame stands.
     pub fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
-        for field in &self.fields {
-            if run.wants(field.steps.condition.as_ref()) {
-                field.decode(run)?;
-            }
-        }
-        Ok(())
+        self.fields.iter().try_for_each(|field| field.decode(run))
     }
 
     /// Names that it sets.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
-        self.fields
-            .iter()
-            .filter(|field| !field.skip)
-            .flat_map(|field| {
-                let bits = field.steps.bits.iter().map(|bits| &bits.name);
-                std::iter::once(&field.name).chain(bits)
-            })
+        let set = |field: &&Field| !field.skips() && !field.splits();
+        self.fields.iter().filter(set).flat_map(|field| {
+            let bits = field.steps.bits.iter().map(|bits| &bits.name);
+            std::iter::once(&field.name).chain(bits)
+        })
     }
 
     /// Names that its fields need.
     pub fn needs(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.fields.iter().enumerate().flat_map(|(at, field)| {
-            let size = field.kind.size_field();
-            super::needs(&field.steps)
-                .chain(size)
-                .map(move |name| (at, name))
-        })
+        let fields = self.fields.iter().enumerate();
+        fields.flat_map(|(at, field)| field.needs().into_iter().map(move |name| (at, name)))
+    }
+
+    /// Its lists, with the places of their field strings.
+    pub fn lists(&self) -> impl Iterator<Item = (usize, List<'_>)> {
+        let fields = self.fields.iter().enumerate();
+        fields.flat_map(|(at, field)| field.lists().into_iter().map(move |list| (at, list)))
     }
 }
 
@@ -116,50 +131,137 @@ impl Order {
 }
 
 impl Field {
-    fn parse(text: &str, endian: Endian) -> Result<Self, NotationError> {
+    fn parse(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
         let mut words = Words::new(text)?;
         let name = words.name();
         let first = words.require("a type such as `u16`")?;
         if name.is_none() && !first.is("skip") {
             return Err(first.error("expected `name: type`"));
         }
-        let kind = Type::parse(&first, &mut words, endian)?;
-        let skip = matches!(
-            kind,
-            Type::Sized {
-                form: Form::Skip,
-                ..
-            }
-        );
-        let at = place(&kind, &mut words)?;
-        let steps = Steps::parse(&mut words, endian)?;
+        Self::read(field_name(name.as_ref())?, &first, &mut words, inherited)
+    }
+
+    /// The field in quotes that is each element of the list of that name.
+    pub fn in_quotes(
+        list: &Name,
+        text: &str,
+        inherited: &Inherited<'_>,
+    ) -> Result<Self, NotationError> {
+        let mut words = Words::new(text)?;
+        // A name may stand there as in every field string; the value stands under the list's.
+        let _ = words.name();
+        let first = words.require("a type such as `u16`")?;
+        let field = Self::read(list.clone(), &first, &mut words, inherited)?;
+        if field.skips() || field.splits() || field.steps.dropped || !field.steps.bits.is_empty() {
+            let message =
+                "the value of an element has no `skip`, `bits`, `drop` or `split`: use a layout";
+            return Err(first.error(message));
+        }
+        Ok(field)
+    }
+
+    fn read(
+        name: Name,
+        first: &Word<'_>,
+        words: &mut Words<'_>,
+        inherited: &Inherited<'_>,
+    ) -> Result<Self, NotationError> {
+        let what = if first.is("repeat") {
+            What::List(Repeat::parse(&name, words, inherited)?)
+        } else {
+            What::Value(Type::parse(first, words, inherited.endian)?)
+        };
+        let at = place(&what, words)?;
+        let subject = match what {
+            What::Value(_) => Subject::Value,
+            What::List(_) => Subject::List,
+        };
+        let steps = Steps::parse(words, inherited.endian, subject)?;
+        if let What::List(list) = &what {
+            list.check(&steps, first)?;
+        }
         Ok(Field {
-            name: field_name(name.as_ref())?,
-            kind,
+            name,
+            what,
             at,
             steps,
-            skip,
         })
     }
 
-    fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
-        let zone = self.steps.zone.unwrap_or(Offset::UTC);
-        let mut cursor = match self.at {
-            None => run.cursor,
-            Some(at) => self.elsewhere(at, run.frame.bytes)?,
-        };
-        let fields = &run.reading.fields;
-        let value = self
-            .kind
-            .read(&mut cursor, fields, zone, &mut run.reading.replaced);
-        let value = value.map_err(|why| format!("{} {why}", self.name))?;
-        if self.at.is_none() {
-            run.cursor = cursor;
+    /// Reads it, if its condition lets it be read.
+    pub fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
+        if !run.wants(self.steps.condition.as_ref()) {
+            return Ok(());
         }
-        match value {
+        run.count_value()?;
+        let behind = run.cursor;
+        if let Some(at) = self.at {
+            run.cursor = self.elsewhere(at, run.frame.bytes)?;
+        }
+        match &self.what {
+            What::Value(kind) => self.decode_value(kind, run)?,
+            What::List(list) => list.decode(&self.name, &self.steps, run)?,
+        }
+        if self.at.is_some() {
+            run.cursor = behind;
+        }
+        Ok(())
+    }
+
+    fn decode_value<'a>(&'a self, kind: &'a Type, run: &mut Run<'a>) -> Result<(), String> {
+        let zone = self.steps.zone.unwrap_or(Offset::UTC);
+        let reading = &mut run.reading;
+        let value = kind.read(
+            &mut run.cursor,
+            &reading.fields,
+            zone,
+            &mut reading.replaced,
+        );
+        match value.map_err(|why| format!("{} {why}", self.name))? {
             Some(value) => run.set(&self.name, &self.steps, value),
             None => Ok(()),
         }
+    }
+
+    fn skips(&self) -> bool {
+        matches!(
+            self.what,
+            What::Value(Type::Sized {
+                form: Form::Skip,
+                ..
+            })
+        )
+    }
+
+    fn splits(&self) -> bool {
+        self.steps.collect == Some(Collect::Split)
+    }
+
+    /// Names that it needs, those of a field in quotes included.
+    fn needs(&self) -> Vec<&str> {
+        let mut needs: Vec<&str> = super::needs(&self.steps).collect();
+        match &self.what {
+            What::Value(kind) => needs.extend(kind.size_field()),
+            What::List(list) => {
+                needs.extend(list.count_field());
+                needs.extend(list.field().into_iter().flat_map(Field::needs));
+            }
+        }
+        needs
+    }
+
+    /// The list that it is, and those in its quotes.
+    fn lists(&self) -> Vec<List<'_>> {
+        let What::List(list) = &self.what else {
+            return Vec::new();
+        };
+        let mut lists = vec![List {
+            name: &self.name,
+            layout: list.layout(),
+            collect: self.steps.collect.as_ref(),
+        }];
+        lists.extend(list.field().into_iter().flat_map(Field::lists));
+        lists
     }
 
     fn elsewhere<'a>(&self, at: i64, frame: &'a [u8]) -> Result<Cursor<'a>, String> {
@@ -190,21 +292,21 @@ fn field_name(name: Option<&Word<'_>>) -> Result<Name, NotationError> {
     }
 }
 
-fn place(kind: &Type, words: &mut Words<'_>) -> Result<Option<i64>, NotationError> {
+fn place(what: &What, words: &mut Words<'_>) -> Result<Option<i64>, NotationError> {
     if words.accept("at").is_none() {
         return Ok(None);
     }
     let word = words.require("an offset")?;
     let at = word.offset("the offset")?;
-    let width = match kind {
-        Type::Integer(kind) => kind.width(),
-        Type::Float { double, .. } => Some(if *double { 8 } else { 4 }),
-        Type::Date { .. } => Some(6),
-        Type::Sized {
+    let width = match what {
+        What::Value(Type::Integer(kind)) => kind.width(),
+        What::Value(Type::Float { double, .. }) => Some(if *double { 8 } else { 4 }),
+        What::Value(Type::Date { .. }) => Some(6),
+        What::Value(Type::Sized {
             size: Size::Count(count),
             ..
-        } => Some(*count),
-        Type::Sized { .. } => None,
+        }) => Some(*count),
+        What::Value(Type::Sized { .. }) | What::List(_) => None,
     };
     let behind = usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX);
     if at < 0 && width.is_some_and(|width| width > behind) {

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::binary::List;
 use super::run::Run;
 use super::textual::Field;
 use crate::document::{Problems, Section};
@@ -26,7 +27,7 @@ impl JsonDecoder {
     /// Builds it.
     pub fn read(section: &Section<'_>, without: &[&str], problems: &mut Problems) -> Option<Self> {
         let options: Options = section.read(without, problems)?;
-        let fields = super::each_field(section, &options.fields, problems, Field::parse);
+        let fields = super::each_field(section, &options.fields, problems, Field::parse_structured);
         Some(JsonDecoder {
             fields: fields.into(),
         })
@@ -62,13 +63,23 @@ impl JsonDecoder {
             {
                 continue;
             }
-            if name == "time" {
-                run.set_own_time(value(member))?;
-            } else {
-                run.reading.fields.set(name.into(), value(member));
-            }
+            run.put(&name.into(), value(member), None)?;
         }
         Ok(())
+    }
+
+    /// The lists that something is made of.
+    pub fn lists(&self) -> impl Iterator<Item = (usize, List<'_>)> {
+        let fields = self.fields.iter().enumerate();
+        fields.filter_map(|(at, field)| {
+            let collect = field.steps.collect.as_ref()?;
+            let list = List {
+                name: &field.name,
+                layout: None,
+                collect: Some(collect),
+            };
+            Some((at, list))
+        })
     }
 
     /// The field strings.

@@ -6,8 +6,7 @@ use serde_json::Value as Json;
 
 use super::binary::Binary;
 use super::run::Run;
-use super::{Body, KINDS, LATER, field_problem};
-use crate::cursor::Endian;
+use super::{Body, Inherited, KINDS, LATER};
 use crate::document::{Problems, Section, name_of, unknown_word};
 use crate::message::{Name, Reading, Value};
 use crate::notation::Literal;
@@ -19,8 +18,8 @@ const OWN: [&str; 5] = ["type", "select", "publish", "reply", "output"];
 /// The decoder of a protocol and its layouts.
 #[derive(Debug)]
 pub(super) struct Tree {
-    root: Layout,
-    layouts: Vec<Layout>,
+    pub root: Layout,
+    pub layouts: Vec<Layout>,
     undecoded: Name,
 }
 
@@ -31,9 +30,9 @@ pub(super) struct Layout {
     pub name: Option<Name>,
     pub replies: Arc<[Name]>,
     pub output: Option<Name>,
+    pub body: Option<Body>,
+    pub select: Option<Select>,
     kind: Kind,
-    body: Option<Body>,
-    select: Option<Select>,
     publish: bool,
 }
 
@@ -47,8 +46,8 @@ enum Kind {
 
 /// Which layout reads on.
 #[derive(Debug)]
-struct Select {
-    by: Name,
+pub(super) struct Select {
+    pub by: Name,
     cases: Vec<(Literal, usize)>,
     default: Option<usize>,
 }
@@ -74,14 +73,16 @@ impl Tree {
         }
         let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
         let kind = decoder_kind(decode, problems)?;
-        let endian = Binary::endian(decode);
-        let root = Layout::root(kind, decode, endian, &names, problems);
+        let inherited = Inherited {
+            kind,
+            endian: Binary::endian(decode),
+            layouts: &names,
+        };
+        let root = Layout::root(decode, inherited, problems);
         let read = |problems: &mut Problems| -> Vec<Layout> {
             let layouts = sections.iter();
             layouts
-                .filter_map(|(name, section)| {
-                    Layout::named(name, section, (kind, endian), &names, problems)
-                })
+                .filter_map(|(name, section)| Layout::named(name, section, inherited, problems))
                 .collect()
         };
         let layouts = read(problems);
@@ -91,36 +92,24 @@ impl Tree {
             undecoded: "undecoded".into(),
         };
         if problems.len() == before {
-            tree.check_names(decode, &sections, problems);
+            tree.check(decode, &sections, problems);
         }
         (problems.len() == before).then_some(tree)
     }
 
     /// Reads a frame by the decoder, then by the layouts that it and they select.
     pub fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
-        let mut layout = &self.root;
-        // Each layout can be selected once; a longer way goes round in circles.
-        for _ in 0..=self.layouts.len() {
-            if let Some(body) = &layout.body {
-                body.decode(run)?;
-            }
-            let Some(select) = &layout.select else {
-                run.finish()?;
-                layout.describe(run);
-                return Ok(());
-            };
-            layout = self
-                .layouts
-                .get(select.choose(run)?)
-                .ok_or("no such layout")?;
-        }
-        Err("layouts select each other in a circle".to_owned())
+        let last = read_on(&self.root, run)?;
+        run.finish()?;
+        last.describe(run);
+        run.check_copies()
     }
 
     /// The reading of a frame that no rule fits.
     pub fn undecoded(&self, reading: Reading, why: String) -> Reading {
         Reading {
             kind: Some(self.undecoded.clone()),
+            parts: None,
             undecoded: Some(why),
             ..reading
         }
@@ -130,60 +119,33 @@ impl Tree {
     pub fn layouts(&self) -> impl Iterator<Item = &Layout> {
         std::iter::once(&self.root).chain(&self.layouts)
     }
+}
 
-    /// Names of all fields; `None` where frames bring names of their own.
-    pub fn field_names(&self) -> Option<Vec<&str>> {
-        let mut names = Vec::new();
-        for body in self.layouts().filter_map(|layout| layout.body.as_ref()) {
-            names.extend(body.names()?);
+/// Reads by a layout and by those that it selects; gives the last.
+pub(super) fn read_on<'a>(first: &'a Layout, run: &mut Run<'a>) -> Result<&'a Layout, String> {
+    let mut layout = first;
+    // Each layout can be selected once; a longer way goes round in circles.
+    for _ in 0..=run.layouts.len() {
+        if let Some(body) = &layout.body {
+            body.decode(run)?;
         }
-        Some(names)
-    }
-
-    /// Every name that a field string or a `select` needs must be one that something sets.
-    fn check_names(
-        &self,
-        decode: &Section<'_>,
-        sections: &[(&str, Section<'_>)],
-        problems: &mut Problems,
-    ) {
-        let Some(known) = self.field_names() else {
-            return;
+        let Some(select) = &layout.select else {
+            return Ok(layout);
         };
-        let sections = std::iter::once(decode).chain(sections.iter().map(|(_, section)| section));
-        for (layout, section) in self.layouts().zip(sections) {
-            let needs = layout.body.as_ref().map(Body::needs).unwrap_or_default();
-            for (index, name) in needs {
-                if !known.contains(&name) {
-                    field_problem(
-                        section,
-                        index,
-                        unknown_word("field", name, &known),
-                        problems,
-                    );
-                }
-            }
-            let by = layout.select.as_ref().map(|select| &*select.by);
-            if let (Some(by), Some(section)) = (
-                by.filter(|by| !known.contains(by)),
-                section.member("select"),
-            ) {
-                problems.member(&section, "by", unknown_word("field", by, &known));
-            }
-        }
+        let chosen = run.layouts.get(select.choose(run)?);
+        layout = chosen.ok_or("no such layout")?;
     }
+    Err("layouts select each other in a circle".to_owned())
 }
 
 impl Layout {
     fn root(
-        kind: &'static str,
         section: &Section<'_>,
-        endian: Endian,
-        names: &[&str],
+        inherited: Inherited<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let body = Body::read(kind, section, &["type", "select"], endian, problems);
-        let select = read_select(section, names, problems);
+        let body = Body::read(section, &["type", "select"], inherited, problems);
+        let select = read_select(section, inherited.layouts, problems);
         Some(Layout {
             name: None,
             replies: Arc::from([]),
@@ -198,8 +160,7 @@ impl Layout {
     fn named(
         name: &str,
         section: &Section<'_>,
-        inherited: (&'static str, Endian),
-        names: &[&str],
+        inherited: Inherited<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
         if !section.value.is_object() {
@@ -214,15 +175,19 @@ impl Layout {
             || section.member("fields").is_some()
             || section.member("pattern").is_some();
         let decoder = if reads {
-            own.unwrap_or(inherited.0)
-        } else if inherited.0 == "regex" {
+            own.unwrap_or(inherited.kind)
+        } else if inherited.kind == "regex" {
             "text"
         } else {
-            inherited.0
+            inherited.kind
+        };
+        let own = Inherited {
+            kind: decoder,
+            ..inherited
         };
         // Read also where nothing is decoded: unknown members are mistakes.
-        let body = Body::read(decoder, section, &OWN, inherited.1, problems);
-        let select = read_select(section, names, problems);
+        let body = Body::read(section, &OWN, own, problems);
+        let select = read_select(section, inherited.layouts, problems);
         let replies = read_replies(section, problems);
         let publish = read_flag(section, "publish", true, problems);
         let output = read_word(section, "output", problems);
@@ -235,6 +200,19 @@ impl Layout {
             select: select?,
             publish,
         })
+    }
+
+    /// The layouts that it may select.
+    pub fn targets(&self) -> Vec<usize> {
+        self.select.iter().flat_map(Select::targets).collect()
+    }
+
+    /// The members of its section that only mean something for whole frames.
+    pub fn of_frames(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Name => &["publish", "reply", "output"],
+            Kind::Word(_) | Kind::Template(_) => &["publish", "reply", "output", "type"],
+        }
     }
 
     /// Says what becomes of the frame.
@@ -262,6 +240,11 @@ impl Layout {
 }
 
 impl Select {
+    fn targets(&self) -> impl Iterator<Item = usize> {
+        let cases = self.cases.iter().map(|(_, layout)| *layout);
+        cases.chain(self.default)
+    }
+
     fn choose(&self, run: &Run<'_>) -> Result<usize, String> {
         let by = &self.by;
         let value = run.reading.fields.get(by);

@@ -7,8 +7,10 @@
 mod binary;
 mod json;
 mod layout;
+mod names;
 mod raw;
 mod regex;
+mod repeat;
 mod run;
 mod steps;
 mod text;
@@ -20,7 +22,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use self::binary::Binary;
+use self::binary::{Binary, List};
 use self::json::JsonDecoder;
 use self::layout::Tree;
 use self::raw::Raw;
@@ -31,7 +33,7 @@ use self::text::Text;
 use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
 use crate::message::{Frame, Name, Reading};
-use crate::notation::NotationError;
+use crate::notation::{NotationError, Word, unknown_word};
 
 const KINDS: [&str; 5] = ["binary", "json", "raw", "regex", "text"];
 /// Kinds of the settings language that this version does not have.
@@ -71,7 +73,7 @@ impl Decoder {
             publish: true,
             ..Reading::default()
         };
-        let mut run = match Run::new(frame, reading) {
+        let mut run = match Run::new(frame, reading, &self.0.layouts) {
             Ok(run) => run,
             Err(reading) => {
                 let why = "the frame ends before its body".to_owned();
@@ -79,8 +81,8 @@ impl Decoder {
             }
         };
         match self.0.decode(&mut run) {
-            Ok(()) => run.reading,
-            Err(why) => self.0.undecoded(run.reading, why),
+            Ok(()) => run.into_reading(),
+            Err(why) => self.0.undecoded(run.into_reading(), why),
         }
     }
 
@@ -98,10 +100,34 @@ impl Decoder {
         self.0.layouts().filter_map(|layout| layout.output.as_ref())
     }
 
-    /// Names of all fields that frames may have; `None` where frames bring names of their own.
+    /// Names of all fields that frames may have; `None` where frames bring names of their own. The
+    /// elements of lists have others.
     pub fn field_names(&self) -> Option<Vec<&str>> {
         self.0.field_names()
     }
+
+    /// The lists that are split, and the names that their elements add to messages; `None` where
+    /// frames bring names of their own.
+    pub fn split_lists(&self) -> Option<Vec<(&str, Vec<&str>)>> {
+        self.0.split_lists()
+    }
+}
+
+/// What field strings take from what stands around them.
+#[derive(Clone, Copy, Debug)]
+struct Inherited<'a> {
+    /// The decoder.
+    kind: &'static str,
+    endian: Endian,
+    /// Names of all layouts, in their order.
+    layouts: &'a [&'a str],
+}
+
+/// The layout that a word names.
+fn layout_index(word: &Word<'_>, inherited: &Inherited<'_>) -> Result<usize, NotationError> {
+    let mut names = inherited.layouts.iter();
+    let unknown = || word.error(unknown_word("layout", word.raw, inherited.layouts));
+    names.position(|name| *name == word.raw).ok_or_else(unknown)
 }
 
 /// How the body of a frame is read.
@@ -116,14 +142,13 @@ enum Body {
 
 impl Body {
     fn read(
-        kind: &str,
         section: &Section<'_>,
         without: &[&str],
-        endian: Endian,
+        inherited: Inherited<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        match kind {
-            "binary" => Binary::read(section, without, endian, problems).map(Body::Binary),
+        match inherited.kind {
+            "binary" => Binary::read(section, without, inherited, problems).map(Body::Binary),
             "json" => JsonDecoder::read(section, without, problems).map(Body::Json),
             "raw" => Raw::read(section, without, problems).map(Body::Raw),
             "regex" => {
@@ -161,6 +186,15 @@ impl Body {
             Body::Text(text) => text.names().collect(),
         };
         Some(names.into_iter().map(|name| &**name).collect())
+    }
+
+    /// Its lists, with the places of their field strings.
+    fn lists(&self) -> Vec<(usize, List<'_>)> {
+        match self {
+            Body::Binary(binary) => binary.lists().collect(),
+            Body::Json(json) => json.lists().collect(),
+            Body::Raw(_) | Body::Regex(_) | Body::Text(_) => Vec::new(),
+        }
     }
 
     /// The names that its field strings need, with their places.

@@ -4,10 +4,20 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use super::steps::{Steps, integer};
+use super::layout::Layout;
+use super::steps::{Collect, Steps, integer, text};
 use crate::cursor::Cursor;
-use crate::message::{Frame, Name, Reading, Value};
+use crate::message::{Fields, Frame, Name, Part, Reading, Value};
 use crate::notation::Condition;
+
+/// Values of one frame, those in lists included.
+pub(super) const MOST_VALUES: usize = 10_000;
+/// How deep lists may stand in lists.
+const MOST_DEEP: usize = 8;
+/// Bytes of texts in lists beyond four times the frame: elements may read the same place each.
+const MOST_TEXT: usize = 1 << 20;
+/// Bytes that the messages of a split frame may repeat of it, together.
+const MOST_COPIED: usize = 4 << 20;
 
 /// One frame on its way to a reading.
 #[derive(Debug)]
@@ -16,21 +26,58 @@ pub(super) struct Run<'a> {
     /// Where the next field is read.
     pub cursor: Cursor<'a>,
     pub reading: Reading,
+    /// All layouts, for the elements of lists.
+    pub layouts: &'a [Layout],
+    level: Level<'a>,
+    values_left: usize,
+    text_left: usize,
+}
+
+/// The frame itself, or the element of a list that is being read.
+#[derive(Debug, Default)]
+struct Level<'a> {
+    /// Its fields are those behind so many of the reading's.
+    base: usize,
+    depth: usize,
+    /// Whether it is part of a list only, so that its field `time` is a value like others.
+    inner: bool,
+    dropped: Vec<Name>,
+    time: Option<Timestamp>,
     /// Negations, which are done when every field has been read.
     late: Vec<(&'a Name, &'a (String, bool))>,
 }
 
 impl<'a> Run<'a> {
     /// At the beginning of the frame's body; the reading comes back from a frame that has none.
-    pub fn new(frame: Frame<'a>, reading: Reading) -> Result<Self, Box<Reading>> {
+    pub fn new(
+        frame: Frame<'a>,
+        reading: Reading,
+        layouts: &'a [Layout],
+    ) -> Result<Self, Box<Reading>> {
         match Cursor::at(frame.bytes, frame.body) {
             None => Err(Box::new(reading)),
             Some(cursor) => Ok(Run {
                 frame,
                 cursor,
                 reading,
-                late: Vec::new(),
+                layouts,
+                level: Level::default(),
+                values_left: MOST_VALUES,
+                text_left: frame
+                    .bytes
+                    .len()
+                    .saturating_mul(4)
+                    .saturating_add(MOST_TEXT),
             }),
+        }
+    }
+
+    /// What has been read.
+    pub fn into_reading(self) -> Reading {
+        Reading {
+            dropped: self.level.dropped,
+            time: self.level.time,
+            ..self.reading
         }
     }
 
@@ -63,25 +110,45 @@ impl<'a> Run<'a> {
         if !steps.bits.is_empty() {
             let whole = integer(&value).map_err(|why| format!("{name} {why}"))?;
             for bits in &steps.bits {
-                self.reading.fields.set(bits.name.clone(), bits.of(whole));
+                let fields = &mut self.reading.fields;
+                fields.set_behind(self.level.base, bits.name.clone(), bits.of(whole));
             }
         }
         if let Some(negate) = &steps.negate {
-            self.late.push((name, negate));
+            self.level.late.push((name, negate));
         }
         if steps.dropped {
             self.hide(name);
         }
-        if &**name == "time" {
-            self.set_time(name, &value, steps.zone)?;
+        self.put(name, value, steps.zone)
+    }
+
+    /// Sets a value as it is; that of `time` is the message's time and no value.
+    pub fn put(&mut self, name: &Name, value: Value, zone: Option<Offset>) -> Result<(), String> {
+        if self.level.depth > 0 {
+            let left = self.text_left.checked_sub(weight(&value));
+            self.text_left = left.ok_or("the lists of the frame hold too much text")?;
         }
-        self.reading.fields.set(name.clone(), value);
+        if &**name == "time" && !self.level.inner {
+            self.hide(name);
+            self.level.time = own_time(&value, zone)?;
+        }
+        let fields = &mut self.reading.fields;
+        fields.set_behind(self.level.base, name.clone(), value);
+        Ok(())
+    }
+
+    /// Counts one more value against what a frame may have.
+    pub fn count_value(&mut self) -> Result<(), String> {
+        let left = self.values_left.checked_sub(1);
+        self.values_left =
+            left.ok_or_else(|| format!("the frame has more than {MOST_VALUES} values"))?;
         Ok(())
     }
 
     /// Does what had to wait for all fields.
     pub fn finish(&mut self) -> Result<(), String> {
-        for (name, (flag, inverted)) in std::mem::take(&mut self.late) {
+        for (name, (flag, inverted)) in std::mem::take(&mut self.level.late) {
             let set = match self.reading.fields.get(flag) {
                 None => {
                     return Err(format!(
@@ -100,43 +167,144 @@ impl<'a> Run<'a> {
                 if let Value::Integer(number) = negated {
                     in_range(name, number)?;
                 }
-                self.reading.fields.set(name.clone(), negated);
+                let fields = &mut self.reading.fields;
+                fields.set_behind(self.level.base, name.clone(), negated);
             }
         }
         Ok(())
     }
 
-    /// Sets the field `time` that a decoder with free names has found.
-    pub fn set_own_time(&mut self, value: Value) -> Result<(), String> {
-        let name = Name::from("time");
-        self.set_time(&name, &value, None)?;
-        self.reading.fields.set(name, value);
+    /// Reads an element of a list: it sees the fields around it and sets its own. `message` says
+    /// whether a message is made of it.
+    pub fn element(
+        &mut self,
+        message: bool,
+        read: impl FnOnce(&mut Self) -> Result<(), String>,
+    ) -> Result<Part, String> {
+        let depth = self.level.depth.saturating_add(1);
+        if depth > MOST_DEEP {
+            return Err(format!("lists stand in lists more than {MOST_DEEP} deep"));
+        }
+        let level = Level {
+            base: self.reading.fields.len(),
+            depth,
+            inner: !message,
+            ..Level::default()
+        };
+        let outer = std::mem::replace(&mut self.level, level);
+        let read = read(self).and_then(|()| self.finish());
+        let own = std::mem::replace(&mut self.level, outer);
+        let fields = self.reading.fields.split_off(own.base);
+        read.map(|()| Part {
+            fields,
+            dropped: own.dropped,
+            time: own.time,
+        })
+    }
+
+    /// Makes of a list's elements what its field says.
+    pub fn collect(
+        &mut self,
+        name: &'a Name,
+        steps: &'a Steps,
+        collect: &'a Collect,
+        parts: Vec<Part>,
+    ) -> Result<(), String> {
+        match collect {
+            Collect::Split => {
+                if self.reading.parts.is_some() {
+                    return Err(format!(
+                        "{name} is split, and another list of the frame too"
+                    ));
+                }
+                self.reading.parts = Some(parts);
+                Ok(())
+            }
+            Collect::Map { id, value } => {
+                let entries = parts.into_iter().map(|part| entry(name, part, id, value));
+                let entries: Result<Vec<_>, _> = entries.filter_map(Result::transpose).collect();
+                let mut map = self.own_object(name).cloned().unwrap_or_default();
+                map.extend(entries?);
+                self.set(name, steps, Value::Object(map))
+            }
+        }
+    }
+
+    /// The fields beside a split list go into the message of each element: there is a limit to that.
+    pub fn check_copies(&self) -> Result<(), String> {
+        let Some(parts) = &self.reading.parts else {
+            return Ok(());
+        };
+        let fields = self.reading.fields.iter();
+        let once: usize = fields.map(|(_, value)| weight(value)).sum();
+        if once.saturating_mul(parts.len()) > MOST_COPIED {
+            return Err(format!(
+                "{once} bytes are too much to copy to {} messages",
+                parts.len()
+            ));
+        }
         Ok(())
+    }
+
+    /// The object that an earlier field of that name has made.
+    fn own_object(&self, name: &Name) -> Option<&Fields> {
+        let mut own = self.reading.fields.iter().skip(self.level.base);
+        match own.find(|(known, _)| *known == name) {
+            Some((_, Value::Object(object))) => Some(object),
+            _ => None,
+        }
     }
 
     fn hide(&mut self, name: &Name) {
-        if !self.reading.dropped.contains(name) {
-            self.reading.dropped.push(name.clone());
+        if !self.level.dropped.contains(name) {
+            self.level.dropped.push(name.clone());
         }
     }
+}
 
-    /// The device's own time is the message's and no value.
-    fn set_time(&mut self, name: &Name, value: &Value, zone: Option<Offset>) -> Result<(), String> {
-        self.hide(name);
-        self.reading.time = match value {
-            Value::Null => None,
-            Value::Text(text) => {
-                let wrong =
-                    || format!("{name} is not an RFC 3339 time; see the steps `time` and `unix`");
-                Some(moment(text, zone.unwrap_or(Offset::UTC)).ok_or_else(wrong)?)
-            }
-            _ => {
-                return Err(format!(
-                    "{name} is not a text; see the steps `unix` and `unixms`"
-                ));
-            }
-        };
-        Ok(())
+/// The time that a field named `time` says.
+fn own_time(value: &Value, zone: Option<Offset>) -> Result<Option<Timestamp>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Text(text) => moment(text, zone.unwrap_or(Offset::UTC))
+            .map(Some)
+            .ok_or_else(|| {
+                "time is not an RFC 3339 time; see the steps `time` and `unix`".to_owned()
+            }),
+        _ => Err("time is not a text; see the steps `unix` and `unixms`".to_owned()),
+    }
+}
+
+/// An element as a member of the object that `map` makes; none where it has no value.
+fn entry(
+    list: &Name,
+    mut part: Part,
+    id: &str,
+    value: &str,
+) -> Result<Option<(Name, Value)>, String> {
+    let Some(value) = part.fields.remove(value) else {
+        return Ok(None);
+    };
+    let key = part.fields.get(id).cloned();
+    let key = key.ok_or_else(|| format!("{list} has an element without `{id}`"))?;
+    let key = text(key).map_err(|why| format!("{id} {why}"))?;
+    Ok(Some((key.into(), value)))
+}
+
+/// About the bytes that a value takes beyond those of its place.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::List(values) => values
+            .iter()
+            .map(|value| weight(value).saturating_add(8))
+            .sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| weight(value).saturating_add(name.len()).saturating_add(8))
+            .sum(),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => 0,
     }
 }
 

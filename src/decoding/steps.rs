@@ -13,7 +13,9 @@ const STEPS: [&str; 20] = [
     "*", "/", "+", "-", "&", ">>", "round", "neg", "null", "enum", "bits", "unit", "zone", "if",
     "trim", "ltrim", "rtrim", "text", "drop", "unix",
 ];
-const LATER: [&str; 6] = ["with", "split", "map", "unhex", "epoch", "rename"];
+const LATER: [&str; 4] = ["with", "unhex", "epoch", "rename"];
+/// Steps on a list.
+const LIST_STEPS: [&str; 5] = ["split", "map", "if", "drop", "unit"];
 
 /// One step on a value.
 #[derive(Clone, Debug)]
@@ -59,6 +61,26 @@ pub(super) struct Bits {
     pub width: Option<u32>,
 }
 
+/// What the steps of a field string are done with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// A single value.
+    Value,
+    /// A list.
+    List,
+    /// What the frame itself says.
+    Either,
+}
+
+/// What is made of the elements of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Collect {
+    /// A message each.
+    Split,
+    /// One object: each element's field `id` names its field `value`.
+    Map { id: Name, value: Name },
+}
+
 /// Everything behind the type of a field string.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Steps {
@@ -69,13 +91,20 @@ pub(super) struct Steps {
     pub negate: Option<(String, bool)>,
     pub zone: Option<Offset>,
     pub dropped: bool,
+    /// For lists only.
+    pub collect: Option<Collect>,
 }
 
 impl Steps {
     /// Reads all steps up to the end of the field string.
-    pub fn parse(words: &mut Words<'_>, endian: Endian) -> Result<Self, NotationError> {
+    pub fn parse(
+        words: &mut Words<'_>,
+        endian: Endian,
+        subject: Subject,
+    ) -> Result<Self, NotationError> {
         let mut steps = Steps::default();
         while let Some(word) = words.next() {
+            subject.check(&word)?;
             steps.read_one(&word, words, endian)?;
         }
         let zone = steps.zone.unwrap_or(Offset::UTC);
@@ -102,10 +131,60 @@ impl Steps {
             "neg" => self.negate = Some(negation(words)?),
             "zone" => self.zone = Some(offset(&words.require("an offset such as +08:00")?)?),
             "bits" => self.bits = read_bits(words)?,
+            "split" | "map" => self.read_collect(word, words)?,
             "unit" => {
                 words.require("the unit")?;
             }
             _ => self.steps.push(step(word, words)?),
+        }
+        if self.dropped && self.collect == Some(Collect::Split) {
+            let message =
+                "a split list is in no message as a whole; its elements' fields may have `drop`";
+            return Err(word.error(message));
+        }
+        if self.collect.is_some() && !self.are_for_lists() {
+            return Err(word.error("`split` and `map` go with `if`, `drop` and `unit` only"));
+        }
+        Ok(())
+    }
+
+    fn are_for_lists(&self) -> bool {
+        self.steps.is_empty()
+            && self.bits.is_empty()
+            && self.negate.is_none()
+            && self.zone.is_none()
+    }
+
+    fn read_collect(
+        &mut self,
+        word: &Word<'_>,
+        words: &mut Words<'_>,
+    ) -> Result<(), NotationError> {
+        if self.collect.is_some() {
+            return Err(word.error("only one of `split` and `map` can be done with a list"));
+        }
+        self.collect = Some(if word.raw == "split" {
+            Collect::Split
+        } else {
+            let mut name = |what| Ok(words.require(what)?.text.as_ref().into());
+            Collect::Map {
+                id: name("the elements' field that names")?,
+                value: name("the elements' field that is named")?,
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Subject {
+    fn check(self, step: &Word<'_>) -> Result<(), NotationError> {
+        let of_lists = matches!(step.raw, "split" | "map");
+        if self == Subject::Value && of_lists {
+            let message = format!("`{}` is for lists: those of `repeat` and of json", step.raw);
+            return Err(step.error(message));
+        }
+        if self == Subject::List && !LIST_STEPS.contains(&step.raw) {
+            return Err(step.error(unknown_word("step of a list", step.raw, &LIST_STEPS)));
         }
         Ok(())
     }
@@ -143,7 +222,7 @@ impl Step {
                 left,
                 right,
             } => trim(value, characters, *left, *right),
-            Step::Text => text(value),
+            Step::Text => text(value).map(Value::Text),
             Step::Unix { per_second } => unix(&value, *per_second),
             Step::Time { format, zone } => time(&value, format, *zone),
         }
@@ -222,14 +301,15 @@ fn trim(value: Value, characters: &[char], left: bool, right: bool) -> Result<Va
     Ok(Value::Text(trimmed.to_owned()))
 }
 
-fn text(value: Value) -> Result<Value, String> {
-    Ok(Value::Text(match value {
+/// A number, flag or text as text.
+pub(super) fn text(value: Value) -> Result<String, String> {
+    Ok(match value {
         Value::Text(text) => text,
         Value::Integer(value) => value.to_string(),
         Value::Float(value) => float_text(value),
         Value::Bool(value) => value.to_string(),
         _ => return Err("cannot be a text".to_owned()),
-    }))
+    })
 }
 
 /// A float as text, with an exponent where it would have hundreds of digits.

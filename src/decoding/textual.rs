@@ -1,9 +1,9 @@
 //! Field strings of the text decoders: `weight: number`, `stable: enum S=true D=false`.
 
 use super::run::Run;
-use super::steps::{Steps, float_text};
+use super::steps::{Collect, Steps, Subject, float_text};
 use crate::cursor::Endian;
-use crate::message::{Name, Value};
+use crate::message::{Name, Part, Value};
 use crate::notation::{NotationError, Words};
 
 /// A field whose value comes as text, or as what JSON has.
@@ -28,8 +28,17 @@ enum Kind {
 }
 
 impl Field {
-    /// Reads `NAME[: [TYPE] [at 'KEY'] [steps]]`.
+    /// Reads `NAME[: [TYPE] [at 'KEY'] [steps]]`, where the source is text.
     pub fn parse(text: &str) -> Result<Self, NotationError> {
+        Self::read(text, Subject::Value)
+    }
+
+    /// [`Field::parse`] where the source may have lists.
+    pub fn parse_structured(text: &str) -> Result<Self, NotationError> {
+        Self::read(text, Subject::Either)
+    }
+
+    fn read(text: &str, subject: Subject) -> Result<Self, NotationError> {
         let mut words = Words::new(text)?;
         let name = match words.name() {
             Some(name) => name,
@@ -38,12 +47,16 @@ impl Field {
         if name.text.is_empty() {
             return Err(name.error("expected a name before `:`"));
         }
+        let first = words.peek();
         let kind = Kind::parse(&mut words)?;
         let key = match words.accept("at") {
             Some(_) => words.require("the key")?.text.into_owned(),
             None => name.text.clone().into_owned(),
         };
-        let steps = Steps::parse(&mut words, Endian::Big)?;
+        let steps = Steps::parse(&mut words, Endian::Big, subject)?;
+        if let (Some(word), true) = (first, kind != Kind::Plain && steps.collect.is_some()) {
+            return Err(word.error(format!("a list is no `{}`", word.raw)));
+        }
         let name = name.text.as_ref().into();
         Ok(Field {
             name,
@@ -78,7 +91,36 @@ impl Field {
             .kind
             .convert(value)
             .map_err(|why| format!("{} {why}", self.name))?;
-        run.set(&self.name, &self.steps, value)
+        match &self.steps.collect {
+            None => run.set(&self.name, &self.steps, value),
+            Some(collect) => {
+                let parts = self.parts(value, run)?;
+                run.collect(&self.name, &self.steps, collect, parts)
+            }
+        }
+    }
+
+    /// The elements of a list.
+    fn parts(&self, value: Value, run: &mut Run<'_>) -> Result<Vec<Part>, String> {
+        let Value::List(list) = value else {
+            return Err(format!("{} is not a list", self.name));
+        };
+        let message = self.steps.collect == Some(Collect::Split);
+        let mut parts = Vec::new();
+        for element in list {
+            run.count_value()?;
+            parts.push(run.element(message, |run| match element {
+                Value::Object(fields) => {
+                    for (name, value) in fields {
+                        run.count_value()?;
+                        run.put(&name, value, None)?;
+                    }
+                    Ok(())
+                }
+                bare => run.put(&self.name, bare, None),
+            })?);
+        }
+        Ok(parts)
     }
 }
 
@@ -92,11 +134,12 @@ impl Kind {
                 "integer" => Kind::Integer,
                 "hexadecimal" => Kind::Hexadecimal,
                 "bool" => Kind::Bool,
-                "dm" | "join" | "repeat" => {
+                "dm" | "join" => {
                     return Err(
                         word.error(format!("`{}` is not available in this version", word.raw))
                     );
                 }
+                "repeat" => return Err(word.error("`repeat` reads bytes: use it in `binary`")),
                 _ => Kind::Plain,
             },
             None => Kind::Plain,

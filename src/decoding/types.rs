@@ -8,12 +8,12 @@ use crate::cursor::{Cursor, Endian};
 use crate::message::{Fields, Value};
 use crate::notation::{IntegerKind, NotationError, ReadError, Word, Words, unknown_word};
 
-const TYPES: [&str; 20] = [
+const TYPES: [&str; 21] = [
     "u8", "u16", "u24", "u32", "u64", "i8", "i16", "i24", "i32", "i64", "f32", "f64", "bcd", "hex",
-    "ascii", "utf8", "bytes", "ymdhms", "bcdtime", "skip",
+    "ascii", "utf8", "bytes", "ymdhms", "bcdtime", "repeat", "skip",
 ];
-const LATER: [&str; 11] = [
-    "repeat", "tlv", "join", "dm", "gbk", "latin1", "varint", "cp56", "mac", "cstr", "lpstr",
+const LATER: [&str; 10] = [
+    "tlv", "join", "dm", "gbk", "latin1", "varint", "cp56", "mac", "cstr", "lpstr",
 ];
 const TEXT_ONLY: [&str; 4] = ["bool", "number", "integer", "text"];
 
@@ -127,17 +127,7 @@ impl Size {
             return words.require("a byte")?.byte("a byte").map(Size::Until);
         }
         if word.is("rest") {
-            let minus = words
-                .peek()
-                .filter(|next| !next.quoted && next.raw.starts_with('-') && next.raw.len() > 1);
-            let Some(minus) = minus else {
-                return Ok(Size::Rest(0));
-            };
-            words.next();
-            let count = minus.offset("the bytes before the end")?;
-            return Ok(Size::Rest(
-                usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX),
-            ));
+            return kept(words).map(Size::Rest);
         }
         if word
             .raw
@@ -173,6 +163,19 @@ impl Size {
             .take(count)
             .ok_or_else(|| format!("needs {count} bytes, {left} are left"))
     }
+}
+
+/// The `-K` behind `rest`: the bytes before the end that are left.
+pub(super) fn kept(words: &mut Words<'_>) -> Result<usize, NotationError> {
+    let minus = words
+        .peek()
+        .filter(|next| !next.quoted && next.raw.starts_with('-') && next.raw.len() > 1);
+    let Some(minus) = minus else {
+        return Ok(0);
+    };
+    words.next();
+    let count = minus.offset("the bytes before the end")?;
+    Ok(usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX))
 }
 
 impl Form {

@@ -7,7 +7,6 @@ use super::{ListenerOptions, Settings, Warning};
 use crate::conversation::{OnBadChecksum, Otherwise, Protocol};
 use crate::document::{Problem, Problems, Section, child_pointer, nearest, unknown_word};
 use crate::notation::Condition;
-use crate::template::Template;
 
 /// The sockets that listeners have claimed so far.
 #[derive(Debug, Default)]
@@ -55,6 +54,7 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
     };
     // An undecoded frame has it beside what was read of it.
     known.push("raw");
+    message_ids(section, protocol, &known, problems);
     let mut check = |section: &Section<'_>, member: &str, name: &str| {
         if !known.contains(&name) {
             problems.member(section, member, unknown_word("field", name, &known));
@@ -62,9 +62,6 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
     };
     if let (Some(identity), Some(field)) = (section.member("identity"), protocol.identity.field()) {
         check(&identity, "field", field);
-    }
-    for name in (protocol.message_id.iter()).flat_map(Template::field_names) {
-        check(section, "messageId", name);
     }
     let Some(replies) = section.member("replies") else {
         return;
@@ -82,6 +79,34 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
         }
         for name in (reply.when.iter()).flat_map(Condition::field_names) {
             check(place, "when", name);
+        }
+    }
+}
+
+/// Message ids are made of the fields of frames and of the elements that are messages of their own.
+fn message_ids(
+    section: &Section<'_>,
+    protocol: &Protocol,
+    known: &[&str],
+    problems: &mut Problems,
+) {
+    let template = protocol.message_id.as_ref();
+    let (Some(template), Some(lists)) = (template, protocol.decoder.split_lists()) else {
+        return;
+    };
+    let elements = lists.iter().flat_map(|(_, names)| names).copied();
+    let known: Vec<&str> = known.iter().copied().chain(elements).collect();
+    for name in template.field_names() {
+        if !known.contains(&name) {
+            problems.member(section, "messageId", unknown_word("field", name, &known));
+        }
+    }
+    for (list, names) in &lists {
+        if !template.field_names().any(|name| names.contains(&name)) {
+            let message = format!(
+                "names no field of the elements of `{list}`, whose messages would all have the same id"
+            );
+            problems.member(section, "messageId", message);
         }
     }
 }

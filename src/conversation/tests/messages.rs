@@ -60,6 +60,7 @@ fn with<T>(
         received: "2026-01-31T12:00:00.0004Z".parse().unwrap(),
         frame: &Bytes::from_static(b"\x00\xff"),
         reading,
+        part: None,
     })
 }
 

@@ -1,0 +1,236 @@
+//! Which names frames and the elements of lists have, and whether what needs a name finds it.
+
+use std::collections::BTreeSet;
+
+use super::binary::List;
+use super::field_problem;
+use super::layout::{Layout, Tree};
+use super::steps::Collect;
+use super::{Body, unknown_word};
+use crate::document::{Problems, Section};
+
+/// A list, the layout that has it, and the place of its field string.
+struct Found<'a> {
+    /// The place of the layout among all; the decoder is none of them.
+    owner: Option<usize>,
+    at: usize,
+    list: List<'a>,
+}
+
+impl Tree {
+    /// Names of all fields of frames; `None` where frames bring names of their own.
+    pub fn field_names(&self) -> Option<Vec<&str>> {
+        let elements = self.elements_only();
+        let frames = self
+            .placed()
+            .filter(|(place, _)| place.is_none_or(|at| !elements.contains(&at)));
+        names(frames.map(|(_, layout)| layout))
+    }
+
+    /// The lists that are split, and what their elements add to messages; `None` where frames bring
+    /// names of their own.
+    pub fn split_lists(&self) -> Option<Vec<(&str, Vec<&str>)>> {
+        let lists = self.lists().into_iter();
+        let split = lists.filter(|found| found.list.collect == Some(&Collect::Split));
+        split
+            .map(|found| {
+                let name = &**found.list.name;
+                match found.list.layout {
+                    None => Some((name, vec![name])),
+                    Some(layout) => Some((name, self.element_names(layout)?)),
+                }
+            })
+            .collect()
+    }
+
+    /// Finds what stands where it means nothing, and names that nothing sets.
+    pub fn check(
+        &self,
+        decode: &Section<'_>,
+        layouts: &[(&str, Section<'_>)],
+        problems: &mut Problems,
+    ) {
+        let section = |place: Option<usize>| match place {
+            None => Some(decode),
+            Some(at) => layouts.get(at).map(|(_, section)| section),
+        };
+        for found in self.lists() {
+            let wrong = self.wrong_list(&found);
+            if let (Some(message), Some(section)) = (wrong, section(found.owner)) {
+                field_problem(section, found.at, message, problems);
+            }
+        }
+        for at in self.elements_only() {
+            let (Some(layout), Some((name, section))) = (self.layouts.get(at), layouts.get(at))
+            else {
+                continue;
+            };
+            for member in layout.of_frames() {
+                if section.member(member).is_some() {
+                    let message = format!(
+                        "is for frames; \"{name}\" is the layout of a list's elements only"
+                    );
+                    problems.member(section, member, message);
+                }
+            }
+        }
+        self.check_needs(section, problems);
+    }
+
+    /// Every name that a field string or a `select` needs must be one that something sets.
+    fn check_needs<'s>(
+        &self,
+        section: impl Fn(Option<usize>) -> Option<&'s Section<'s>>,
+        problems: &mut Problems,
+    ) {
+        let (Some(frames), Some(all)) = (self.field_names(), names(self.layouts())) else {
+            return;
+        };
+        let elements = self.elements();
+        for (place, layout) in self.placed() {
+            let Some(section) = section(place) else {
+                continue;
+            };
+            let known = if place.is_some_and(|at| elements.contains(&at)) {
+                &all
+            } else {
+                &frames
+            };
+            let needs = layout.body.as_ref().map(Body::needs).unwrap_or_default();
+            for (index, name) in needs.into_iter().filter(|(_, name)| !known.contains(name)) {
+                field_problem(section, index, unknown_word("field", name, known), problems);
+            }
+            let by = layout.select.as_ref().map(|select| &*select.by);
+            if let (Some(by), Some(section)) = (
+                by.filter(|by| !known.contains(by)),
+                section.member("select"),
+            ) {
+                problems.member(&section, "by", unknown_word("field", by, known));
+            }
+        }
+    }
+
+    /// What is wrong with a list.
+    fn wrong_list(&self, found: &Found<'_>) -> Option<String> {
+        let List {
+            name,
+            layout,
+            collect,
+        } = found.list;
+        let elements = layout
+            .map(|layout| self.closure([layout], false))
+            .unwrap_or_default();
+        let mut elements = elements.iter().filter_map(|at| self.layouts.get(*at));
+        let unfit = elements.find(|layout| !matches!(layout.body, None | Some(Body::Binary(_))));
+        if let Some(unfit) = unfit {
+            let unfit = unfit.name.as_deref().unwrap_or_default();
+            return Some(format!(
+                "\"{unfit}\" reads the whole body; the elements of a list need layouts of type binary"
+            ));
+        }
+        match collect {
+            None => None,
+            Some(Collect::Split) => self.wrong_split(found),
+            Some(Collect::Map { id, value }) => {
+                let known = self.element_names(layout?)?;
+                let mut unknown = [id, value]
+                    .into_iter()
+                    .filter(|name| !known.contains(&&***name));
+                unknown
+                    .next()
+                    .map(|name| unknown_word("field", name, &known))
+            }
+        }
+        .map(|message| format!("{name}: {message}"))
+    }
+
+    /// A frame has one list of messages, and only itself.
+    fn wrong_split(&self, found: &Found<'_>) -> Option<String> {
+        if found
+            .owner
+            .is_some_and(|owner| self.elements().contains(&owner))
+        {
+            return Some("`split` is for a list of the frame, not of an element".to_owned());
+        }
+        let behind = match found.owner {
+            None => self.root.targets(),
+            Some(owner) => self
+                .layouts
+                .get(owner)
+                .map(Layout::targets)
+                .unwrap_or_default(),
+        };
+        let behind = self.closure(behind, false);
+        let met = |other: &Found<'_>| {
+            other.owner == found.owner || other.owner.is_some_and(|at| behind.contains(&at))
+        };
+        let others = self.lists().into_iter().filter(met);
+        let mut split = others.filter(|other| other.list.collect == Some(&Collect::Split));
+        let other = split.find(|other| other.list.name != found.list.name)?;
+        Some(format!(
+            "only one list of a frame can be split, and `{}` is",
+            other.list.name
+        ))
+    }
+
+    /// All names of elements that a layout reads.
+    fn element_names(&self, layout: usize) -> Option<Vec<&str>> {
+        let layouts = self.closure([layout], false).into_iter();
+        names(layouts.filter_map(|at| self.layouts.get(at)))
+    }
+
+    fn placed(&self) -> impl Iterator<Item = (Option<usize>, &Layout)> {
+        let layouts = self
+            .layouts
+            .iter()
+            .enumerate()
+            .map(|(at, layout)| (Some(at), layout));
+        std::iter::once((None, &self.root)).chain(layouts)
+    }
+
+    fn lists(&self) -> Vec<Found<'_>> {
+        let placed = self.placed();
+        let bodies = placed.filter_map(|(owner, layout)| Some((owner, layout.body.as_ref()?)));
+        let lists = bodies.flat_map(|(owner, body)| {
+            let lists = body.lists().into_iter();
+            lists.map(move |(at, list)| Found { owner, at, list })
+        });
+        lists.collect()
+    }
+
+    /// The layouts that elements are read by.
+    fn elements(&self) -> BTreeSet<usize> {
+        let lists = self.lists().into_iter();
+        self.closure(lists.filter_map(|found| found.list.layout), true)
+    }
+
+    /// The layouts that no frame is read by but as an element.
+    fn elements_only(&self) -> BTreeSet<usize> {
+        let frames = self.closure(self.root.targets(), false);
+        self.elements().difference(&frames).copied().collect()
+    }
+
+    /// Layouts, and those that they select; with `lists` also those of their lists' elements.
+    fn closure(&self, from: impl IntoIterator<Item = usize>, lists: bool) -> BTreeSet<usize> {
+        let mut waiting: Vec<usize> = from.into_iter().collect();
+        let mut reached = BTreeSet::new();
+        while let Some(at) = waiting.pop() {
+            let Some(layout) = self.layouts.get(at).filter(|_| reached.insert(at)) else {
+                continue;
+            };
+            waiting.extend(layout.targets());
+            if let (true, Some(body)) = (lists, &layout.body) {
+                waiting.extend(body.lists().into_iter().filter_map(|(_, list)| list.layout));
+            }
+        }
+        reached
+    }
+}
+
+fn names<'a>(layouts: impl Iterator<Item = &'a Layout>) -> Option<Vec<&'a str>> {
+    let mut names = Vec::new();
+    for body in layouts.filter_map(|layout| layout.body.as_ref()) {
+        names.extend(body.names()?);
+    }
+    Some(names)
+}

@@ -1,0 +1,195 @@
+//! `repeat N LAYOUT`: a list whose elements stand one behind the other.
+
+use super::binary::Field;
+use super::layout::read_on;
+use super::run::{MOST_VALUES, Run};
+use super::steps::{Collect, Steps};
+use super::types::kept;
+use super::{Inherited, layout_index};
+use crate::message::{Name, Part, Value};
+use crate::notation::{NotationError, Word, Words};
+
+/// How many elements a list has, and what each is.
+#[derive(Clone, Debug)]
+pub(super) struct Repeat {
+    times: Times,
+    element: Element,
+}
+
+#[derive(Clone, Debug)]
+enum Times {
+    Count(usize),
+    Field(String),
+    /// Up to so many bytes before the end of the frame.
+    Rest(usize),
+}
+
+#[derive(Clone, Debug)]
+enum Element {
+    /// Its place among the layouts: an element is an object.
+    Layout(usize),
+    /// An element is a bare value.
+    Field(Box<Field>),
+}
+
+impl Repeat {
+    /// Reads what follows the word `repeat`, but for the steps.
+    pub fn parse(
+        name: &Name,
+        words: &mut Words<'_>,
+        inherited: &Inherited<'_>,
+    ) -> Result<Self, NotationError> {
+        let times = Times::parse(words)?;
+        let word = words.require("a layout, or a field in quotes")?;
+        let element = if word.quoted {
+            let inside = |error: NotationError| error.inside(word.column.saturating_add(1));
+            let field = Field::in_quotes(name, &word.text, inherited).map_err(inside)?;
+            Element::Field(Box::new(field))
+        } else {
+            Element::Layout(layout_index(&word, inherited)?)
+        };
+        Ok(Repeat { times, element })
+    }
+
+    /// Refuses steps that need other elements.
+    pub fn check(&self, steps: &Steps, word: &Word<'_>) -> Result<(), NotationError> {
+        let map = matches!(steps.collect, Some(Collect::Map { .. }));
+        if map && matches!(self.element, Element::Field(_)) {
+            return Err(word.error("`map` needs a layout: its elements must have two fields"));
+        }
+        Ok(())
+    }
+
+    /// Reads the list on from where the frame stands, and sets it.
+    pub fn decode<'a>(
+        &'a self,
+        name: &'a Name,
+        steps: &'a Steps,
+        run: &mut Run<'a>,
+    ) -> Result<(), String> {
+        let parts = self.parts(name, steps.collect == Some(Collect::Split), run)?;
+        if let Some(collect) = &steps.collect {
+            return run.collect(name, steps, collect, parts);
+        }
+        let values = parts.into_iter().map(|part| self.value(name, part));
+        run.set(name, steps, Value::List(values.collect()))
+    }
+
+    /// The field that says how many elements there are.
+    pub fn count_field(&self) -> Option<&str> {
+        match &self.times {
+            Times::Field(name) => Some(name),
+            Times::Count(_) | Times::Rest(_) => None,
+        }
+    }
+
+    /// The layout of its elements.
+    pub fn layout(&self) -> Option<usize> {
+        match &self.element {
+            Element::Layout(index) => Some(*index),
+            Element::Field(_) => None,
+        }
+    }
+
+    /// The field in quotes.
+    pub fn field(&self) -> Option<&Field> {
+        match &self.element {
+            Element::Layout(_) => None,
+            Element::Field(field) => Some(field),
+        }
+    }
+
+    fn parts<'a>(
+        &'a self,
+        name: &Name,
+        message: bool,
+        run: &mut Run<'a>,
+    ) -> Result<Vec<Part>, String> {
+        let (count, kept) = self
+            .times
+            .bounds(run)
+            .map_err(|why| format!("{name} {why}"))?;
+        // Never made as large as a count on the wire: it grows with what has been read.
+        let mut parts = Vec::new();
+        loop {
+            let before = run.cursor.remaining();
+            if count.map_or(before <= kept, |count| parts.len() >= count) {
+                return Ok(parts);
+            }
+            let number = parts.len().saturating_add(1);
+            let read = self.part(message, run);
+            parts.push(read.map_err(|why| format!("{name} {number}: {why}"))?);
+            let behind = run.cursor.remaining();
+            if behind >= before {
+                return Err(format!("{name} {number} takes no bytes"));
+            }
+            if behind < kept {
+                return Err(format!(
+                    "{name} {number} reaches into the last {kept} bytes"
+                ));
+            }
+        }
+    }
+
+    fn part<'a>(&'a self, message: bool, run: &mut Run<'a>) -> Result<Part, String> {
+        run.element(message, |run| match &self.element {
+            Element::Field(field) => field.decode(run),
+            Element::Layout(index) => {
+                run.count_value()?;
+                let layout = run.layouts.get(*index).ok_or("no such layout")?;
+                read_on(layout, run).map(drop)
+            }
+        })
+    }
+
+    /// An element of a list that stays one.
+    fn value(&self, name: &Name, mut part: Part) -> Value {
+        if let Element::Field(_) = self.element {
+            return part.fields.remove(name).unwrap_or(Value::Null);
+        }
+        for dropped in &part.dropped {
+            part.fields.remove(dropped);
+        }
+        Value::Object(part.fields)
+    }
+}
+
+impl Times {
+    fn parse(words: &mut Words<'_>) -> Result<Self, NotationError> {
+        let word = words.require("how many, a field or `rest`")?;
+        if word.is("rest") {
+            return kept(words).map(Times::Rest);
+        }
+        let number = |first: char| first.is_ascii_digit() || first == '-';
+        if word.raw.starts_with(number) {
+            let count = word.count("the number of elements", MOST_VALUES);
+            return count.map(Times::Count);
+        }
+        Ok(Times::Field(word.text.into_owned()))
+    }
+
+    /// The number of elements, if it is known, and the bytes that must be left behind them.
+    fn bounds(&self, run: &Run<'_>) -> Result<(Option<usize>, usize), String> {
+        let left = run.cursor.remaining();
+        let count = match self {
+            Times::Rest(kept) if *kept > left => {
+                return Err(format!(
+                    "must end {kept} bytes before the end, which is behind"
+                ));
+            }
+            Times::Rest(kept) => return Ok((None, *kept)),
+            Times::Count(count) => *count,
+            Times::Field(name) => match run.reading.fields.get(name) {
+                Some(Value::Integer(count)) => {
+                    usize::try_from(*count).map_err(|_| format!("cannot have {count} elements"))?
+                }
+                _ => return Err(format!("has no count: `{name}` is not a whole number")),
+            },
+        };
+        // Each element takes a byte at least.
+        if count > left {
+            return Err(format!("has {count} elements, {left} bytes are left"));
+        }
+        Ok((Some(count), 0))
+    }
+}
