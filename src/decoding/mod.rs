@@ -12,6 +12,7 @@ mod raw;
 mod regex;
 mod repeat;
 mod run;
+mod step_words;
 mod steps;
 mod text;
 mod textual;

@@ -1,0 +1,67 @@
+//! Any fields on any bytes: nothing panics, nothing grows.
+
+#![expect(clippy::arithmetic_side_effects, reason = "numbers of tests are small")]
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::decoding::{Frame, Problems, Section, fuzz, fuzz_fields, read};
+
+fn field() -> impl Strategy<Value = String> {
+    let kind = prop_oneof![
+        "[ui](8|16|24|32|40|48|56|64)(le|be)?",
+        "f(32|64)(le)?",
+        "(ascii|utf8|hex|bcd|bytes) ([0-9]{1,3}|rest|rest -[0-9]|until [,;x]|a)",
+        "(decimal|hexadecimal) ([1-9]|until ,)",
+        "ymdhms|bcdtime",
+    ];
+    let step = prop_oneof![
+        "[*+-] -?[0-9]{1,18}",
+        "/ -?[1-9][0-9]{0,9}",
+        "& [0-9]{1,9}|>> [0-9]|round [0-9]|null [0-9]|enum 1=a 2=3",
+        "bits x@[0-9] y@[0-9]:[1-9]|neg !?a|text|trim 0|unix|unixms|drop|if u8 at [0-9] = 1\\.\\.99",
+    ];
+    let at = prop_oneof!["", "", " at [0-9]{1,2}"];
+    let steps = proptest::collection::vec(step, 0..3);
+    ("[a-c]", kind, at, steps)
+        .prop_map(|(name, kind, at, steps)| format!("{name}: {kind}{at} {}", steps.join(" ")))
+}
+
+proptest! {
+    #[test]
+    fn any_layout_on_any_frame(
+        fields in proptest::collection::vec(field(), 1..8), frame in proptest::collection::vec(any::<u8>(), 0..80), body in 0usize..4
+    ) {
+        let mut fields = fields;
+        fields.insert(0, "a: u8".to_owned());
+        let decode = json!({"type": "binary", "fields": fields});
+        let mut problems = Problems::new();
+        if let Some(decoder) = read(Some(&Section::root(&decode)), None, &mut problems) {
+            let reading = decoder.decode(Frame { bytes: &frame, body });
+            for (_, value) in reading.fields.iter() {
+                let size = match value {
+                    crate::message::Value::Integer(value) => {
+                        prop_assert!((i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(value));
+                        0
+                    }
+                    crate::message::Value::Text(text) => text.len(),
+                    crate::message::Value::Bytes(bytes) => bytes.len(),
+                    _ => 0,
+                };
+                prop_assert!(size <= 3 * frame.len() + 32, "{size} bytes of a frame of {}", frame.len());
+            }
+        } else {
+            prop_assert!(!problems.is_empty());
+        }
+    }
+
+    #[test]
+    fn any_text_as_field_strings(text in "([a-c]: |u8|i16le|ascii |bcd |rest|until |at |-?[0-9]|neg |enum |=|'| |bits |@|:|if |\n|\0|\\PC)*") {
+        fuzz_fields(text.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_as_frames(data: Vec<u8>) {
+        fuzz(&data);
+    }
+}

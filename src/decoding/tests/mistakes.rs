@@ -1,0 +1,87 @@
+//! What is wrong in decoders and layouts is said with its place.
+
+use serde_json::json;
+
+use super::gt06;
+use crate::decoding::{Problems, Section, read};
+
+#[test]
+fn mistakes_point_into_their_string() {
+    let decode = json!({"type": "binary", "endian": "middle", "fields": [
+        "a: u17", "b: u8 enun 1=2", "c", "d: repeat 3 laiout", "e: u8 with x", "f: number", "g: u8 / 0", "h: u8 if = 3",
+        "i: u16 at -1", "j: u8 zone 8x", "k: u8 bits", "l: ascii", "m: dm"],
+        "select": {"by": "a", "cases": [[1, "lay"], [null, "layout"]]}});
+    let layouts = json!({"layout": {"feilds": [], "reply": 3}, "c": {"type": "csv"}, "r": {"type": "regex", "pattern": "("}});
+    let mut problems = Problems::new();
+    assert!(
+        read(
+            Some(&Section::root(&decode)),
+            Some(&Section::root(&layouts)),
+            &mut problems
+        )
+        .is_none()
+    );
+    let found: Vec<_> = problems
+        .as_slice()
+        .iter()
+        .map(|p| (p.pointer.as_str(), p.column, p.message.as_str()))
+        .collect();
+    for (pointer, column, part) in [
+        ("/endian", None, "middle"),
+        ("/fields/0", Some(4), "whole number of bytes"),
+        ("/fields/1", Some(7), "did you mean \"enum\""),
+        ("/fields/2", Some(1), "name: type"),
+        ("/fields/3", Some(13), "did you mean \"layout\""),
+        ("/fields/4", Some(7), "not available in this version"),
+        ("/fields/5", Some(4), "reads text"),
+        ("/fields/6", Some(9), "divided by 0"),
+        ("/fields/7", Some(10), "expected"),
+        ("/fields/8", Some(11), "behind the end"),
+        ("/fields/9", Some(12), "offset"),
+        ("/fields/10", Some(11), "bits"),
+        ("/fields/11", Some(9), "how many bytes"),
+        ("/fields/12", Some(4), "not available in this version"),
+        ("/select/cases/0/1", None, "layout"),
+        ("/select/cases/1/0", None, "null"),
+        ("/layout/feilds", None, "did you mean"),
+        ("/layout/reply", None, "name of a reply"),
+        ("/c/type", None, "not available in this version"),
+        ("/r/pattern", None, "pattern"),
+    ] {
+        let hit = found
+            .iter()
+            .any(|(p, c, m)| *p == pointer && *c == column && m.contains(part));
+        assert!(hit, "{pointer} {column:?} {part} in {found:#?}");
+    }
+}
+
+#[test]
+fn names_that_nothing_sets_are_mistakes() {
+    let decode = json!({"type": "binary", "fields": ["north: u8", "a: u8 neg !nort", "b: ascii nn", "c: u8 if typ = 1"],
+        "select": {"by": "kind", "cases": []}});
+    let mut problems = Problems::new();
+    assert!(read(Some(&Section::root(&decode)), None, &mut problems).is_none());
+    let found: Vec<_> = problems
+        .as_slice()
+        .iter()
+        .map(|p| p.pointer.as_str())
+        .collect();
+    assert_eq!(found, ["/fields/1", "/fields/2", "/fields/3", "/select/by"]);
+    assert!(
+        problems.as_slice()[0]
+            .message
+            .contains("did you mean \"north\"")
+    );
+}
+
+#[test]
+fn replies_and_outputs_are_known() {
+    let gt06 = gt06();
+    let replies: Vec<_> = gt06
+        .replies()
+        .map(|(layout, reply)| (&**layout, &**reply))
+        .collect();
+    assert_eq!(replies, [("login", "ok"), ("status", "ok")]);
+    assert_eq!(gt06.outputs().count(), 0);
+    assert!(gt06.field_names().unwrap().contains(&"north"));
+}
