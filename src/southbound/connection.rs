@@ -159,8 +159,10 @@ impl Connection {
             self.step(Input::Command(id, request));
         }
         if let Some(reason) = waiting.stop {
-            if reason == Reason::Shutdown {
-                self.ends_within(self.south.timeouts.shutdown);
+            match reason {
+                Reason::Shutdown => self.ends_within(self.south.timeouts.shutdown),
+                Reason::Superseded => self.ends_within(self.south.timeouts.superseded),
+                _ => {}
             }
             self.step(Input::End(End::Stop(reason)));
         }

@@ -15,6 +15,9 @@ pub struct Timeouts {
     pub half_frame: Duration,
     /// What was submitted waits for room so long behind the decision to close; then it is dropped.
     pub room: Duration,
+    /// Replies and messages of a connection whose device has a newer one: nobody reads the replies,
+    /// and a device that connects again and again must not use up its listener's places.
+    pub superseded: Duration,
     /// Replies and messages that wait when the process shuts down.
     pub shutdown: Duration,
     /// How long what the device still sends is read after our FIN, so that the close is not a reset.
@@ -29,6 +32,7 @@ impl Default for Timeouts {
             write: Duration::from_secs(30),
             half_frame: Duration::from_secs(2),
             room: Duration::from_secs(900),
+            superseded: Duration::from_secs(2),
             shutdown: Duration::from_secs(3),
             linger: Duration::from_secs(2),
         }

@@ -26,6 +26,7 @@ async fn stuck() -> (Bench, TcpStream) {
         room: 1,
         timeouts: Timeouts {
             half_frame: PATIENCE,
+            superseded: PATIENCE,
             linger: PATIENCE,
             ..Timeouts::default()
         },
@@ -95,6 +96,51 @@ async fn the_older_connection_of_a_device_finishes_its_frames_and_gets_a_fin() {
         })
         .await;
     end_of(bench, old, "superseded").await;
+}
+
+/// Nothing is acknowledged, and a device connects again and again: its older connections make room.
+#[tokio::test]
+async fn a_device_that_connects_again_and_again_does_not_use_up_the_places() {
+    let mut bench = Setup {
+        listener: json!({"maxConnections": 2}),
+        protocol: login(),
+        room: 3,
+        timeouts: Timeouts {
+            superseded: Duration::from_millis(20),
+            linger: Duration::from_millis(20),
+            ..Timeouts::default()
+        },
+    }
+    .start();
+    let (mut blocked, mut silent) = (Vec::new(), Vec::new());
+    for n in 1..=10 {
+        let mut device = bench.connect().await;
+        device
+            .write_all(format!("press {n}\n").as_bytes())
+            .await
+            .unwrap();
+        let accepted = f64::from(n);
+        bench
+            .until("it is taken", |bench| {
+                bench.sample("frames_total{listener=\"lines\"}") == accepted
+            })
+            .await;
+        silent.push(device);
+        if n <= 3 {
+            blocked.push(bench.submission().await);
+        }
+        bench
+            .until("the one before has made room", |bench| {
+                bench.sample("connections{listener=\"lines\"}") == 1.0
+            })
+            .await;
+    }
+    let refused = bench.sample("connections_refused_total{listener=\"lines\",reason=\"limit\"}");
+    assert_eq!(refused, 0.0);
+    assert_eq!(bench.closed("superseded"), 9.0);
+    // Those that found no room are counted; their devices were not answered.
+    let abandoned = bench.sample("messages_abandoned_total{output=\"telemetry\"}");
+    assert!(abandoned >= 5.0, "{abandoned}");
 }
 
 #[tokio::test]
