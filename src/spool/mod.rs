@@ -168,7 +168,10 @@ pub struct Spool<H> {
     /// The disk said that there is no room.
     wants_room: bool,
     age_again: Option<Instant>,
+    /// The oldest open sequences as they are noted or on their way to be.
     position: Position,
+    /// Those of the note before.
+    noted: Position,
     noting: bool,
     note_again: Option<Instant>,
     dead_letters: VecDeque<(Vec<u8>, Option<H>)>,
@@ -212,6 +215,7 @@ impl<H: Hold> Spool<H> {
             wants_room: false,
             age_again: None,
             position: found.position,
+            noted: found.position,
             noting: false,
             note_again: None,
             dead_letters: VecDeque::new(),

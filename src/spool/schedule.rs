@@ -62,6 +62,10 @@ impl<H: Hold> Spool<H> {
             Outcome::Positioned(result) => {
                 self.noting = false;
                 if let Err(error) = result {
+                    self.position = Position {
+                        generation: self.position.generation,
+                        ..self.noted
+                    };
                     tracing::debug!(%error, "the oldest open messages are not noted; a restart would repeat more");
                 }
             }
@@ -263,7 +267,9 @@ impl<H: Hold> Spool<H> {
         if self.noting || self.note_again.is_some_and(|again| again > now) {
             return None;
         }
+        let before = self.position;
         self.position = self.new_position()?;
+        self.noted = before;
         self.noting = true;
         self.note_again = now.checked_add(NOTE_EVERY);
         let (at, bytes) = self.position.slot();
