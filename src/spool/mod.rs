@@ -37,8 +37,9 @@ use crate::message::{Message, Name, Priority, Sequence};
 
 /// Bytes of dead letters before the file is replaced by the next.
 const DEAD_LETTER_BYTES: u64 = 4 << 20;
-/// Dead letters that wait for the disk; one more is dropped.
+/// Dead letters that wait for the disk, and their bytes; what is over is dropped.
 const WAITING_DEAD_LETTERS: usize = 100;
+const WAITING_LETTER_BYTES: usize = 4 << 20;
 /// The positions are noted no more often.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 /// Between attempts to write to a disk that fails or is full.
@@ -296,9 +297,9 @@ impl<H: Hold> Spool<H> {
         self.logs.iter().any(Log::has_unread)
     }
 
-    /// Whether nothing is kept.
+    /// Whether nothing is kept, and no dead letter waits for the disk.
     pub fn is_empty(&self) -> bool {
-        self.logs.iter().all(Log::is_empty)
+        self.dead_letters.is_empty() && self.logs.iter().all(Log::is_empty)
     }
 
     /// How many messages are kept, by output.
@@ -321,10 +322,10 @@ impl<H: Hold> Spool<H> {
         &self.condition
     }
 
-    /// Whether every message that is kept has a copy on disk.
+    /// Whether every message that is kept has a copy on disk, dead letters too.
     pub fn is_written(&self) -> bool {
         let written = |log: &Log<H>| log.oldest_bare().is_none() && !log.is_writing();
-        self.logs.iter().all(written)
+        self.dead_letters.is_empty() && self.logs.iter().all(written)
     }
 
     /// Whether a message gets safe without edgeHub.

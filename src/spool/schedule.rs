@@ -7,7 +7,7 @@ use super::position::Position;
 use super::worker::{Job, Outcome, Trouble};
 use super::{
     Condition, DEAD_LETTER_BYTES, Dropped, FIRST_RETRY, Hold, LONGEST_RETRY, NOTE_EVERY, Spool,
-    WAITING_DEAD_LETTERS,
+    WAITING_DEAD_LETTERS, WAITING_LETTER_BYTES,
 };
 use crate::message::Priority;
 
@@ -156,7 +156,10 @@ impl<H: Hold> Spool<H> {
     /// When there is no disk, or too many wait for it; what the message held comes back.
     pub fn bury(&mut self, line: Vec<u8>, hold: Option<H>) -> Result<(), Option<H>> {
         let absent = matches!(self.condition, Condition::Absent(_));
-        if absent || self.dead_letters.len() >= WAITING_DEAD_LETTERS {
+        let waiting: usize = self.dead_letters.iter().map(|(line, _)| line.len()).sum();
+        let full =
+            self.dead_letters.len() >= WAITING_DEAD_LETTERS || waiting >= WAITING_LETTER_BYTES;
+        if absent || full {
             return Err(hold);
         }
         self.dead_letters.push_back((line, hold));

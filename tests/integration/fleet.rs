@@ -109,7 +109,7 @@ impl Device {
         stop: &CancellationToken,
     ) -> std::io::Result<()> {
         let (read, mut write) = stream.split();
-        let mut replies = BufReader::new(read).lines();
+        let (mut replies, mut reply) = (BufReader::new(read), String::new());
         let again: Vec<u64> = self.unanswered.iter().copied().collect();
         for n in again {
             write.write_all(self.line(n).as_bytes()).await?;
@@ -125,7 +125,10 @@ impl Device {
                 write.write_all(self.line(self.sent).as_bytes()).await?;
                 continue;
             }
-            let Some(reply) = replies.next_line().await? else {
+            reply.clear();
+            replies.read_line(&mut reply).await?;
+            // Half a reply is none.
+            let Some(reply) = reply.strip_suffix('\n') else {
                 return Ok(());
             };
             let first = self.unanswered.pop_front();
