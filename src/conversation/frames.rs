@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::actions::{Action, Counted, Reason};
 use super::due::{Due, Waits};
-use super::encode::Source;
+use super::encode::{Source, stamp};
 use super::protocol::{BodyForm, OnBadChecksum, OnUndecoded, Otherwise, Promise, UnknownDevices};
 use super::replies::Reply;
 use super::speaker::Speaker;
@@ -209,6 +209,7 @@ impl Conversation {
         let output = output.unwrap_or(&DEFAULT_OUTPUT);
         let form = self.settings.bodies.get(output).copied();
         let form = form.unwrap_or(BodyForm::Message);
+        let received = stamp(now.utc);
         let source = Source {
             protocol: &protocol.name,
             listener: self
@@ -218,7 +219,7 @@ impl Conversation {
             device,
             unknown: !speaker.known,
             bad_checksum: !taken.checksum_ok,
-            received: now.utc,
+            received: &received,
             frame: &taken.bytes,
             reading: &taken.reading,
             part: None,

@@ -279,7 +279,7 @@ fn sent(message: &Message) -> Value {
     };
     let properties = message.properties.iter();
     let properties: Map<String, Value> = properties
-        .map(|(name, value)| (name.to_string(), value.as_str().into()))
+        .map(|(name, value)| (name.to_string(), (**value).into()))
         .collect();
     json!({ "output": &*message.output, "id": message.id, "properties": properties, "body": body })
 }

@@ -72,7 +72,7 @@ fn message(output: &str, text: &str) -> Message {
         device: "scale".into(),
         id: None,
         body: Body::Raw(text.to_owned().into()),
-        properties: vec![("line".into(), "A".to_owned())],
+        properties: vec![("line".into(), "A".into())],
     }
 }
 

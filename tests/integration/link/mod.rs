@@ -192,7 +192,7 @@ fn message(number: u64) -> Message {
         device: "scale".into(),
         id: None,
         body: Body::Contract(format!("{{\"n\":{number}}}").into()),
-        properties: vec![("device".into(), "scale 1".to_owned())],
+        properties: vec![("device".into(), "scale 1".into())],
     }
 }
 
