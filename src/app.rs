@@ -205,6 +205,7 @@ pub async fn run(
         condition,
         metrics: metrics.clone(),
         health: health.clone(),
+        throttle: throttle.clone(),
         clock,
     };
     let channels = LinkChannels {
