@@ -1,3 +1,9 @@
+//! A forwarder between real outboxes and a link that is played.
+
+mod batches;
+mod given_up;
+mod window;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -54,16 +60,21 @@ struct Bench {
     submitter: Submitter,
     link: mpsc::Sender<LinkReport>,
     metrics: Metrics,
-    _terms: watch::Sender<Arc<Terms>>,
+    terms: watch::Sender<Arc<Terms>>,
 }
 
 async fn bench(terms: Terms, disk: &TrialDisk) -> Bench {
+    bench_over(terms, Ok(disk.plugged()), 1 << 20).await
+}
+
+/// With another disk, or none, and so many bytes of room in memory.
+async fn bench_over(terms: Terms, disk: Result<Box<dyn Disk>, String>, room: usize) -> Bench {
     let metrics = Metrics::default();
-    let (submitter, submissions) = outbox::channel(1 << 20, metrics.clone());
+    let (submitter, submissions) = outbox::channel(room, metrics.clone());
     let (link, reports) = mpsc::channel(100);
-    let (_terms, terms) = watch::channel(Arc::new(terms));
+    let (said_terms, terms) = watch::channel(Arc::new(terms));
     let parts = Parts {
-        disk: Ok(disk.plugged()),
+        disk,
         whose: Whose {
             hub: "hub".to_owned(),
             device: "dev".to_owned(),
@@ -85,7 +96,7 @@ async fn bench(terms: Terms, disk: &TrialDisk) -> Bench {
         submitter,
         link,
         metrics,
-        _terms,
+        terms: said_terms,
     }
 }
 
@@ -133,6 +144,28 @@ async fn parcel(session: &mut mpsc::Receiver<Parcel>) -> (ParcelId, String) {
 
 async fn deliver(link: &mpsc::Sender<LinkReport>, id: ParcelId) {
     link.send(LinkReport::Delivered(vec![id])).await.unwrap();
+}
+
+/// Waits until a condition holds.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let condition = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, condition).await;
+    waited.unwrap_or_else(|_| panic!("never came: {what}"));
+}
+
+/// Waits until the forwarder has taken over so many messages of an output, and done all it can with them.
+async fn taken_over(metrics: &Metrics, output: &str, count: u64) {
+    let submitted = || {
+        metrics
+            .accounts()
+            .get(output)
+            .map(|account| account.submitted)
+    };
+    until("all are taken over", || submitted() == Some(count)).await;
 }
 
 /// Runs the forwarder to its end. Whatever it has done, nothing that it could do at once is left.
@@ -258,12 +291,7 @@ async fn with_edgehub_away_a_stored_promise_is_kept_by_the_disk_and_a_restart_de
     let (mut outbox1, said) = outbox(&first.submitter);
     let script = async {
         submit(&mut outbox1, "o", &["a", "b"], Some(Progress::Stored)).await;
-        let stored = async {
-            while said.lock().unwrap().len() < 2 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, stored).await.unwrap();
+        until("both are stored", || said.lock().unwrap().len() == 2).await;
     };
     beside(&mut first.forwarder, script).await;
     assert_eq!(
