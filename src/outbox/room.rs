@@ -1,11 +1,12 @@
 //! Room in memory: bytes for all, and a share of messages for each connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::Closed;
+use crate::message::Ticket;
 
 /// Messages of one connection in memory at most.
 pub const MOST_OF_ONE: usize = 256;
@@ -37,9 +38,9 @@ impl Level {
         self.0.line.load(Ordering::Acquire) > 0
     }
 
-    /// Waits until somebody has joined the line; may be dropped and called again.
+    /// Waits until somebody has wanted the line; may be dropped and called again.
     pub async fn wanted(&self) {
-        self.0.joined.notified().await;
+        self.0.wanted.notified().await;
     }
 }
 
@@ -54,7 +55,7 @@ pub(super) struct Room {
     waiting: AtomicUsize,
     /// How many wait for it.
     line: AtomicUsize,
-    joined: Notify,
+    wanted: Notify,
 }
 
 impl Room {
@@ -66,7 +67,7 @@ impl Room {
             bound: watch::Sender::new(bytes),
             waiting: AtomicUsize::new(0),
             line: AtomicUsize::new(0),
-            joined: Notify::new(),
+            wanted: Notify::new(),
         }
     }
 
@@ -136,7 +137,7 @@ struct InLine<'a>(&'a Room);
 impl<'a> InLine<'a> {
     fn join(room: &'a Room) -> Self {
         room.line.fetch_add(1, Ordering::AcqRel);
-        room.joined.notify_one();
+        room.wanted.notify_one();
         InLine(room)
     }
 }
@@ -154,6 +155,8 @@ pub(super) struct Share {
     /// Messages in memory.
     held: AtomicUsize,
     freed: Notify,
+    /// The last ticket for which nobody waits any more.
+    forgotten: AtomicU64,
 }
 
 impl Share {
@@ -162,7 +165,16 @@ impl Share {
             room,
             held: AtomicUsize::new(0),
             freed: Notify::new(),
+            forgotten: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn forget(&self, ticket: Ticket) {
+        self.forgotten.fetch_max(ticket.0, Ordering::AcqRel);
+    }
+
+    pub(super) fn has_forgotten(&self, ticket: Ticket) -> bool {
+        ticket.0 <= self.forgotten.load(Ordering::Acquire)
     }
 
     pub(super) fn room(&self) -> Arc<Room> {

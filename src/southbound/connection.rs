@@ -25,6 +25,8 @@ use crate::outbox::Outbox;
 
 /// Bytes read at once. The place for them is taken only while there is something to read.
 const READ: usize = 16 * 1024;
+/// Places for actions that a connection keeps between steps.
+const KEPT: usize = 8;
 /// Devices that commands can reach over one connection; foreign bytes must not name more without end.
 const MOST_BOUND: usize = 1000;
 /// Bytes read after our FIN at most.
@@ -173,9 +175,8 @@ impl Connection {
         if !open {
             self.give_up();
         }
-        if std::mem::take(&mut self.paused) {
-            self.step(Input::Resumed);
-        }
+        self.paused = false;
+        self.step(Input::TakenOver);
     }
 
     fn deadline_passed(&mut self) {
@@ -269,7 +270,9 @@ impl Connection {
         for action in actions.drain(..) {
             self.carry_out(action);
         }
-        self.actions = actions;
+        if actions.capacity() <= KEPT {
+            self.actions = actions;
+        }
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -285,6 +288,7 @@ impl Connection {
                 self.write = None;
                 self.write_until = None;
             }
+            Action::Forget(ticket) => self.outbox.forget(ticket),
             Action::Answer(id, outcome) => {
                 if let Some(answer) = self.commands.remove(&id) {
                     // A caller that has gone does not want to know.

@@ -220,6 +220,7 @@ async fn what_a_session_did_not_deliver_comes_first_on_the_next_in_order() {
             assert_eq!(found, expected);
             deliver(&link, id).await;
         }
+        until("all are told", || said.lock().unwrap().len() == 4).await;
     };
     beside(&mut bench.forwarder, script).await;
     drop((outbox, bench.submitter));
@@ -264,6 +265,7 @@ async fn progress_is_said_once_with_the_last_message_of_a_frame() {
         assert_eq!(*said.lock().unwrap(), []);
         deliver(&link, ids[0]).await;
         deliver(&link, ids[2]).await;
+        until("both are told", || said.lock().unwrap().len() == 2).await;
     };
     beside(&mut bench.forwarder, script).await;
     drop((outbox, bench.submitter));

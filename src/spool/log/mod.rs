@@ -23,6 +23,9 @@ use super::recover::Found;
 use super::{Hold, Read, Sizes};
 use crate::message::{Message, Name, Priority, Sequence};
 
+/// Holds of records on disk before it is first looked at who still waits.
+const FIRST_HOLDS: usize = 64;
+
 /// Where a record is, besides in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -108,6 +111,8 @@ pub(super) struct Log<H> {
     segments: VecDeque<Segment>,
     /// What records on disk still hold that are not read.
     holds: HashMap<Sequence, H>,
+    /// So many of them, and those for whom nobody waits any more are let go.
+    most_holds: usize,
     /// Whether the last segment takes more records.
     appends: bool,
     next_segment: u64,
@@ -161,6 +166,7 @@ impl<H: Hold> Log<H> {
             memory: VecDeque::new(),
             segments,
             holds: HashMap::new(),
+            most_holds: FIRST_HOLDS,
             appends: false,
             next_segment,
             cursor,
