@@ -243,6 +243,9 @@ pub enum Progress {
     Lost,
 }
 
+/// What a message costs in memory beside what it says.
+const OVERHEAD: usize = 512;
+
 /// One message for the north, complete but for an id that the spool's sequence gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
@@ -267,6 +270,11 @@ impl Message {
             .map(|(name, value)| name.len() + value.len())
             .sum();
         self.body.bytes().len() + properties + self.output.len() + self.device.len()
+    }
+
+    /// Bytes of room in memory that it takes while it is kept there.
+    pub fn cost(&self) -> usize {
+        self.size().saturating_add(OVERHEAD)
     }
 }
 

@@ -110,6 +110,7 @@ impl Conversation {
         let place = actions.len();
         self.answer(now, &taken, ticket, actions);
         if let (Some(ticket), Some(messages)) = (ticket, messages) {
+            self.ahead += messages.iter().map(Message::cost).sum::<usize>();
             let awaits = self.due.awaits(ticket);
             actions.insert(place, Action::Submit(ticket, messages, awaits));
         }

@@ -178,9 +178,8 @@ impl Connection {
         if !open {
             self.give_up();
         }
-        if std::mem::take(&mut self.paused) {
-            self.step(Input::Resumed);
-        }
+        self.paused = false;
+        self.step(Input::TakenOver);
     }
 
     fn deadline_passed(&mut self) {
@@ -291,6 +290,7 @@ impl Connection {
                 self.write = None;
                 self.write_until = None;
             }
+            Action::Forget(ticket) => self.outbox.forget(ticket),
             Action::Answer(id, outcome) => {
                 let place = self.commands.iter().position(|(waiting, _)| *waiting == id);
                 if let Some((_, answer)) = place.map(|place| self.commands.swap_remove(place)) {

@@ -1,5 +1,6 @@
 mod damage;
 pub(crate) mod disk;
+mod holds;
 mod model;
 mod persist;
 
