@@ -86,20 +86,28 @@ impl Submitter {
     }
 }
 
+/// A message that waits for room.
+struct Waiting {
+    message: Message,
+    claim: Option<Arc<Claim>>,
+    cost: usize,
+}
+
 /// One connection's way into the spool.
 pub struct Outbox {
     submitter: Submitter,
     share: Arc<Share>,
     /// Claims lose it with the outbox: then nobody waits for anything any more.
     sink: ProgressSink,
-    waiting: VecDeque<(Message, Option<Arc<Claim>>)>,
+    waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     /// The place in the line, kept when `flush` is dropped and called again.
     line: Option<(usize, Line)>,
 }
 
-/// What a group needs: its room, then a place in the channel.
-type Line = Pin<Box<dyn Future<Output = Result<(Granted, Slot), Closed>> + Send>>;
+/// What a group needs: its room, then a place in the channel. `None` when there may be quota again.
+/// A box, because an idle connection would carry its place otherwise.
+type Line = Pin<Box<dyn Future<Output = Result<Option<(Granted, Slot)>, Closed>> + Send>>;
 type Slot = mpsc::OwnedPermit<Vec<Submission>>;
 
 impl Outbox {
@@ -111,11 +119,17 @@ impl Outbox {
             let share = Arc::clone(&self.share);
             Arc::new(Claim::new(ticket, awaits, messages.len(), (sink, share)))
         });
-        let bytes: usize = messages.iter().map(Message::cost).sum();
-        self.waiting_bytes += bytes;
-        self.share.room().waits(bytes);
-        self.waiting
-            .extend(messages.into_iter().map(|message| (message, claim.clone())));
+        let before = self.waiting_bytes;
+        for message in messages {
+            let cost = message.cost();
+            self.waiting_bytes += cost;
+            self.waiting.push_back(Waiting {
+                message,
+                claim: claim.clone(),
+                cost,
+            });
+        }
+        self.share.room().waits(self.waiting_bytes - before);
     }
 
     /// Nobody waits any more for what becomes of a ticket and those before it.
@@ -135,16 +149,15 @@ impl Outbox {
     pub async fn flush(&mut self) -> Result<(), Closed> {
         while !self.waiting.is_empty() {
             let Some((count, line)) = &mut self.line else {
-                let quota = self.share.quota().await;
-                let (count, bytes) = self.next_group(quota);
-                self.line_up(count, bytes);
+                self.line_up();
                 continue;
             };
             let count = *count;
             let granted = line.await;
             self.line = None;
-            let (room, slot) = granted?;
-            self.hand_over(count, room, slot);
+            if let Some((room, slot)) = granted? {
+                self.hand_over(count, room, slot);
+            }
         }
         if self.waiting.capacity() > KEPT {
             self.waiting = VecDeque::new();
@@ -156,19 +169,29 @@ impl Outbox {
     fn next_group(&self, most: usize) -> (usize, usize) {
         let (mut count, mut bytes) = (0, 0);
         let together = TOGETHER.min(self.share.room().bound() / 4);
-        for (message, _) in self.waiting.iter().take(most) {
-            let size = message.cost();
-            if count > 0 && bytes + size > together {
+        for waiting in self.waiting.iter().take(most) {
+            if count > 0 && bytes + waiting.cost > together {
                 break;
             }
             count += 1;
-            bytes += size;
+            bytes += waiting.cost;
         }
         (count, bytes)
     }
 
     /// Hands a group over if it has all it needs; else gets into the line.
-    fn line_up(&mut self, count: usize, bytes: usize) {
+    fn line_up(&mut self) {
+        let quota = self.share.quota();
+        if quota == 0 {
+            let share = Arc::clone(&self.share);
+            let line = async move {
+                share.freed().await;
+                Ok(None)
+            };
+            self.line = Some((0, Box::pin(line)));
+            return;
+        }
+        let (count, bytes) = self.next_group(quota);
         let submissions = self.submitter.submissions.clone();
         let room = self.share.room();
         let granted = match room.takes_at_once(bytes) {
@@ -184,7 +207,7 @@ impl Outbox {
                 None => room.take(bytes).await?,
             };
             let slot = submissions.reserve_owned().await.map_err(|_| Closed)?;
-            Ok((granted, slot))
+            Ok(Some((granted, slot)))
         };
         self.line = Some((count, Box::pin(line)));
     }
@@ -192,11 +215,12 @@ impl Outbox {
     fn hand_over(&mut self, count: usize, room: Granted, slot: Slot) {
         let share = &self.share;
         let mut bytes = 0;
-        let submissions = self.waiting.drain(..count).map(|(message, claim)| {
-            let cost = message.cost();
-            bytes += cost;
-            let held = Held::new(share.space(cost), claim);
-            Submission { message, held }
+        let submissions = self.waiting.drain(..count).map(|waiting| {
+            bytes += waiting.cost;
+            Submission {
+                message: waiting.message,
+                held: Held::new(share.space(waiting.cost), waiting.claim),
+            }
         });
         slot.send(submissions.collect());
         room.into_use();
@@ -208,8 +232,8 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.share.room().waits_no_more(self.waiting_bytes);
-        for (message, _) in &self.waiting {
-            self.submitter.metrics.abandoned(&message.output);
+        for waiting in &self.waiting {
+            self.submitter.metrics.abandoned(&waiting.message.output);
         }
     }
 }

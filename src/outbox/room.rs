@@ -223,13 +223,17 @@ impl Share {
         }
     }
 
-    /// How many more messages may come; waits until there is one.
-    pub(super) async fn quota(&self) -> usize {
+    /// How many more messages may come.
+    pub(super) fn quota(&self) -> usize {
+        MOST_OF_ONE.saturating_sub(self.held.load(Ordering::Acquire))
+    }
+
+    /// Waits until one more may come.
+    pub(super) async fn freed(&self) {
         loop {
             let freed = self.freed.notified();
-            let left = MOST_OF_ONE.saturating_sub(self.held.load(Ordering::Acquire));
-            if left > 0 {
-                return left;
+            if self.quota() > 0 {
+                return;
             }
             freed.await;
         }

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ const LINGER_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
-    peer: Peer,
+    address: SocketAddr,
     conversation: Conversation,
     port: Arc<Port>,
     inbox: Inbox,
@@ -55,6 +56,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// A connection that has just been opened.
     pub(super) fn new(
         stream: TcpStream,
         peer: Peer,
@@ -69,9 +71,9 @@ impl Connection {
             .outbox(Arc::new(move |ticket, progress| {
                 sink.progress(ticket, progress)
             }));
-        Connection {
+        let mut connection = Connection {
             stream,
-            peer,
+            address: peer.address,
             conversation,
             port,
             inbox,
@@ -86,7 +88,9 @@ impl Connection {
             commands: Vec::new(),
             last_command: 0,
             close: None,
-        }
+        };
+        connection.step(Input::Opened(peer));
+        connection
     }
 
     /// Runs until the conversation closes; then takes leave of the device.
@@ -96,7 +100,6 @@ impl Connection {
     )]
     pub(super) fn run(mut self) -> impl Future<Output = Reason> + Send {
         async move {
-            self.step(Input::Opened(self.peer.clone()));
             let reason = loop {
                 if let Some(reason) = self.close.filter(|_| self.outbox.is_empty()) {
                     break reason;
@@ -204,7 +207,7 @@ impl Connection {
         self.step(Input::End(End::Reset));
         self.close.get_or_insert(Reason::Shutdown);
         if !self.outbox.is_empty() {
-            let (listener, peer) = (&self.peer.listener, self.peer.address);
+            let (listener, peer) = (&self.port.listener, self.address);
             tracing::error!(%listener, %peer, "messages found no room before the connection had to end, and are lost");
             self.outbox = self.port.south.submitter.outbox(Arc::new(|_, _| {}));
         }
@@ -343,7 +346,7 @@ impl Connection {
 
     fn warn(&self, what: &'static str, text: &dyn fmt::Display) {
         let now = self.port.south.clock.now().monotonic;
-        let (listener, peer) = (&self.peer.listener, self.peer.address);
+        let (listener, peer) = (&self.port.listener, self.address);
         let allowed = self
             .port
             .south

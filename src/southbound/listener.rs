@@ -94,7 +94,8 @@ pub struct ListenerTask {
 impl ListenerTask {
     /// A listener on a bound socket, and the gateway's hold on it.
     pub fn new(socket: TcpListener, terms: Terms, south: Arc<South>) -> (ListenerHandle, Self) {
-        let metrics = south.metrics.listener(&terms.listener.name);
+        let listener = Arc::clone(&terms.listener.name);
+        let metrics = south.metrics.listener(&listener);
         let (sender, terms) = watch::channel((terms, 0));
         let (stop, closed) = (CancellationToken::new(), CancellationToken::new());
         let handle = ListenerHandle {
@@ -107,7 +108,11 @@ impl ListenerTask {
             terms,
             stop,
             closed,
-            port: Arc::new(Port { south, metrics }),
+            port: Arc::new(Port {
+                listener,
+                south,
+                metrics,
+            }),
             connections: JoinSet::new(),
             open: HashMap::new(),
         };
@@ -228,12 +233,12 @@ impl ListenerTask {
     }
 
     fn warn(&self, what: &'static str, text: fmt::Arguments<'_>) {
-        let listener = self.terms.borrow().0.listener.name.clone();
+        let listener = &self.port.listener;
         if let Some(held_back) =
             self.port
                 .south
                 .throttle
-                .allows(what, &listener, self.port.south.clock.now().monotonic)
+                .allows(what, listener, self.port.south.clock.now().monotonic)
         {
             tracing::warn!(%listener, held_back, "{text}");
         }

@@ -17,6 +17,7 @@ pub use socket::{BindError, bind};
 pub use timeouts::Timeouts;
 
 use crate::clock::Clock;
+use crate::message::Name;
 use crate::ops::logging::Throttle;
 use crate::ops::metrics::{ListenerMetrics, Metrics};
 use crate::outbox::Submitter;
@@ -42,6 +43,7 @@ pub struct South {
 /// What all connections of one listener share.
 #[derive(Debug)]
 struct Port {
+    listener: Name,
     south: Arc<South>,
     metrics: ListenerMetrics,
 }
