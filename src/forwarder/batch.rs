@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::message::{Name, Priority, Sequence};
-use crate::northbound::dialect;
+use crate::northbound::{ParcelId, dialect};
 use crate::spool::Read;
 
 /// Bytes that all open batches hold at most.
@@ -34,6 +34,8 @@ pub(super) struct Batch {
     elements: Vec<u8>,
     /// Until when it is held for more; without it, it leaves when nothing is queued behind it.
     held: Option<Instant>,
+    /// A message in it that took the last room of its connection, and what was sent before.
+    pressed: Option<(Priority, Sequence, ParcelId)>,
 }
 
 impl Batch {
@@ -44,6 +46,7 @@ impl Batch {
             records: Vec::new(),
             elements: Vec::new(),
             held,
+            pressed: None,
         }
     }
 
@@ -117,9 +120,28 @@ impl Batches {
         self.close_all(|open| open.held.is_some_and(|held| held <= now));
     }
 
-    /// Closes those that may leave because nothing is queued behind them; whether there are any.
-    pub(super) fn close_idle(&mut self) -> bool {
+    /// Closes those that may leave because nothing is queued behind them.
+    pub(super) fn close_idle(&mut self) {
         self.close_all(|open| open.held.is_none());
+    }
+
+    /// The message that was added last took the last room of its connection.
+    pub(super) fn press(&mut self, read: &Read, sent: ParcelId) {
+        if let Some(open) = self.open.get_mut(&read.message.output) {
+            open.pressed = Some((read.priority, read.sequence, sent));
+        }
+    }
+
+    /// Closes those that hold the last room of a connection, where that helps.
+    pub(super) fn close_pressed(&mut self, helps: impl Fn(Priority, Sequence, ParcelId) -> bool) {
+        self.close_all(|open| {
+            open.pressed
+                .is_some_and(|(priority, sequence, sent)| helps(priority, sequence, sent))
+        });
+    }
+
+    /// Whether one is to leave.
+    pub(super) fn has_closed(&self) -> bool {
         !self.closed.is_empty()
     }
 

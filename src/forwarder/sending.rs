@@ -55,20 +55,31 @@ impl Forwarder {
     /// Sends as long as the window has room.
     pub(super) fn send(&mut self, now: Instant) {
         self.batches.close_due(now);
-        if self.level.is_wanted() {
-            self.batches.close_all(|_| true);
-        }
         while self.current.settled && self.session.is_some() && self.outstanding.has_room() {
             if let Some(batch) = self.batches.take() {
                 self.dispatch_batch(batch);
             } else if let Some(read) = self.spool.read() {
                 self.pass_on(&read, now);
-            } else if !self.spool.reads_on() && self.batches.close_idle() {
-                // They are taken in the next turn.
-            } else {
+            } else if !self.closes_more() {
                 return;
             }
         }
+    }
+
+    /// Closes batches because nothing is queued behind them, or because nothing but they can give
+    /// room to those who wait for it; whether there are any.
+    fn closes_more(&mut self) -> bool {
+        if !self.spool.reads_on() {
+            self.batches.close_idle();
+        }
+        if self.outstanding.is_empty() && self.level.is_wanted() {
+            self.batches.close_all(|_| true);
+        }
+        let (spool, outstanding) = (&self.spool, &self.outstanding);
+        self.batches.close_pressed(|priority, sequence, sent| {
+            outstanding.is_over(sent) && spool.has_last_room(priority, sequence)
+        });
+        self.batches.has_closed()
     }
 
     /// Sends a message, or puts it into its batch.
@@ -80,6 +91,9 @@ impl Forwarder {
         };
         if let Some(held) = self.batches.add(read, &id, batching, now) {
             self.spool.postpone(read.priority, read.sequence, held);
+        }
+        if self.spool.has_last_room(read.priority, read.sequence) {
+            self.batches.press(read, self.outstanding.last());
         }
     }
 

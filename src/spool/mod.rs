@@ -71,7 +71,7 @@ pub struct Read {
     pub sequence: Sequence,
     /// The message.
     pub message: Arc<Message>,
-    /// Whether somebody waits for edgeHub to acknowledge it, or for the room that it has.
+    /// Whether somebody waits for edgeHub to acknowledge it.
     pub urgent: bool,
 }
 
@@ -283,6 +283,12 @@ impl<H: Hold> Spool<H> {
         if self.limits.persist != Persist::EachBatch {
             self.log(priority).postpone(sequence, until);
         }
+    }
+
+    /// Whether a message that was read has the last room in memory that its connection may have.
+    pub fn has_last_room(&self, priority: Priority, sequence: Sequence) -> bool {
+        let log = self.logs.get(index(priority));
+        log.is_some_and(|log| log.has_last_room(sequence))
     }
 
     /// Whether messages are on their way from the disk. Not while the disk cannot be read.

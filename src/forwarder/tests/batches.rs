@@ -130,6 +130,27 @@ async fn without_a_disk_a_held_batch_does_not_keep_a_connections_last_room() {
 }
 
 #[tokio::test]
+async fn a_batch_waits_for_room_that_acknowledgements_give_before_it_leaves_unfilled() {
+    let terms = terms(&[("b", batching(4096, HOUR))]);
+    let mut bench = bench_over(terms, Err("none".to_owned()), 1 << 20).await;
+    let link = bench.link.clone();
+    let (mut outbox, _) = outbox(&bench.submitter);
+    let script = async {
+        let mut session = up(&link).await;
+        queue(&mut outbox, (0..2000).map(|_| long("b", 100)));
+        let flushed = async {
+            outbox.flush().await.unwrap();
+            submit(&mut outbox, "b", &["last"], Some(Progress::Delivered)).await;
+        };
+        let ((), sizes) = tokio::join!(flushed, sizes(&mut session, &link, 2001));
+        sizes
+    };
+    let sizes = beside(&mut bench.forwarder, script).await;
+    let unfilled = sizes.iter().filter(|size| **size < 3900).count();
+    assert!(unfilled <= 1, "{unfilled} of {}: {sizes:?}", sizes.len());
+}
+
+#[tokio::test]
 async fn a_held_batch_leaves_when_somebody_waits_for_room() {
     let disk = TrialDisk::default();
     let terms = terms(&[("b", batching(261_632, HOUR))]);

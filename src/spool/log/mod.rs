@@ -265,7 +265,7 @@ impl<H: Hold> Log<H> {
             priority: self.priority,
             sequence: flight.sequence,
             message: Arc::clone(&flight.message),
-            urgent: hold.is_some_and(|hold| hold.waits_for_edgehub(disk) || hold.has_last_room()),
+            urgent: hold.is_some_and(|hold| hold.waits_for_edgehub(disk)),
         };
         self.last_read = flight.sequence;
         self.flights.push_back(flight);
@@ -294,9 +294,8 @@ impl<H: Hold> Log<H> {
 
     /// A message that was read waits for edgeHub from that moment on, unless somebody waits for it.
     pub(super) fn postpone(&mut self, sequence: Sequence, until: Instant) {
-        let flights = &mut self.flights;
-        let at = flights.binary_search_by_key(&sequence, |flight| flight.sequence);
-        let Some(flight) = at.ok().and_then(|at| flights.get_mut(at)) else {
+        let at = self.flight(sequence);
+        let Some(flight) = at.and_then(|at| self.flights.get_mut(at)) else {
             return;
         };
         let awaited = flight.hold.as_ref().is_some_and(Hold::waits);
@@ -305,6 +304,19 @@ impl<H: Hold> Log<H> {
             flight.postponed = true;
             self.bare_postponed += 1;
         }
+    }
+
+    /// Whether a message that was read has the last room of its connection.
+    pub(super) fn has_last_room(&self, sequence: Sequence) -> bool {
+        let flight = self.flight(sequence).and_then(|at| self.flights.get(at));
+        let hold = flight.and_then(|flight| flight.hold.as_ref());
+        hold.is_some_and(Hold::has_last_room)
+    }
+
+    fn flight(&self, sequence: Sequence) -> Option<usize> {
+        let flights = &self.flights;
+        let at = flights.binary_search_by_key(&sequence, |flight| flight.sequence);
+        at.ok()
     }
 
     /// Whether something is to be read from the disk, which can be read.
