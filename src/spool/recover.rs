@@ -120,10 +120,28 @@ pub fn recover(disk: &mut dyn Disk, whose: &Whose) -> io::Result<Recovered> {
         .filter_map(|name| parse_name(name))
         .collect();
     segments.sort_unstable();
-    for (at, (priority, number)) in segments.iter().enumerate() {
-        let is_last = segments.get(at + 1).is_none_or(|next| next.0 != *priority);
+    for (priority, number) in &segments {
         found.next.insert(*priority, number.saturating_add(1));
-        look_through(disk, (*priority, *number), is_last, &mut found)?;
+    }
+    // From the newest to the oldest: of a record that is there twice, the later copy counts.
+    let first_note = found.notes.len();
+    let mut newer = BTreeMap::new();
+    for (priority, number) in segments.into_iter().rev() {
+        if let Err(error) = look_through(disk, (priority, number), &mut newer, &mut found) {
+            let file = file_name(priority, number);
+            found.notes.push(Note {
+                text: format!(
+                    "the segment {file} cannot be read ({error}); it stays for the next start"
+                ),
+                damaged: 0,
+            });
+        }
+    }
+    if let Some(notes) = found.notes.get_mut(first_note..) {
+        notes.reverse();
+    }
+    for segments in found.segments.values_mut() {
+        segments.reverse();
     }
     found.dead_letters = length(disk, DEAD_LETTERS)?;
     Ok(found)
@@ -259,11 +277,21 @@ fn length(disk: &mut dyn Disk, file: &str) -> io::Result<u64> {
     }
 }
 
-/// Looks through one segment; it is used as far as it can be read.
+/// What is known of the segments of a log that are newer than the one at hand.
+#[derive(Clone, Copy, Debug)]
+struct Newer {
+    /// Their first record.
+    first: Option<Sequence>,
+    /// Whether all of them are forced to the disk.
+    forced: bool,
+}
+
+/// Looks through one segment; it is used as far as it can be read, up to the records of which
+/// newer segments have a copy.
 fn look_through(
     disk: &mut dyn Disk,
     (priority, number): (Priority, u64),
-    is_last: bool,
+    newer: &mut BTreeMap<Priority, Newer>,
     found: &mut Recovered,
 ) -> io::Result<()> {
     let file = file_name(priority, number);
@@ -287,23 +315,26 @@ fn look_through(
         });
         return Ok(());
     }
-    let before = found
-        .segments
-        .get(&priority)
-        .and_then(|segments| segments.last())
-        .map(|segment| segment.last);
-    let open_from = found.position.of(priority);
-    let is_open =
-        |sequence: Sequence| sequence >= open_from && before.is_none_or(|before| sequence > before);
-    let (mut segment, unreadable) = scan(disk, &file, is_open)?;
+    let is_last = !newer.contains_key(&priority);
+    let newer = newer.entry(priority).or_insert(Newer {
+        first: None,
+        forced: true,
+    });
+    let wanted = Wanted {
+        from: found.position.of(priority),
+        before: newer.first,
+    };
+    let scanned = scan(disk, &file, wanted)?;
+    let mut segment = scanned.found;
     segment.number = number;
-    if unreadable > 0 {
+    if scanned.unreadable > 0 {
         segment.keep = !is_last;
         let (what, then) = if is_last {
             ("torn, as after a loss of power", "")
         } else {
             ("damaged", ", and stays on the disk as aside-*")
         };
+        let unreadable = scanned.unreadable;
         found.notes.push(Note {
             text: format!(
                 "the segment {file} is {what}: its last {unreadable} bytes cannot be read{then}"
@@ -311,18 +342,20 @@ fn look_through(
             damaged: unreadable,
         });
     }
-    // What a batch that failed has left may be here and not forced, and its second copy in the
-    // next segment is about to be taken for a repeat.
+    let others_forced = newer.forced;
+    newer.first = scanned.first.or(newer.first);
     if let Err(error) = disk.sync(&file) {
+        newer.forced = false;
         found.notes.push(Note {
             text: format!("the segment {file} cannot be forced to the disk ({error})"),
             damaged: 0,
         });
     }
-    if segment.outputs.is_empty() {
-        return retire(disk, priority, &segment);
+    if !segment.outputs.is_empty() {
+        found.segments.entry(priority).or_default().push(segment);
+    } else if others_forced {
+        retire(disk, priority, &segment)?;
     }
-    found.segments.entry(priority).or_default().push(segment);
     Ok(())
 }
 
@@ -335,16 +368,30 @@ fn retire(disk: &mut dyn Disk, priority: Priority, segment: &Found) -> io::Resul
     disk.delete(&file)
 }
 
-/// Reads a segment to the end of its last readable record; gives what stands behind it in bytes.
-fn scan(
-    disk: &mut dyn Disk,
-    file: &str,
-    is_open: impl Fn(Sequence) -> bool,
-) -> io::Result<(Found, u64)> {
-    let mut segment = Found {
-        length: u64::try_from(HEADER_BYTES).unwrap_or(0),
-        ..Found::default()
-    };
+/// Which records of a segment are open.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    /// All before are done.
+    from: Sequence,
+    /// Newer segments have a copy of this one and of those behind it that are open.
+    before: Option<Sequence>,
+}
+
+/// What was read of a segment.
+#[derive(Debug, Default)]
+struct Scanned {
+    found: Found,
+    /// Its first readable record.
+    first: Option<Sequence>,
+    /// Bytes behind the last readable record.
+    unreadable: u64,
+}
+
+/// Reads a segment to the end of its last wanted record.
+fn scan(disk: &mut dyn Disk, file: &str, wanted: Wanted) -> io::Result<Scanned> {
+    let mut scanned = Scanned::default();
+    let segment = &mut scanned.found;
+    segment.length = u64::try_from(HEADER_BYTES).unwrap_or(0);
     let mut most = CHUNK;
     loop {
         let bytes = disk.read(file, segment.length, most)?;
@@ -352,8 +399,15 @@ fn scan(
         let needs = loop {
             match parse(rest) {
                 Parsed::Record(record) => {
-                    if is_open(record.sequence) && record.sequence > segment.last {
-                        note_open(&mut segment, record.output());
+                    scanned.first.get_or_insert(record.sequence);
+                    if wanted
+                        .before
+                        .is_some_and(|copied| record.sequence >= copied)
+                    {
+                        return Ok(scanned);
+                    }
+                    if record.sequence >= wanted.from && record.sequence > segment.last {
+                        note_open(segment, record.output());
                     }
                     segment.last = segment.last.max(record.sequence);
                     segment.length += u64::try_from(record.length).unwrap_or(0);
@@ -368,8 +422,8 @@ fn scan(
         match needs {
             Some(needs) if !at_end && (progressed || needs > most) => most = CHUNK.max(needs),
             _ => {
-                let behind = u64::try_from(rest.len()).unwrap_or(0);
-                return Ok((segment, behind));
+                scanned.unreadable = u64::try_from(rest.len()).unwrap_or(0);
+                return Ok(scanned);
             }
         }
     }

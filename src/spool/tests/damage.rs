@@ -165,3 +165,85 @@ fn a_run_that_cannot_be_noted_has_ids_of_its_own() {
     assert_eq!(found.segments[&NORMAL][0].outputs.values().sum::<u64>(), 2);
     assert_eq!(found.notes.len(), 1);
 }
+
+#[test]
+fn a_segment_that_cannot_be_read_costs_no_other() {
+    let whole = stored(0..40).disk;
+    let starts = (0..60).filter_map(|operations| {
+        let disk = whole.copy();
+        disk.fail_once_in(operations);
+        let found = recover(&mut *disk.plugged(), &whose()).ok()?;
+        let unread = found
+            .notes
+            .iter()
+            .any(|note| note.text.contains("cannot be read"));
+        let mut bench = Bench {
+            spool: Spool::recovered(
+                found,
+                limits(),
+                crate::clock::Clock::system().now().monotonic,
+            ),
+            ..Bench::over(TrialDisk::default(), limits())
+        };
+        bench.plugged = disk.plugged();
+        let texts = bench.drain();
+        assert_eq!(
+            unread,
+            texts.len() < 40,
+            "operation {operations}: {texts:?}"
+        );
+        assert!(texts.len() > 20, "operation {operations}: {texts:?}");
+        // What could not be read is there at the next start.
+        let mut next = Bench::over(disk, limits()).drain();
+        next.extend(texts);
+        next.sort();
+        next.dedup();
+        assert_eq!(next, numbers(0..40), "operation {operations}");
+        Some(unread)
+    });
+    let unread = starts.filter(|unread| *unread).count();
+    assert!(
+        unread > 3,
+        "{unread} starts met a segment that cannot be read"
+    );
+}
+
+/// Two safe records, of which the first segment has a copy that was never forced.
+fn written_twice() -> TrialDisk {
+    let mut bench = stored(0..2);
+    for text in ["002", "003"] {
+        bench.append("o", NORMAL, text);
+    }
+    bench.advance(200);
+    // Free space and the write go well, the sync does not.
+    bench.disk.fail_once_in(2);
+    bench.work();
+    assert!(!bench.safe.lock().unwrap().contains("002"));
+    bench.advance(1000);
+    bench.work();
+    assert!(bench.safe.lock().unwrap().contains("003"));
+    bench.disk.clone()
+}
+
+#[test]
+fn of_a_record_that_was_written_twice_the_forced_copy_stays() {
+    let mut bench = Bench::over(written_twice(), limits());
+    bench.work();
+    bench.disk.lose_power(0);
+    let mut bench = bench.restart();
+    assert_eq!(bench.drain(), numbers(0..4));
+}
+
+#[test]
+fn a_disk_that_fails_at_any_moment_of_a_start_loses_no_safe_record() {
+    for operations in 0..60 {
+        let disk = written_twice().copy();
+        disk.fail_once_in(operations);
+        // Whether it starts or not: nothing is gone.
+        drop(recover(&mut *disk.plugged(), &whose()));
+        disk.fail_once_in(usize::MAX);
+        disk.lose_power(0);
+        let mut bench = Bench::over(disk, limits());
+        assert_eq!(bench.drain(), numbers(0..4), "operation {operations}");
+    }
+}

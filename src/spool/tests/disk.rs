@@ -27,6 +27,9 @@ struct Content {
     bytes: Vec<u8>,
     /// What a loss of power leaves for certain; `None` if even the name goes.
     forced: Option<Vec<u8>>,
+    /// A sync has failed: what had been written behind this offset is clean to the system and not
+    /// on the disk, until it is written again.
+    doomed_from: Option<usize>,
 }
 
 impl Default for TrialDisk {
@@ -67,16 +70,25 @@ impl TrialDisk {
         state.files.retain(|_, content| content.forced.is_some());
         for content in state.files.values_mut() {
             let forced = content.forced.clone().unwrap_or_default();
-            let reached = (content.bytes.len() - forced.len().min(content.bytes.len()))
-                * usize::from(chance)
-                / 255;
+            let reachable = content.doomed_from.unwrap_or(content.bytes.len());
+            let reached = (reachable - forced.len().min(reachable)) * usize::from(chance) / 255;
             let torn = content.bytes.split_off(0);
             content.bytes = forced.clone();
             content
                 .bytes
                 .extend(torn.iter().skip(forced.len()).take(reached));
             content.forced = Some(content.bytes.clone());
+            content.doomed_from = None;
         }
+    }
+
+    /// Another disk with the same content, as forced as here.
+    pub fn copy(&self) -> TrialDisk {
+        let state = self.state();
+        TrialDisk(Arc::new(Mutex::new(State {
+            files: state.files.clone(),
+            ..*state
+        })))
     }
 
     pub fn fail(&self, failing: bool) {
@@ -108,7 +120,11 @@ impl TrialDisk {
     /// Gives a file this content.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
         let forced = Some(bytes.clone());
-        let content = Content { bytes, forced };
+        let content = Content {
+            bytes,
+            forced,
+            doomed_from: None,
+        };
         self.state().files.insert(name.to_owned(), content);
     }
 }
@@ -178,6 +194,7 @@ impl Disk for Plugged {
             content.bytes.resize(at + part, 0);
         }
         content.bytes[at..at + part].copy_from_slice(&bytes[..part]);
+        content.doomed_from = content.doomed_from.filter(|doomed| *doomed < at);
         match failed {
             Some(failed) => Err(failed),
             None if part < bytes.len() => Err(io::ErrorKind::StorageFull.into()),
@@ -186,10 +203,20 @@ impl Disk for Plugged {
     }
 
     fn sync(&mut self, file: &str) -> io::Result<()> {
-        let mut state = self.state()?;
+        let failed = self.state().err();
+        let mut state = self.disk.state();
+        if state.owner != self.owner {
+            return failed.map_or(Ok(()), Err);
+        }
         state.syncs += 1;
         let content = state.files.get_mut(file).ok_or_else(missing)?;
-        content.forced = Some(content.bytes.clone());
+        let forced = content.forced.as_ref().map_or(0, Vec::len);
+        if let Some(failed) = failed {
+            content.doomed_from.get_or_insert(forced);
+            return Err(failed);
+        }
+        let reaches = content.doomed_from.unwrap_or(content.bytes.len());
+        content.forced = Some(content.bytes[..reaches].to_vec());
         Ok(())
     }
 
