@@ -229,6 +229,9 @@ pub enum Progress {
     Lost,
 }
 
+/// What a message costs in memory beside what it says.
+const OVERHEAD: usize = 512;
+
 /// One message for the north, complete but for an id that the spool's sequence gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
@@ -253,6 +256,11 @@ impl Message {
             .map(|(name, value)| name.len() + value.len())
             .sum();
         self.body.bytes().len() + properties + self.output.len() + self.device.len()
+    }
+
+    /// Bytes of room in memory that it takes while it is kept there.
+    pub fn cost(&self) -> usize {
+        self.size().saturating_add(OVERHEAD)
     }
 }
 
@@ -284,9 +292,25 @@ pub struct Sequence(pub u64);
 impl Sequence {
     const NUMBER_BITS: u32 = 40;
 
+    /// The last run whose sequences there are.
+    pub const LAST_RUN: u32 = (1 << 24) - 1;
+
     /// The first one of a run.
     pub fn first(run: u32) -> Self {
         Sequence((u64::from(run) << Self::NUMBER_BITS) | 1)
+    }
+
+    /// The first one of a run whose number another run may have had or may get, because it could
+    /// not be noted: by chance, in the upper half, with room for 2^38 more.
+    pub fn scattered(run: u32, chance: u64) -> Self {
+        let upper_half = 1 << (Self::NUMBER_BITS - 1);
+        let chance = chance & (upper_half / 2 - 1);
+        Sequence((u64::from(run) << Self::NUMBER_BITS) | upper_half | chance)
+    }
+
+    /// The run in which it was given.
+    pub fn run(self) -> u32 {
+        u32::try_from(self.0 >> Self::NUMBER_BITS).unwrap_or(Self::LAST_RUN)
     }
 }
 

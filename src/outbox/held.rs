@@ -71,6 +71,10 @@ impl Hold for Held {
         self.claim.is_some()
     }
 
+    fn is_wanted(&self) -> bool {
+        self.space.as_ref().is_some_and(Space::is_wanted)
+    }
+
     fn waits_for_edgehub(&self, disk: bool) -> bool {
         let claim = self.claim.as_ref();
         claim.is_some_and(|claim| !disk || claim.awaits == Progress::Delivered)

@@ -28,8 +28,6 @@ use room::{Room, Share};
 /// Takes what is said of a ticket back to its conversation; must not wait.
 pub type ProgressSink = Arc<dyn Fn(Ticket, Progress) + Send + Sync>;
 
-/// What a message costs in memory beside what it says.
-const OVERHEAD: usize = 512;
 /// Bytes for which room is asked at once, but for one long message.
 const TOGETHER: usize = 64 * 1024;
 /// Submissions on their way to the forwarder: each has room, so there are never so many.
@@ -148,7 +146,7 @@ impl Outbox {
         let (mut count, mut bytes) = (0, 0);
         let together = TOGETHER.min(self.share.room().bound() / 4);
         for (message, _) in self.waiting.iter().take(most) {
-            let size = cost(message);
+            let size = message.cost();
             if count > 0 && bytes + size > together {
                 break;
             }
@@ -161,7 +159,7 @@ impl Outbox {
     fn hand_over(&mut self, count: usize) -> Result<(), Closed> {
         let share = &self.share;
         let submissions = self.waiting.drain(..count).map(|(message, claim)| {
-            let space = share.space(cost(&message));
+            let space = share.space(message.cost());
             let held = Held::new(space, claim);
             Submission { message, held }
         });
@@ -173,10 +171,6 @@ impl Outbox {
             Closed
         })
     }
-}
-
-fn cost(message: &Message) -> usize {
-    message.size().saturating_add(OVERHEAD)
 }
 
 impl Drop for Outbox {
@@ -229,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_room_an_outbox_keeps_its_place_in_the_line() {
-        let (submitter, mut submissions) = channel(2 * cost(&message("x1")), Metrics::default());
+        let (submitter, mut submissions) = channel(2 * message("x1").cost(), Metrics::default());
         let outboxes = ["f", "h"].map(|name| {
             let mut outbox = submitter.outbox(Arc::new(|_, _| {}));
             for n in 0..3 {

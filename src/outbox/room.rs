@@ -1,7 +1,7 @@
 //! Room in memory: bytes for all, and a share of messages for each connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -9,6 +9,8 @@ use super::Closed;
 
 /// Messages of one connection in memory at most.
 pub const MOST_OF_ONE: usize = 256;
+/// A connection that waits for its share is content when it has no more.
+const CONTENT: usize = MOST_OF_ONE / 4 * 3;
 /// What a semaphore can count on 32 bits.
 const MOST_BYTES: usize = (u32::MAX >> 3) as usize;
 
@@ -26,6 +28,11 @@ impl Level {
         let bound = *self.0.bound.borrow();
         (bound.saturating_sub(self.0.free.available_permits()), bound)
     }
+
+    /// Waits until a connection has begun to wait for its share.
+    pub async fn wanted(&self) {
+        self.0.wanted.notified().await;
+    }
 }
 
 /// Bytes in memory, given in the order of asking.
@@ -35,6 +42,8 @@ pub(super) struct Room {
     /// What a smaller bound takes from the room that is given back, and what was given without being there.
     owed: AtomicUsize,
     bound: watch::Sender<usize>,
+    /// A connection waits for its share.
+    wanted: Notify,
 }
 
 impl Room {
@@ -44,6 +53,7 @@ impl Room {
             free: Semaphore::new(bytes),
             owed: AtomicUsize::new(0),
             bound: watch::Sender::new(bytes),
+            wanted: Notify::new(),
         }
     }
 
@@ -103,6 +113,7 @@ pub(super) struct Share {
     /// Messages in memory.
     held: AtomicUsize,
     freed: Notify,
+    waits: AtomicBool,
 }
 
 impl Share {
@@ -111,6 +122,7 @@ impl Share {
             room,
             held: AtomicUsize::new(0),
             freed: Notify::new(),
+            waits: AtomicBool::new(false),
         }
     }
 
@@ -141,8 +153,26 @@ impl Share {
             if left > 0 {
                 return left;
             }
+            let _waits = Waits::of(self);
             freed.await;
         }
+    }
+}
+
+/// Says that a connection waits, as long as it does.
+struct Waits<'a>(&'a Share);
+
+impl<'a> Waits<'a> {
+    fn of(share: &'a Share) -> Self {
+        share.waits.store(true, Ordering::Release);
+        share.room.wanted.notify_one();
+        Waits(share)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waits.store(false, Ordering::Release);
     }
 }
 
@@ -151,6 +181,14 @@ impl Share {
 pub(super) struct Space {
     share: Arc<Share>,
     bytes: u32,
+}
+
+impl Space {
+    /// Whether its connection waits for room and has much.
+    pub(super) fn is_wanted(&self) -> bool {
+        let share = &self.share;
+        share.waits.load(Ordering::Acquire) && share.held.load(Ordering::Acquire) > CONTENT
+    }
 }
 
 impl Drop for Space {
