@@ -27,7 +27,9 @@ use crate::ops::accounts::Accounts;
 use crate::ops::health::{BEAT, Health, Loop};
 use crate::ops::metrics::Metrics;
 use crate::outbox::{Held, Level, Submission};
-use crate::spool::{Buried, Condition, Disk, Dropped, Limits, Outcome, Recovered, Spool, Whose, Worker};
+use crate::spool::{
+    Buried, Condition, Disk, Dropped, Limits, Outcome, Recovered, Spool, Whose, Worker,
+};
 
 use batch::Batches;
 pub use batch::Batching;

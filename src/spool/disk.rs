@@ -183,7 +183,10 @@ mod tests {
         folder.write("a", 3, b"67").unwrap();
         folder.sync("a").unwrap();
         assert_eq!(folder.read("a", 1, 100).unwrap(), b"2367");
-        assert_eq!((folder.length("a").unwrap(), folder.length("b").unwrap()), (5, 0));
+        assert_eq!(
+            (folder.length("a").unwrap(), folder.length("b").unwrap()),
+            (5, 0)
+        );
         folder.rename("a", "b").unwrap();
         assert_eq!(folder.list().unwrap(), ["b"]);
         folder.delete("b").unwrap();

@@ -35,13 +35,12 @@ impl<H: Hold> Spool<H> {
     ///
     /// # Errors
     /// When there is no disk, or too many wait for it; what the message held comes back.
-    pub fn bury(
-        &mut self,
-        output: &Name,
-        line: Vec<u8>,
-        hold: Option<H>,
-    ) -> Result<(), Option<H>> {
-        let waiting: usize = self.dead_letters.iter().map(|letter| letter.line.len()).sum();
+    pub fn bury(&mut self, output: &Name, line: Vec<u8>, hold: Option<H>) -> Result<(), Option<H>> {
+        let waiting: usize = self
+            .dead_letters
+            .iter()
+            .map(|letter| letter.line.len())
+            .sum();
         let full = self.dead_letters.len() >= MOST_WAITING || waiting >= MOST_BYTES;
         if self.is_absent() || full {
             return Err(hold);

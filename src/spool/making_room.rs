@@ -61,7 +61,7 @@ impl<H: Hold> Spool<H> {
 
     /// Whether messages in memory are dropped for those who wait for their room.
     pub fn drops_in_memory(&self) -> bool {
-        self.limits.drop_oldest && !self.takes() && !self.room_comes()
+        self.limits.drop_oldest && !self.is_good() && !self.room_comes()
     }
 
     /// Whether segments are being deleted, as far as is known with success.

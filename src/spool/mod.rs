@@ -360,11 +360,15 @@ impl<H: Hold> Spool<H> {
 
     /// Whether a message gets safe without edgeHub.
     pub fn makes_safe(&self) -> bool {
-        self.takes() && self.limits.persist.forces()
+        self.is_good() && self.limits.persist.forces()
     }
 
     fn log(&mut self, priority: Priority) -> &mut Log<H> {
         &mut self.logs[index(priority)]
+    }
+
+    fn is_good(&self) -> bool {
+        *self.condition() == Condition::Good
     }
 
     fn is_absent(&self) -> bool {

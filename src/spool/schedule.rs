@@ -95,7 +95,8 @@ impl<H: Hold> Spool<H> {
     }
 
     fn write_deadline(&self) -> Option<Instant> {
-        let idle = self.logs.iter().filter(|log| !log.is_writing());
+        let idle = self.logs.iter();
+        let idle = idle.filter(|log| self.writes() && !log.is_writing());
         let due = idle.filter_map(Log::oldest_bare).min();
         let due = due.map(|oldest| self.due(oldest));
         let write = due.map(|due| self.write_again.map_or(due, |again| due.max(again)));
@@ -123,7 +124,10 @@ impl<H: Hold> Spool<H> {
     }
 
     fn segment_bytes(&self) -> u64 {
-        self.limits.sizes.segment.min(self.limits.max_bytes / SEGMENTS)
+        self.limits
+            .sizes
+            .segment
+            .min(self.limits.max_bytes / SEGMENTS)
     }
 
     /// Bytes that may be written still; segments that only wait for acknowledgements do not count.
@@ -135,6 +139,9 @@ impl<H: Hold> Spool<H> {
     fn write(&mut self, now: Instant) -> Option<Job> {
         if self.write_again.is_some_and(|again| again > now) {
             return None;
+        }
+        if !self.writes() {
+            return self.probe(now);
         }
         let writing = Writing {
             spool: self.name,
@@ -162,6 +169,11 @@ impl<H: Hold> Spool<H> {
         self.probe(now)
     }
 
+    /// A disk that does not give what was written is given nothing more, but at the end.
+    fn writes(&self) -> bool {
+        self.gives == Condition::Good || self.flushing
+    }
+
     fn max_bytes_reached(&mut self, now: Instant) {
         for log in &mut self.logs {
             log.roll_if_done();
@@ -172,7 +184,11 @@ impl<H: Hold> Spool<H> {
         }
         let most = self.limits.max_bytes;
         // Any segment is enough to go on.
-        self.no_room(1, format!("the spool holds its maxBytes of {most} bytes"), now);
+        self.no_room(
+            1,
+            format!("the spool holds its maxBytes of {most} bytes"),
+            now,
+        );
     }
 
     fn appended(&mut self, priority: Priority, result: Result<(), Trouble>, now: Instant) {
@@ -220,7 +236,7 @@ impl<H: Hold> Spool<H> {
         let no_room = full && self.room() < self.segment_bytes();
         let busy = |log: &Log<H>| log.is_writing() || log.reads_again();
         let knows = self.probing || self.logs.iter().any(busy);
-        !knows && !no_room && *self.condition() != Condition::Good
+        !knows && !no_room && !self.is_good()
     }
 
     fn probe(&mut self, now: Instant) -> Option<Job> {
@@ -271,13 +287,7 @@ impl<H: Hold> Spool<H> {
         dropped
     }
 
-    fn deleted(
-        &mut self,
-        priority: Priority,
-        number: u64,
-        result: &io::Result<()>,
-        now: Instant,
-    ) {
+    fn deleted(&mut self, priority: Priority, number: u64, result: &io::Result<()>, now: Instant) {
         if let Err(error) = result {
             tracing::warn!(%error, "a segment of the spool cannot be deleted; it is tried again");
             let again = now.checked_add(FIRST_RETRY);

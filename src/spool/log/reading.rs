@@ -202,7 +202,9 @@ impl<H: Hold> Log<H> {
     fn holds_between(&mut self, after: Sequence, last: Sequence) -> Vec<H> {
         let held = |sequence: &&Sequence| after < **sequence && **sequence <= last;
         let held: Vec<Sequence> = self.holds.keys().filter(held).copied().collect();
-        let holds = held.iter().filter_map(|sequence| self.holds.remove(sequence));
+        let holds = held
+            .iter()
+            .filter_map(|sequence| self.holds.remove(sequence));
         holds.collect()
     }
 

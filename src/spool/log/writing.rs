@@ -33,9 +33,7 @@ impl<H: Hold> Log<H> {
             return None;
         }
         let (number, at) = match self.segments.back().filter(|_| self.appends) {
-            Some(segment) if segment.length < writing.segment => {
-                (segment.number, segment.length)
-            }
+            Some(segment) if segment.length < writing.segment => (segment.number, segment.length),
             _ => (self.next_segment, 0),
         };
         let mut bytes = Vec::new();

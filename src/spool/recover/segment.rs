@@ -201,9 +201,13 @@ impl Scan {
             match self.records(&bytes, look) {
                 Next::Copies => return Ok(false),
                 Next::Unreadable => return Ok(true),
-                Next::More(_) if bytes.len() < most => return Ok(self.found.length < self.found.bytes),
+                Next::More(_) if bytes.len() < most => {
+                    return Ok(self.found.length < self.found.bytes);
+                }
                 // It was not whole although all of it was read.
-                Next::More(needs) if needs <= most && self.found.length == before => return Ok(true),
+                Next::More(needs) if needs <= most && self.found.length == before => {
+                    return Ok(true);
+                }
                 Next::More(needs) => most = CHUNK.max(needs),
             }
         }

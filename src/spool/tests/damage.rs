@@ -206,7 +206,7 @@ fn a_segment_of_a_later_version_or_of_another_spool_is_set_aside_for_ever() {
 #[test]
 fn a_start_uses_the_disk_a_bounded_number_of_times_whatever_is_on_it() {
     let (files, name, bytes, _) = one_segment();
-    for length in (0..3_000_000).step_by(190_001) {
+    for length in [0, 1, 1000, 300_000, 3_000_000] {
         for filling in [0, 0x0f, 0xff] {
             let mut content = bytes.clone();
             content.extend(std::iter::repeat_n(filling, length));

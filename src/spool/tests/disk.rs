@@ -214,7 +214,10 @@ impl Disk for Plugged {
 
     fn length(&mut self, file: &str) -> io::Result<u64> {
         let state = self.state()?;
-        Ok(state.files.get(file).map_or(0, |content| content.bytes.len() as u64))
+        Ok(state
+            .files
+            .get(file)
+            .map_or(0, |content| content.bytes.len() as u64))
     }
 
     fn read(&mut self, file: &str, from: u64, most: usize) -> io::Result<Vec<u8>> {

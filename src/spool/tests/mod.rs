@@ -42,8 +42,7 @@ impl Hold for Told {
     }
 
     fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) > 0
-            && self.wanted.fetch_sub(1, Ordering::Relaxed) > 0
+        self.wanted.load(Ordering::Relaxed) > 0 && self.wanted.fetch_sub(1, Ordering::Relaxed) > 0
     }
 
     fn waits(&self) -> bool {

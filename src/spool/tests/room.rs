@@ -20,7 +20,10 @@ fn a_full_spool_blocks_or_drops_its_oldest_segment() {
         }
         assert_eq!(dropped > 0, drop_oldest);
         assert_eq!(bench.kept(), 100 - dropped);
-        assert_eq!(matches!(bench.spool.condition(), Condition::Full(_)), !drop_oldest);
+        assert_eq!(
+            matches!(bench.spool.condition(), Condition::Full(_)),
+            !drop_oldest
+        );
         assert!(dropped < 75, "{dropped}: no more than is needed");
         let kept = numbers(0..100)[usize::try_from(dropped).unwrap()..].to_vec();
         assert_eq!(bench.drain(), kept);
@@ -41,7 +44,11 @@ fn a_segment_that_is_done_and_nearly_as_large_as_all_makes_room() {
     bench.work();
     for n in stored..stored * 4 {
         bench.store(n..n + 1);
-        assert!(bench.spool.is_written(), "message {n}: {:?}", bench.spool.condition());
+        assert!(
+            bench.spool.is_written(),
+            "message {n}: {:?}",
+            bench.spool.condition()
+        );
         assert_eq!(bench.drain(), numbers(n..n + 1));
     }
 }

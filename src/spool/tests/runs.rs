@@ -5,7 +5,10 @@ fn unnoted(disk: &TrialDisk) -> Bench {
     disk.set_free(0);
     let found = recover(&mut *disk.plugged(), &whose()).unwrap();
     assert!(
-        found.notes.iter().any(|note| note.text.contains("random number")),
+        found
+            .notes
+            .iter()
+            .any(|note| note.text.contains("random number")),
         "{:?}",
         found.notes
     );
@@ -96,12 +99,20 @@ fn a_spool_without_the_file_of_its_owner_or_with_half_of_it_is_set_aside_whole()
         disk.put("spool.json", owner[..length].to_vec());
         let found = recover(&mut *disk.plugged(), &whose()).unwrap();
         assert!(found.segments.is_empty(), "{length} bytes");
-        assert!(found.notes[0].text.contains("aside-1-"), "{:?}", found.notes);
+        assert!(
+            found.notes[0].text.contains("aside-1-"),
+            "{:?}",
+            found.notes
+        );
     }
     let disk = whole.copy();
     disk.plugged().delete("spool.json").unwrap();
     let found = recover(&mut *disk.plugged(), &whose()).unwrap();
-    assert!(found.notes[0].text.contains("without spool.json"), "{:?}", found.notes);
+    assert!(
+        found.notes[0].text.contains("without spool.json"),
+        "{:?}",
+        found.notes
+    );
     let segments = disk.files().into_keys();
     let aside = segments.filter(|name| name.starts_with("aside-1-normal-"));
     assert_eq!(aside.count(), whole.segments().len());
@@ -112,11 +123,20 @@ fn runs_that_are_used_up_are_not_begun_again() {
     for runs in ["16777215", "4294967295"] {
         let disk = stored(0..3).disk;
         let owner = String::from_utf8(disk.files()["spool.json"].clone()).unwrap();
-        disk.put("spool.json", owner.replace("\"runs\": 1,", &format!("\"runs\": {runs},")).into());
+        disk.put(
+            "spool.json",
+            owner
+                .replace("\"runs\": 1,", &format!("\"runs\": {runs},"))
+                .into(),
+        );
         let owner = disk.files()["spool.json"].clone();
         assert!(String::from_utf8(owner).unwrap().contains(runs));
         let found = recover(&mut *disk.plugged(), &whose()).unwrap();
-        assert!(found.notes[0].text.contains("unreadable"), "{:?}", found.notes);
+        assert!(
+            found.notes[0].text.contains("unreadable"),
+            "{:?}",
+            found.notes
+        );
         assert_eq!(found.first.run(), 1);
     }
 }

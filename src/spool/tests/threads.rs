@@ -20,7 +20,11 @@ async fn run(spool: &mut Spool<Told>, worker: &mut Worker, now: Instant) {
 async fn many_segments_that_end_at_once_are_deleted() {
     let mut bench = stored(0..800);
     bench.work();
-    assert!(bench.disk.segments().len() > 40, "{:?}", bench.disk.segments());
+    assert!(
+        bench.disk.segments().len() > 40,
+        "{:?}",
+        bench.disk.segments()
+    );
     let (mut worker, found) = Worker::start(bench.disk.plugged(), whose()).await.unwrap();
     let limits = Limits {
         max_age: Some(Duration::from_secs(10)),
@@ -31,7 +35,11 @@ async fn many_segments_that_end_at_once_are_deleted() {
     bench.advance(20_000);
     run(&mut spool, &mut worker, bench.now).await;
     assert_eq!(spool.given_up().outputs.values().sum::<u64>(), 800);
-    assert!(bench.disk.segments().is_empty(), "{:?}", bench.disk.segments());
+    assert!(
+        bench.disk.segments().is_empty(),
+        "{:?}",
+        bench.disk.segments()
+    );
     worker.end().await;
 }
 
