@@ -306,9 +306,25 @@ pub struct Sequence(pub u64);
 impl Sequence {
     const NUMBER_BITS: u32 = 40;
 
+    /// The last run whose sequences there are.
+    pub const LAST_RUN: u32 = (1 << 24) - 1;
+
     /// The first one of a run.
     pub fn first(run: u32) -> Self {
         Sequence((u64::from(run) << Self::NUMBER_BITS) | 1)
+    }
+
+    /// The first one of a run whose number another run may have had or may get, because it could
+    /// not be noted: by chance, in the upper half, with room for 2^38 more.
+    pub fn scattered(run: u32, chance: u64) -> Self {
+        let upper_half = 1 << (Self::NUMBER_BITS - 1);
+        let chance = chance & (upper_half / 2 - 1);
+        Sequence((u64::from(run) << Self::NUMBER_BITS) | upper_half | chance)
+    }
+
+    /// The run in which it was given.
+    pub fn run(self) -> u32 {
+        u32::try_from(self.0 >> Self::NUMBER_BITS).unwrap_or(Self::LAST_RUN)
     }
 }
 

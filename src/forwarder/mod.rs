@@ -28,7 +28,9 @@ use crate::ops::health::{BEAT, Health, Loop};
 use crate::ops::logging::Throttle;
 use crate::ops::metrics::Metrics;
 use crate::outbox::{Held, Level, Submission};
-use crate::spool::{Condition, Disk, Dropped, Limits, Outcome, Recovered, Spool, Whose, Worker};
+use crate::spool::{
+    Buried, Condition, Disk, Dropped, Limits, Outcome, Recovered, Spool, Whose, Worker,
+};
 
 use batch::Batches;
 pub use batch::Batching;
@@ -211,7 +213,7 @@ impl Forwarder {
                     self.take_over(submission, now);
                 }
             }
-            () = self.level.wanted() => {}
+            () = self.level.wanted() => self.spool.want_memory(),
             Ok(()) = self.terms.changed() => self.new_terms(),
             () = at(deadline) => {}
         }
@@ -233,13 +235,13 @@ impl Forwarder {
             self.spool.flush();
         }
         self.send(now);
-        let dropped = self.spool.give_up(now);
-        self.count_dropped(dropped, "spool_full_or_age");
-        if let Some(worker) = &self.worker {
-            while let Some(job) = self.spool.job(now) {
+        while let Some(job) = self.spool.job(now) {
+            if let Some(worker) = &self.worker {
                 worker.give(job)?;
             }
         }
+        let dropped = self.spool.given_up();
+        self.count_dropped(dropped, "spool_full_or_age");
         let condition = self.spool.condition();
         if *self.condition.borrow() != *condition {
             tell(condition);
@@ -285,7 +287,7 @@ impl Forwarder {
             }
         }
         self.spool.flush();
-        while self.work().is_ok() && !self.spool.is_written() && self.spool.makes_safe() {
+        while self.work().is_ok() && !self.spool.is_written() && self.spool.takes() {
             match outcome(&mut self.worker).await {
                 Some(outcome) => self.finished(outcome),
                 None => break,
@@ -339,10 +341,27 @@ impl Forwarder {
         let now = self.clock.now().monotonic;
         let finished = self.spool.finished(outcome, now);
         self.count_dropped(finished.dropped, "unreadable");
-        match finished.buried {
-            Some((Some(held), true)) => held.buried(),
-            Some((Some(held), false)) => held.lost(),
-            Some((None, _)) | None => {}
+        if let Some(buried) = finished.buried {
+            self.buried(buried);
+        }
+    }
+
+    fn buried(&mut self, buried: Buried<Held>) {
+        let Buried { output, hold, kept } = buried;
+        if !kept {
+            return self.not_buried(&output, hold);
+        }
+        self.accounts.of(&output).dead_lettered += 1;
+        if let Some(held) = hold {
+            held.buried();
+        }
+    }
+
+    fn not_buried(&mut self, output: &Name, held: Option<Held>) {
+        self.metrics.dropped(output, "no_dead_letters", 1);
+        self.accounts.of(output).dropped += 1;
+        if let Some(held) = held {
+            held.lost();
         }
     }
 

@@ -142,15 +142,8 @@ impl Forwarder {
             tracing::error!(%output, %reason, held_back, "a message can never be delivered; see dead-letters.jsonl in the storage directory");
         }
         let line = letter::line(message, id.as_deref(), &reason, self.clock.now().utc);
-        match self.spool.bury(line, held) {
-            Ok(()) => self.accounts.of(output).dead_lettered += 1,
-            Err(held) => {
-                self.metrics.dropped(output, "no_dead_letters", 1);
-                self.accounts.of(output).dropped += 1;
-                if let Some(held) = held {
-                    held.lost();
-                }
-            }
+        if let Err(held) = self.spool.bury(output, line, held) {
+            self.not_buried(output, held);
         }
     }
 }

@@ -70,6 +70,10 @@ impl Hold for Held {
         self.claim.as_ref().is_some_and(|claim| claim.is_awaited())
     }
 
+    fn is_wanted(&self) -> bool {
+        self.space.as_ref().is_some_and(Space::is_wanted)
+    }
+
     fn waits_for_edgehub(&self, disk: bool) -> bool {
         let claim = self.claim.as_ref().filter(|claim| claim.is_awaited());
         claim.is_some_and(|claim| !disk || claim.awaits == Progress::Delivered)

@@ -1,7 +1,7 @@
 //! Room in memory: bytes for all, and a share of messages for each connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -10,6 +10,8 @@ use crate::message::Ticket;
 
 /// Messages of one connection in memory at most.
 pub const MOST_OF_ONE: usize = 256;
+/// A connection that waits for its share is content when it has no more.
+const CONTENT: usize = MOST_OF_ONE / 4 * 3;
 /// What a semaphore can count on 32 bits.
 const MOST_BYTES: usize = (u32::MAX >> 3) as usize;
 
@@ -38,7 +40,8 @@ impl Level {
         self.0.line.load(Ordering::Acquire) > 0
     }
 
-    /// Waits until somebody has wanted the line; may be dropped and called again.
+    /// Waits until a connection has begun to wait for room, or for its share of it; may be dropped
+    /// and called again.
     pub async fn wanted(&self) {
         self.0.wanted.notified().await;
     }
@@ -188,6 +191,8 @@ pub(super) struct Share {
     /// Messages in memory.
     held: AtomicUsize,
     freed: Notify,
+    /// Whether its connection waits for it.
+    waits: AtomicBool,
     /// The last ticket for which nobody waits any more.
     forgotten: AtomicU64,
 }
@@ -198,6 +203,7 @@ impl Share {
             room,
             held: AtomicUsize::new(0),
             freed: Notify::new(),
+            waits: AtomicBool::new(false),
             forgotten: AtomicU64::new(0),
         }
     }
@@ -235,8 +241,26 @@ impl Share {
             if self.quota() > 0 {
                 return;
             }
+            let _waits = Waits::of(self);
             freed.await;
         }
+    }
+}
+
+/// Says that a connection waits for its share, as long as it does.
+struct Waits<'a>(&'a Share);
+
+impl<'a> Waits<'a> {
+    fn of(share: &'a Share) -> Self {
+        share.waits.store(true, Ordering::Release);
+        share.room.wanted.notify_one();
+        Waits(share)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waits.store(false, Ordering::Release);
     }
 }
 
@@ -248,6 +272,12 @@ pub(super) struct Space {
 }
 
 impl Space {
+    /// Whether its connection waits for its share and has much of it.
+    pub(super) fn is_wanted(&self) -> bool {
+        let share = &self.share;
+        share.waits.load(Ordering::Acquire) && share.held.load(Ordering::Acquire) > CONTENT
+    }
+
     /// Whether its connection has no more room beside it.
     pub(super) fn is_last(&self) -> bool {
         self.share.held.load(Ordering::Acquire) >= MOST_OF_ONE

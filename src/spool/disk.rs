@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub trait Disk: Debug + Send {
     /// Names of all files.
     fn list(&mut self) -> io::Result<Vec<String>>;
+    /// Bytes of a file; 0 if it is not there.
+    fn length(&mut self, file: &str) -> io::Result<u64>;
     /// At most so many bytes from an offset; fewer only at the end of the file.
     fn read(&mut self, file: &str, from: u64, most: usize) -> io::Result<Vec<u8>>;
     /// Writes at an offset; makes the file if it is not there.
@@ -108,6 +110,13 @@ impl Disk for Folder {
         Ok(names)
     }
 
+    fn length(&mut self, file: &str) -> io::Result<u64> {
+        match fs::metadata(self.path.join(file)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            found => found.map(|metadata| metadata.len()),
+        }
+    }
+
     fn read(&mut self, file: &str, from: u64, most: usize) -> io::Result<Vec<u8>> {
         let file = File::open(self.path.join(file))?;
         let mut bytes = vec![0; most];
@@ -174,6 +183,10 @@ mod tests {
         folder.write("a", 3, b"67").unwrap();
         folder.sync("a").unwrap();
         assert_eq!(folder.read("a", 1, 100).unwrap(), b"2367");
+        assert_eq!(
+            (folder.length("a").unwrap(), folder.length("b").unwrap()),
+            (5, 0)
+        );
         folder.rename("a", "b").unwrap();
         assert_eq!(folder.list().unwrap(), ["b"]);
         folder.delete("b").unwrap();

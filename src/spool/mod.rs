@@ -10,7 +10,9 @@
 //! the oldest open sequence of each log is noted: a restart repeats what was done beyond it.
 
 mod disk;
+mod letters;
 mod log;
+mod making_room;
 mod persist;
 mod position;
 mod record;
@@ -25,21 +27,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use disk::{Disk, Folder};
+pub use letters::Buried;
 pub use persist::Persist;
 pub use recover::{Note, Recovered, Whose};
 pub use schedule::Finished;
 pub use worker::{Job, Outcome, Trouble, Worker, carry_out};
 
+use letters::Letter;
 use log::Log;
+use making_room::MakingRoom;
 use position::Position;
 
 use crate::message::{Message, Name, Priority, Sequence};
 
-/// Bytes of dead letters before the file is replaced by the next.
-const DEAD_LETTER_BYTES: u64 = 4 << 20;
-/// Dead letters that wait for the disk, and their bytes; what is over is dropped.
-const WAITING_DEAD_LETTERS: usize = 100;
-const WAITING_LETTER_BYTES: usize = 4 << 20;
 /// The positions are noted no more often.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 /// Between attempts to write to a disk that fails or is full.
@@ -48,10 +48,12 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// What a message holds while it is kept: room in memory, and somebody who waits for a promise.
 pub trait Hold {
-    /// A copy is on disk: its room in memory is free.
+    /// Its room in memory is free: a copy is on disk, or it is given up.
     fn written(&mut self);
     /// The copy is forced to the disk.
     fn safe(&mut self);
+    /// Whether somebody waits for its room in memory.
+    fn is_wanted(&self) -> bool;
     /// Whether somebody still waits for more.
     fn waits(&self) -> bool;
     /// Whether that can only be edgeHub's acknowledgement. `disk` says whether the disk makes safe.
@@ -87,7 +89,8 @@ pub struct Limits {
     pub max_age: Option<Duration>,
     /// Whether the oldest messages are dropped for new ones when there is no room.
     pub drop_oldest: bool,
-    /// Bytes in memory from which on `drop_oldest` drops there, where the disk takes nothing.
+    /// Room in memory of all messages. `drop_oldest` drops there beyond three quarters of it, where
+    /// the disk takes nothing.
     pub memory_bytes: usize,
     /// When records are forced to disk.
     pub persist: Persist,
@@ -98,11 +101,12 @@ pub struct Limits {
 /// How much is in one file, and goes to and from the disk at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Bytes beyond which a segment takes no more records.
+    /// Bytes beyond which a segment takes no more records, if that is not over an eighth of all.
     pub segment: u64,
-    /// Bytes written at once, but for one long record.
+    /// Bytes written at once, but for one long record; no more than a segment has.
     pub batch: usize,
-    /// Bytes read at once, but for one long record.
+    /// Bytes read at once, but for one long record. As much of messages may be ahead in memory,
+    /// and half of it beside.
     pub read: usize,
 }
 
@@ -111,12 +115,12 @@ impl Default for Sizes {
         Sizes {
             segment: 4 << 20,
             batch: 1 << 20,
-            read: 128 << 10,
+            read: 512 << 10,
         }
     }
 }
 
-/// How the disk is.
+/// How the disk is. The texts name no number that changes from one moment to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Condition {
     /// It takes what is written.
@@ -149,6 +153,11 @@ impl<H> Default for Dropped<H> {
 }
 
 impl<H> Dropped<H> {
+    fn add_one(&mut self, (message, hold): (Arc<Message>, H)) {
+        *self.outputs.entry(Arc::clone(&message.output)).or_default() += 1;
+        self.holds.push(hold);
+    }
+
     fn add(&mut self, other: Dropped<H>) {
         for (output, count) in other.outputs {
             *self.outputs.entry(output).or_default() += count;
@@ -164,14 +173,21 @@ pub struct Spool<H> {
     next: Sequence,
     logs: [Log<H>; 2],
     limits: Limits,
+    /// Whether the disk takes what is written.
     condition: Condition,
+    /// Whether it gives what was written, where it takes more.
+    gives: Condition,
     /// What is kept, by output.
     kept: BTreeMap<Name, u64>,
     flushing: bool,
     retry: Duration,
     write_again: Option<Instant>,
-    /// The disk said that there is no room.
-    wants_room: bool,
+    probing: bool,
+    probe_again: Option<Instant>,
+    making_room: MakingRoom,
+    /// Somebody waits for room in memory.
+    wanted: bool,
+    dropped: Dropped<H>,
     age_again: Option<Instant>,
     /// The oldest open sequences as they are noted or on their way to be.
     position: Position,
@@ -179,8 +195,7 @@ pub struct Spool<H> {
     noted: Position,
     noting: bool,
     note_again: Option<Instant>,
-    dead_letters: VecDeque<(Vec<u8>, Option<H>)>,
-    dead_letter_bytes: u64,
+    dead_letters: VecDeque<Letter<H>>,
     burying: bool,
     syncs: u64,
     outstanding: usize,
@@ -200,8 +215,9 @@ impl<H: Hold> Spool<H> {
     pub fn recovered(mut found: Recovered, limits: Limits, now: Instant) -> Self {
         let logs = ORDER.map(|priority| {
             let segments = found.segments.remove(&priority).unwrap_or_default();
-            let next = found.next.get(&priority).copied().unwrap_or(0);
-            Log::new(priority, (next, segments), limits.sizes, now)
+            let left_from = found.unread_from.get(&priority).copied();
+            let found = (found.first, segments, left_from);
+            Log::new(priority, found, limits.sizes, now)
         });
         let mut kept = BTreeMap::new();
         for (output, count) in logs.iter().flat_map(Log::unread_on_disk) {
@@ -209,22 +225,26 @@ impl<H: Hold> Spool<H> {
         }
         Spool {
             name: found.name,
-            next: Sequence::first(found.run),
+            next: found.first,
             logs,
             limits,
             condition: Condition::Good,
+            gives: Condition::Good,
             kept,
             flushing: false,
             retry: FIRST_RETRY,
             write_again: None,
-            wants_room: false,
+            probing: false,
+            probe_again: None,
+            making_room: MakingRoom::default(),
+            wanted: false,
+            dropped: Dropped::default(),
             age_again: None,
             position: found.position,
             noted: found.position,
             noting: false,
             note_again: None,
             dead_letters: VecDeque::new(),
-            dead_letter_bytes: found.dead_letters,
             burying: false,
             syncs: 0,
             outstanding: 0,
@@ -235,7 +255,7 @@ impl<H: Hold> Spool<H> {
     pub fn in_memory(name: u64, why: String, limits: Limits, now: Instant) -> Self {
         let found = Recovered {
             name,
-            run: 1,
+            first: Sequence::first(1),
             ..Recovered::default()
         };
         let mut spool = Self::recovered(found, limits, now);
@@ -247,6 +267,8 @@ impl<H: Hold> Spool<H> {
     pub fn limit(&mut self, limits: Limits) {
         self.limits = limits;
         self.write_again = None;
+        self.age_again = None;
+        self.making_room = MakingRoom::default();
     }
 
     /// Takes a message over.
@@ -325,7 +347,7 @@ impl<H: Hold> Spool<H> {
         self.dead_letters.is_empty() && self.logs.iter().all(Log::is_empty)
     }
 
-    /// How many messages are kept, by output.
+    /// How many messages are kept, by output; dead letters that wait for the disk are.
     pub fn kept(&self) -> &BTreeMap<Name, u64> {
         &self.kept
     }
@@ -342,7 +364,15 @@ impl<H: Hold> Spool<H> {
 
     /// How the disk is.
     pub fn condition(&self) -> &Condition {
-        &self.condition
+        match self.condition {
+            Condition::Good => &self.gives,
+            _ => &self.condition,
+        }
+    }
+
+    /// Whether the disk takes what is written, as far as is known.
+    pub fn takes(&self) -> bool {
+        self.condition == Condition::Good
     }
 
     /// Whether every message that is kept has a copy on disk, dead letters too.
@@ -353,22 +383,24 @@ impl<H: Hold> Spool<H> {
 
     /// Whether a message gets safe without edgeHub.
     pub fn makes_safe(&self) -> bool {
-        self.condition == Condition::Good && self.limits.persist.forces()
+        self.is_good() && self.limits.persist.forces()
     }
 
     fn log(&mut self, priority: Priority) -> &mut Log<H> {
         &mut self.logs[index(priority)]
     }
 
+    fn is_good(&self) -> bool {
+        *self.condition() == Condition::Good
+    }
+
+    fn is_absent(&self) -> bool {
+        matches!(self.condition, Condition::Absent(_))
+    }
+
     fn forget(&mut self, output: &Name, count: u64) {
         if let Some(kept) = self.kept.get_mut(output) {
             *kept = kept.saturating_sub(count);
-        }
-    }
-
-    fn forget_all(&mut self, dropped: &Dropped<H>) {
-        for (output, count) in &dropped.outputs {
-            self.forget(output, *count);
         }
     }
 }

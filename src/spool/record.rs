@@ -24,6 +24,11 @@ const LEAD_BYTES: usize = 8;
 /// The longest record. A message that edgeHub takes needs a third of it.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
 
+/// Bytes of checksums that a search for a record may cost.
+const MOST_EFFORT: usize = 64 << 20;
+/// The last form of a body.
+const LAST_FORM: u8 = 2;
+
 const MAGIC: [u8; 8] = *b"etgspool";
 const VERSION: u32 = 1;
 /// Instead of a length: there is no id.
@@ -188,6 +193,39 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     }
 }
 
+/// Whether a whole record stands somewhere behind the first byte. Where so much looks like one that
+/// the search would take long, there is one.
+pub fn has_record(bytes: &[u8]) -> bool {
+    let mut effort = MOST_EFFORT;
+    for at in 1..bytes.len() {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some(length) = looks_like(rest) else {
+            continue;
+        };
+        let Some(left) = effort.checked_sub(length) else {
+            return true;
+        };
+        effort = left;
+        if matches!(parse(rest), Parsed::Record(_)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The length of what could be a record, without a look at its checksum.
+fn looks_like(bytes: &[u8]) -> Option<usize> {
+    let mut lead = Content(bytes);
+    let content = usize::try_from(lead.number()?).ok()?;
+    lead.take(4)?;
+    let mut content_bytes = Content(lead.take(content)?);
+    content_bytes.long()?;
+    let form = *content_bytes.take(1)?.first()?;
+    let output = usize::try_from(content_bytes.number()?).ok()?;
+    let looks = form <= LAST_FORM && content_bytes.take(output).is_some();
+    looks.then(|| content.saturating_add(LEAD_BYTES))
+}
+
 impl Record<'_> {
     /// The output of the message.
     pub fn output(&self) -> Option<&str> {
@@ -337,6 +375,30 @@ mod tests {
                 record.message();
             }
         }
+    }
+
+    #[test]
+    fn a_record_is_found_wherever_it_stands_and_nothing_else_is_taken_for_one() {
+        let message = Message {
+            output: "o".into(),
+            device: "d".into(),
+            id: None,
+            body: Body::Raw("text".into()),
+            properties: Vec::new(),
+        };
+        let mut bytes = vec![0; 50];
+        let length = encode(Sequence(1), &message, &mut bytes).unwrap();
+        bytes.extend([3; 20]);
+        assert!(has_record(&bytes));
+        assert!(!has_record(&bytes[50..]), "the first byte does not count");
+        for cut in 50..50 + length {
+            assert!(!has_record(&bytes[..cut]), "cut at {cut}");
+        }
+        bytes[60] ^= 1;
+        assert!(!has_record(&bytes));
+        // Many that look like one: an end comes, and it is the careful one.
+        let lead = [&0x000f_0000_u32.to_le_bytes()[..], &[0; 22]].concat();
+        assert!(has_record(&lead.repeat(60_000)));
     }
 
     #[test]

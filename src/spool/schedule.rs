@@ -1,42 +1,60 @@
 //! What the spool wants done on the disk, and when.
 
-use std::time::{Duration, Instant};
+use std::io;
+use std::time::Instant;
 
-use super::log::Log;
+use super::letters::Buried;
+use super::log::{Log, Writing};
+use super::making_room::MakingRoom;
 use super::position::Position;
-use super::worker::{Job, Outcome, Trouble};
-use super::{
-    Condition, DEAD_LETTER_BYTES, Dropped, FIRST_RETRY, Hold, LONGEST_RETRY, NOTE_EVERY, Spool,
-    WAITING_DEAD_LETTERS, WAITING_LETTER_BYTES,
-};
+use super::worker::{Job, MOST_OUTSTANDING, Outcome, Trouble};
+use super::{Condition, Dropped, FIRST_RETRY, Hold, LONGEST_RETRY, NOTE_EVERY, Spool};
 use crate::message::Priority;
 
-/// Age is looked at so often in the time that a message may get old.
-const LOOKS_AT_AGE: u32 = 8;
+/// Of all bytes, the part that a segment has.
+const SEGMENTS: u64 = 8;
 
 /// What came of a job.
 #[derive(Debug)]
 pub struct Finished<H> {
     /// Messages that had to be given up by it.
     pub dropped: Dropped<H>,
-    /// A dead letter: what it held, and whether it is kept.
-    pub buried: Option<(Option<H>, bool)>,
+    /// A dead letter that is kept now, or not.
+    pub buried: Option<Buried<H>>,
 }
 
 impl<H: Hold> Spool<H> {
-    /// The next job for the disk, if there is something to do now.
+    /// The next job for the disk, if there is something to do now. What has to be given up is given
+    /// up by it, also where there is no disk; see [`Spool::given_up`].
     pub fn job(&mut self, now: Instant) -> Option<Job> {
-        if matches!(self.condition, Condition::Absent(_)) {
+        self.expire(now);
+        self.spare_memory();
+        if self.is_busy() {
             return None;
         }
-        let job = self
-            .write(now)
-            .or_else(|| self.logs.iter_mut().find_map(|log| log.fetch(now)))
-            .or_else(|| self.logs.iter_mut().find_map(|log| log.delete(now)))
-            .or_else(|| self.bury_next())
-            .or_else(|| self.note(now))?;
+        let job = self.next_job(now)?;
         self.outstanding += 1;
         Some(job)
+    }
+
+    fn next_job(&mut self, now: Instant) -> Option<Job> {
+        if let Some(job) = self.write(now) {
+            return Some(job);
+        }
+        if let Some(job) = self.logs.iter_mut().find_map(|log| log.fetch(now)) {
+            return Some(job);
+        }
+        self.make_room(now);
+        self.logs
+            .iter_mut()
+            .find_map(|log| log.delete(now))
+            .or_else(|| self.bury_next())
+            .or_else(|| self.note(now))
+    }
+
+    /// Whether the disk is given nothing more for now.
+    fn is_busy(&self) -> bool {
+        self.is_absent() || self.outstanding >= MOST_OUTSTANDING
     }
 
     /// Takes what came of a job.
@@ -48,221 +66,247 @@ impl<H: Hold> Spool<H> {
         };
         match outcome {
             Outcome::Appended(priority, result) => self.appended(priority, result, now),
+            Outcome::Probed(result) => self.probed(result, now),
             Outcome::Read(priority, bytes) => {
-                finished.dropped = self.log(priority).fetched(bytes, now);
-                self.forget_all(&finished.dropped);
+                finished.dropped = self.fetched(priority, bytes, now);
             }
             Outcome::Deleted(priority, number, result) => {
-                if let Err(error) = &result {
-                    tracing::warn!(%error, "a segment of the spool cannot be deleted; it is tried again");
-                }
-                let again = now.checked_add(FIRST_RETRY).filter(|_| result.is_err());
-                self.log(priority).deleted(number, again);
+                self.deleted(priority, number, &result, now);
             }
-            Outcome::Positioned(result) => {
-                self.noting = false;
-                if let Err(error) = result {
-                    self.position = Position {
-                        generation: self.position.generation,
-                        ..self.noted
-                    };
-                    tracing::debug!(%error, "the oldest open messages are not noted; a restart would repeat more");
-                }
-            }
+            Outcome::Positioned(result) => self.positioned(result),
             Outcome::DeadLettered(result) => finished.buried = self.buried(result),
         }
         finished
     }
 
-    /// When [`Spool::job`] or [`Spool::give_up`] has something to do at the latest.
+    /// When [`Spool::job`] has something to do at the latest, but for what an outcome brings.
     pub fn deadline(&self) -> Option<Instant> {
-        let absent = matches!(self.condition, Condition::Absent(_));
-        let due = self.logs.iter().filter_map(Log::oldest_bare);
-        let due = due.map(|oldest| self.limits.persist.due(oldest)).min();
-        let write = due.map(|due| self.write_again.map_or(due, |again| due.max(again)));
-        let write = write.filter(|_| !absent && self.logs.iter().any(|log| !log.is_writing()));
+        let age = self.age_deadline();
+        if self.is_busy() {
+            return age;
+        }
         let read = self.logs.iter().filter_map(Log::read_deadline).min();
         let delete = self.logs.iter().filter_map(Log::delete_deadline).min();
         let note = self
             .note_again
             .filter(|_| !self.noting && self.new_position().is_some());
-        let age = self
-            .limits
-            .max_age
-            .and(self.age_again)
-            .filter(|_| self.has_unread());
-        [write, read, delete, note, age].into_iter().flatten().min()
+        let write = self.write_deadline();
+        [age, write, read, delete, note].into_iter().flatten().min()
     }
 
-    /// Wants everything written and noted at once: the process ends.
+    fn write_deadline(&self) -> Option<Instant> {
+        let idle = self.logs.iter();
+        let idle = idle.filter(|log| self.writes() && !log.is_writing());
+        let due = idle.filter_map(Log::oldest_bare).min();
+        let due = due.map(|oldest| self.due(oldest));
+        let write = due.map(|due| self.write_again.map_or(due, |again| due.max(again)));
+        let probe = self.write_again.max(self.probe_again);
+        let probe = probe.filter(|_| self.wants_probe());
+        write.into_iter().chain(probe).min()
+    }
+
+    /// When what came at that moment is to be written.
+    fn due(&self, oldest: Instant) -> Instant {
+        match self.flushing {
+            true => oldest,
+            false => self.limits.persist.due(oldest),
+        }
+    }
+
+    /// Wants everything written and noted at once, from now on: the process ends.
     pub fn flush(&mut self) {
+        if self.flushing {
+            return;
+        }
         self.flushing = true;
         self.write_again = None;
         self.note_again = None;
     }
 
-    /// Gives up what is too old, and with `drop_oldest` what is in the way of newer messages.
-    pub fn give_up(&mut self, now: Instant) -> Dropped<H> {
-        let mut dropped = Dropped::default();
-        if let Some(age) = self.limits.max_age {
-            self.expire(age, now, &mut dropped);
-        }
-        if self.limits.drop_oldest {
-            self.make_room(&mut dropped);
-        }
-        self.forget_all(&dropped);
-        dropped
+    fn segment_bytes(&self) -> u64 {
+        self.limits
+            .sizes
+            .segment
+            .min(self.limits.max_bytes / SEGMENTS)
     }
 
-    fn expire(&mut self, age: Duration, now: Instant, dropped: &mut Dropped<H>) {
-        if self.age_again.is_some_and(|again| again > now) {
-            return;
-        }
-        let step = (age / LOOKS_AT_AGE).max(Duration::from_millis(10));
-        self.age_again = now.checked_add(step);
-        let Some(before) = now.checked_sub(age) else {
-            return;
-        };
-        for log in &mut self.logs {
-            log.roll(step, now);
-            while !dropped.take_up(log.expire_segment(before)) {}
-            while dropped.take_up_one(log.drop_oldest_resident(Some(before))) {}
-        }
-    }
-
-    fn make_room(&mut self, dropped: &mut Dropped<H>) {
-        let takes_nothing = !matches!(self.condition, Condition::Good);
-        let much = self.limits.memory_bytes / 4 * 3;
-        for priority in [Priority::Normal, Priority::High] {
-            while takes_nothing
-                && self.logs.iter().map(Log::resident_bytes).sum::<usize>() > much
-                && dropped.take_up_one(self.log(priority).drop_oldest_resident(None))
-            {}
-        }
-        if !std::mem::take(&mut self.wants_room) {
-            return;
-        }
-        self.write_again = None;
-        for priority in [Priority::Normal, Priority::High] {
-            if !dropped.take_up(self.log(priority).drop_oldest_segment()) {
-                return;
-            }
-        }
-    }
-
-    /// Keeps a message that can never be delivered, as a line of JSON.
-    ///
-    /// # Errors
-    /// When there is no disk, or too many wait for it; what the message held comes back.
-    pub fn bury(&mut self, line: Vec<u8>, hold: Option<H>) -> Result<(), Option<H>> {
-        let absent = matches!(self.condition, Condition::Absent(_));
-        let waiting: usize = self.dead_letters.iter().map(|(line, _)| line.len()).sum();
-        let full =
-            self.dead_letters.len() >= WAITING_DEAD_LETTERS || waiting >= WAITING_LETTER_BYTES;
-        if absent || full {
-            return Err(hold);
-        }
-        self.dead_letters.push_back((line, hold));
-        Ok(())
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        let oldest = self.logs.iter().filter_map(Log::oldest_bare).min();
-        oldest.is_some_and(|oldest| self.flushing || self.limits.persist.due(oldest) <= now)
-    }
-
-    /// Bytes that may be written still; segments that are only waiting for acknowledgements do not count.
+    /// Bytes that may be written still; segments that only wait for acknowledgements do not count.
     fn room(&self) -> u64 {
         let needed: u64 = self.logs.iter().map(Log::needed_bytes).sum();
         self.limits.max_bytes.saturating_sub(needed)
     }
 
     fn write(&mut self, now: Instant) -> Option<Job> {
-        if self.write_again.is_some_and(|again| again > now) || !self.is_due(now) {
+        if self.write_again.is_some_and(|again| again > now) {
             return None;
         }
-        let room = self.room();
+        if !self.writes() {
+            return self.probe(now);
+        }
+        let writing = Writing {
+            spool: self.name,
+            room: self.room(),
+            segment: self.segment_bytes(),
+            forced: self.limits.persist.forces() || self.flushing,
+            keep_free: self.limits.min_free_bytes,
+        };
         let (persist, flushing) = (self.limits.persist, self.flushing);
-        let (name, keep_free) = (self.name, self.limits.min_free_bytes);
-        let forced = persist.forces() || flushing;
         let mut finds_room = true;
         for log in self.logs.iter_mut().filter(|log| !log.is_writing()) {
             let oldest = log.oldest_bare();
             if !oldest.is_some_and(|oldest| flushing || persist.due(oldest) <= now) {
                 continue;
             }
-            match log.write(name, room, forced, keep_free) {
+            match log.write(writing) {
                 Some(job) => return Some(job),
                 None => finds_room = false,
             }
         }
         if !finds_room {
-            let text = format!(
-                "the spool holds its maxBytes of {} bytes",
-                self.limits.max_bytes
-            );
-            self.condition = Condition::Full(text);
-            self.wants_room = self.limits.drop_oldest;
-            self.write_again = now.checked_add(FIRST_RETRY);
+            self.max_bytes_reached(now);
+            return None;
         }
-        None
+        self.probe(now)
+    }
+
+    /// A disk that does not give what was written is given nothing more, but at the end.
+    fn writes(&self) -> bool {
+        self.gives == Condition::Good || self.flushing
+    }
+
+    fn max_bytes_reached(&mut self, now: Instant) {
+        for log in &mut self.logs {
+            log.roll_if_done();
+        }
+        if self.room_comes() {
+            self.write_again = now.checked_add(FIRST_RETRY);
+            return;
+        }
+        let most = self.limits.max_bytes;
+        // Any segment is enough to go on.
+        self.no_room(
+            1,
+            format!("the spool holds its maxBytes of {most} bytes"),
+            now,
+        );
     }
 
     fn appended(&mut self, priority: Priority, result: Result<(), Trouble>, now: Instant) {
-        let trouble = match result {
+        match result {
             Ok(()) => {
                 self.syncs += u64::from(self.log(priority).written(now));
-                self.condition = Condition::Good;
-                self.retry = FIRST_RETRY;
-                self.write_again = None;
-                return;
+                self.disk_is_good();
             }
-            Err(trouble) => trouble,
-        };
-        self.log(priority).not_written(now);
-        self.write_again = now.checked_add(self.retry);
-        self.condition = match trouble {
-            Trouble::Full { .. } => {
-                self.wants_room = self.limits.drop_oldest;
-                Condition::Full(format!(
-                    "{trouble}, minFreeBytes asks for {}",
-                    self.limits.min_free_bytes
-                ))
+            Err(trouble) => {
+                match trouble {
+                    Trouble::Reserved { .. } => drop(self.log(priority).not_begun()),
+                    _ => self.log(priority).not_written(now),
+                }
+                self.troubled(&trouble, now);
             }
-            Trouble::Disk(_) => {
-                self.retry = (self.retry * 2).min(LONGEST_RETRY);
-                Condition::Failing(trouble.to_string())
-            }
-        };
+        }
     }
 
-    fn bury_next(&mut self) -> Option<Job> {
-        if self.burying {
+    fn disk_is_good(&mut self) {
+        self.condition = Condition::Good;
+        self.retry = FIRST_RETRY;
+        self.write_again = None;
+        self.making_room = MakingRoom::default();
+    }
+
+    fn troubled(&mut self, trouble: &Trouble, now: Instant) {
+        match trouble {
+            Trouble::Reserved { lacks } => {
+                let least = self.limits.min_free_bytes;
+                let why = format!("it has less left than the minFreeBytes of {least} bytes");
+                self.no_room(*lacks, why, now);
+            }
+            Trouble::Full { lacks } => self.no_room(*lacks, "it has nothing left".to_owned(), now),
+            Trouble::Disk(error) => {
+                self.condition = Condition::Failing(error.to_string());
+                self.write_again = now.checked_add(self.retry);
+                self.retry = (self.retry * 2).min(LONGEST_RETRY);
+            }
+        }
+    }
+
+    /// Whether it is to be found out how the disk is although there is nothing to write.
+    fn wants_probe(&self) -> bool {
+        let full = matches!(self.condition, Condition::Full(_));
+        let no_room = full && self.room() < self.segment_bytes();
+        let busy = |log: &Log<H>| log.is_writing() || log.reads_again();
+        let knows = self.probing || self.logs.iter().any(busy);
+        !knows && !no_room && !self.is_good()
+    }
+
+    fn probe(&mut self, now: Instant) -> Option<Job> {
+        let pauses = self.probe_again.is_some_and(|again| again > now);
+        if pauses || !self.wants_probe() {
             return None;
         }
-        let (line, _) = self.dead_letters.front()?;
-        if self.dead_letter_bytes >= DEAD_LETTER_BYTES {
-            self.dead_letter_bytes = 0;
-        }
-        self.burying = true;
-        Some(Job::DeadLetter {
-            at: self.dead_letter_bytes,
-            line: line.clone(),
+        self.probing = true;
+        Some(Job::Probe {
+            keep_free: self.limits.min_free_bytes,
         })
     }
 
-    fn buried(&mut self, result: std::io::Result<()>) -> Option<(Option<H>, bool)> {
-        self.burying = false;
-        let (line, hold) = self.dead_letters.pop_front()?;
+    fn probed(&mut self, result: Result<(), Trouble>, now: Instant) {
+        self.probing = false;
         match result {
             Ok(()) => {
-                self.dead_letter_bytes += u64::try_from(line.len()).unwrap_or(0);
-                Some((hold, true))
+                self.disk_is_good();
+                self.gives = Condition::Good;
+                self.logs.iter_mut().for_each(Log::reads);
             }
-            Err(error) => {
-                tracing::error!(%error, "a message that can never be delivered cannot be kept among the dead letters");
-                Some((hold, false))
+            Err(trouble) => {
+                self.troubled(&trouble, now);
+                // There is nothing to make room for.
+                self.making_room.lacks = None;
             }
+        }
+    }
+
+    fn fetched(
+        &mut self,
+        priority: Priority,
+        bytes: io::Result<Vec<u8>>,
+        now: Instant,
+    ) -> Dropped<H> {
+        let why = bytes.as_ref().err().map(ToString::to_string);
+        let dropped = self.log(priority).fetched(bytes, now);
+        for (output, count) in &dropped.outputs {
+            self.forget(output, *count);
+        }
+        if !self.logs.iter().any(Log::cannot_read) {
+            self.gives = Condition::Good;
+        } else if why.is_some() || self.gives == Condition::Good {
+            let why = why.unwrap_or_else(|| "it is damaged".to_owned());
+            self.gives = Condition::Failing(format!("a segment cannot be read: {why}"));
+            self.probe_again = now.checked_add(LONGEST_RETRY);
+        }
+        dropped
+    }
+
+    fn deleted(&mut self, priority: Priority, number: u64, result: &io::Result<()>, now: Instant) {
+        if let Err(error) = result {
+            tracing::warn!(%error, "a segment of the spool cannot be deleted; it is tried again");
+            let again = now.checked_add(FIRST_RETRY);
+            return self.log(priority).not_deleted(number, again);
+        }
+        let made_room = self.log(priority).deleted(number);
+        if made_room && !matches!(self.condition, Condition::Failing(_)) {
+            self.write_again = None;
+        }
+    }
+
+    fn positioned(&mut self, result: io::Result<()>) {
+        self.noting = false;
+        if let Err(error) = result {
+            self.position = Position {
+                generation: self.position.generation,
+                ..self.noted
+            };
+            tracing::debug!(%error, "the oldest open messages are not noted; a restart would repeat more");
         }
     }
 
@@ -290,27 +334,5 @@ impl<H: Hold> Spool<H> {
         let changed = (new.high, new.normal) != (self.position.high, self.position.normal);
         let about = self.logs.iter().any(Log::is_on_disk);
         (changed && about).then_some(new)
-    }
-}
-
-impl<H> Dropped<H> {
-    /// Adds what was given up; whether that was nothing.
-    fn take_up(&mut self, other: Dropped<H>) -> bool {
-        let nothing = other.outputs.is_empty();
-        self.add(other);
-        nothing
-    }
-
-    /// Adds one message that was given up; whether there was one.
-    fn take_up_one(
-        &mut self,
-        given_up: Option<(std::sync::Arc<crate::message::Message>, H)>,
-    ) -> bool {
-        let Some((message, hold)) = given_up else {
-            return false;
-        };
-        *self.outputs.entry(message.output.clone()).or_default() += 1;
-        self.holds.push(hold);
-        true
     }
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use super::disk::Disk;
-use super::recover::{self, Recovered, Whose};
+use super::recover::{self, Recovered, Whose, aside_name, aside_number};
 use crate::message::Priority;
 
 /// File of the oldest open sequences.
@@ -16,8 +16,14 @@ pub const POSITION: &str = "position";
 pub const DEAD_LETTERS: &str = "dead-letters.jsonl";
 /// The file of dead letters before that one.
 pub const OLDER_DEAD_LETTERS: &str = "dead-letters.1.jsonl";
-/// Jobs and outcomes on their way; the spool never has so many outstanding.
-const UNDER_WAY: usize = 16;
+/// File that is written to find out whether the disk works.
+const PROBE: &str = "probe";
+/// Bytes of dead letters from which on the file is replaced by the next.
+const DEAD_LETTER_BYTES: u64 = 4 << 20;
+/// Damaged segments that are kept; the oldest go.
+const MOST_ASIDE: usize = 8;
+/// Jobs that the spool has outstanding at most; so many are on their way to the thread or back.
+pub const MOST_OUTSTANDING: usize = 16;
 
 /// Something to do on the disk.
 #[derive(Debug)]
@@ -35,6 +41,11 @@ pub enum Job {
         /// Whether it is forced to the disk.
         sync: bool,
         /// Bytes that the disk must have left afterwards.
+        keep_free: u64,
+    },
+    /// Finds out whether the disk works.
+    Probe {
+        /// Bytes that it must have left.
         keep_free: u64,
     },
     /// Reads some bytes of a segment.
@@ -75,9 +86,7 @@ pub enum Job {
     },
     /// Keeps a message that can never be delivered.
     DeadLetter {
-        /// Where in the file; 0 begins a new one.
-        at: u64,
-        /// The line.
+        /// The line, with its line feed.
         line: Vec<u8>,
     },
 }
@@ -87,6 +96,8 @@ pub enum Job {
 pub enum Outcome {
     /// Of [`Job::Append`].
     Appended(Priority, Result<(), Trouble>),
+    /// Of [`Job::Probe`].
+    Probed(Result<(), Trouble>),
     /// Of [`Job::Read`].
     Read(Priority, io::Result<Vec<u8>>),
     /// Of [`Job::Delete`] and [`Job::SetAside`].
@@ -97,14 +108,20 @@ pub enum Outcome {
     DeadLettered(io::Result<()>),
 }
 
-/// Why a batch could not be stored.
+/// Why something could not be stored.
 #[derive(Debug, Error)]
 pub enum Trouble {
-    /// The disk would have less left than `minFreeBytes`, or is full.
-    #[error("the disk has {free} bytes left")]
+    /// The disk would have less left than it must have.
+    #[error("the disk would have {lacks} bytes less left than it must")]
+    Reserved {
+        /// Bytes that are missing.
+        lacks: u64,
+    },
+    /// The disk is full.
+    #[error("the disk is full")]
     Full {
-        /// Bytes left.
-        free: u64,
+        /// Bytes that are missing.
+        lacks: u64,
     },
     /// The disk fails.
     #[error("{0}")]
@@ -126,14 +143,10 @@ pub fn carry_out(disk: &mut dyn Disk, job: Job) -> Outcome {
             room(disk, bytes.len(), keep_free).and_then(|()| {
                 let written = disk.write(&file, at, &bytes);
                 let forced = written.and_then(|()| if sync { disk.sync(&file) } else { Ok(()) });
-                forced.map_err(|error| match error.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                        Trouble::Full { free: 0 }
-                    }
-                    _ => Trouble::Disk(error),
-                })
+                forced.map_err(|error| trouble(error, bytes.len()))
             }),
         ),
+        Job::Probe { keep_free } => Outcome::Probed(probe(disk, keep_free)),
         Job::Read {
             priority,
             file,
@@ -150,28 +163,78 @@ pub fn carry_out(disk: &mut dyn Disk, job: Job) -> Outcome {
             number,
             file,
         } => {
-            let renamed = disk.rename(&file, &format!("aside-{file}"));
-            Outcome::Deleted(priority, number, renamed)
+            let kept = set_aside(disk, &file);
+            Outcome::Deleted(priority, number, kept)
         }
         Job::Position { at, bytes } => Outcome::Positioned(disk.write(POSITION, at, &bytes)),
-        Job::DeadLetter { at, line } => Outcome::DeadLettered(dead_letter(disk, at, &line)),
+        Job::DeadLetter { line } => Outcome::DeadLettered(dead_letter(disk, line)),
     }
 }
 
 fn room(disk: &mut dyn Disk, bytes: usize, keep_free: u64) -> Result<(), Trouble> {
-    let free = disk.free()?;
-    let after = free.saturating_sub(u64::try_from(bytes).unwrap_or(u64::MAX));
-    if after < keep_free {
-        return Err(Trouble::Full { free });
+    let needed = keep_free.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    match needed.saturating_sub(disk.free()?) {
+        0 => Ok(()),
+        lacks => Err(Trouble::Reserved { lacks }),
+    }
+}
+
+fn trouble(error: io::Error, bytes: usize) -> Trouble {
+    let lacks = u64::try_from(bytes).unwrap_or(u64::MAX);
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full { lacks },
+        _ => Trouble::Disk(error),
+    }
+}
+
+/// Writes a little, reads it and takes it away.
+fn probe(disk: &mut dyn Disk, keep_free: u64) -> Result<(), Trouble> {
+    let written = *b"probe";
+    room(disk, written.len(), keep_free)?;
+    let mut attempt = || {
+        disk.write(PROBE, 0, &written)?;
+        disk.sync(PROBE)?;
+        let read = disk.read(PROBE, 0, written.len())?;
+        disk.delete(PROBE)?;
+        match read == written {
+            true => Ok(()),
+            false => Err(io::Error::other("it does not give what was written")),
+        }
+    };
+    attempt().map_err(|error| trouble(error, written.len()))
+}
+
+/// Sets a damaged segment aside; no more than a few are kept.
+fn set_aside(disk: &mut dyn Disk, file: &str) -> io::Result<()> {
+    disk.rename(file, &aside_name(file))?;
+    let names = disk.list()?.into_iter();
+    let numbered = names.filter_map(|name| Some((aside_number(&name)?, name)));
+    let mut aside: Vec<_> = numbered.collect();
+    aside.sort_unstable();
+    let over = aside.len().saturating_sub(MOST_ASIDE);
+    for (_, name) in aside.drain(..over) {
+        disk.delete(&name)?;
+        tracing::error!(
+            file = name,
+            "a damaged segment that was set aside was deleted: {MOST_ASIDE} newer ones are kept"
+        );
     }
     Ok(())
 }
 
-fn dead_letter(disk: &mut dyn Disk, at: u64, line: &[u8]) -> io::Result<()> {
-    if at == 0 && disk.list()?.iter().any(|name| name == DEAD_LETTERS) {
+/// A line that was torn stays a line of its own.
+fn dead_letter(disk: &mut dyn Disk, mut line: Vec<u8>) -> io::Result<()> {
+    let mut length = disk.length(DEAD_LETTERS)?;
+    if length >= DEAD_LETTER_BYTES {
         disk.rename(DEAD_LETTERS, OLDER_DEAD_LETTERS)?;
+        length = 0;
     }
-    disk.write(DEAD_LETTERS, at, line)?;
+    if let Some(last) = length.checked_sub(1)
+        && disk.read(DEAD_LETTERS, last, 1)? != b"\n"
+    {
+        line.insert(0, b'\n');
+    }
+    disk.write(DEAD_LETTERS, length, &line)?;
     disk.sync(DEAD_LETTERS)
 }
 
@@ -188,8 +251,8 @@ impl Worker {
     /// # Errors
     /// When the system gives no thread, or the disk cannot be read.
     pub async fn start(mut disk: Box<dyn Disk>, whose: Whose) -> io::Result<(Self, Recovered)> {
-        let (jobs, next) = jobs::sync_channel(UNDER_WAY);
-        let (said, outcomes) = mpsc::channel(UNDER_WAY);
+        let (jobs, next) = jobs::sync_channel(MOST_OUTSTANDING);
+        let (said, outcomes) = mpsc::channel(MOST_OUTSTANDING);
         let (recovered, found) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name("spool".to_owned())
@@ -212,11 +275,16 @@ impl Worker {
     /// Hands a job over; never waits.
     ///
     /// # Errors
-    /// When the thread is gone.
+    /// When the thread is gone, or has [`MOST_OUTSTANDING`] jobs already.
     pub fn give(&self, job: Job) -> io::Result<()> {
-        self.jobs
-            .try_send(job)
-            .map_err(|_| io::Error::other("the spool's writer thread is gone"))
+        self.jobs.try_send(job).map_err(|error| match error {
+            jobs::TrySendError::Full(_) => {
+                io::Error::other("the spool's writer thread has too many jobs")
+            }
+            jobs::TrySendError::Disconnected(_) => {
+                io::Error::other("the spool's writer thread is gone")
+            }
+        })
     }
 
     /// The next outcome; `None` when the thread is gone. May be dropped and called again.

@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(super) use writing::Writing;
+
 use super::recover::Found;
 use super::{Hold, Read, Sizes};
 use crate::message::{Message, Name, Priority, Sequence};
@@ -62,6 +64,9 @@ struct Flight<H> {
 #[derive(Debug)]
 struct Segment {
     number: u64,
+    /// Bytes of the file.
+    bytes: u64,
+    /// Bytes up to the end of its last record.
     length: u64,
     /// Where its records begin that are open.
     from: u64,
@@ -72,13 +77,54 @@ struct Segment {
     unread: BTreeMap<Name, u64>,
     /// When its first and its last record came.
     since: (Instant, Instant),
+    /// It is set aside in the end, and not deleted.
     keep: bool,
-    /// It could not be read to its end; it stays for the next start.
+    /// It stays for the next start.
     left: bool,
     deleting: bool,
 }
 
 impl Segment {
+    /// A segment to which so many bytes were written, and nobody knows of a record in it.
+    fn new(number: u64, bytes: u64, now: Instant) -> Self {
+        Segment {
+            number,
+            bytes,
+            length: bytes,
+            from: bytes,
+            last: Sequence(0),
+            open: 0,
+            unread: BTreeMap::new(),
+            since: (now, now),
+            keep: false,
+            left: false,
+            deleting: false,
+        }
+    }
+
+    fn found(found: Found, now: Instant) -> Self {
+        Segment {
+            length: found.length,
+            from: found.from,
+            last: found.last,
+            open: found.outputs.values().sum(),
+            unread: found.outputs,
+            keep: found.keep,
+            left: found.left,
+            ..Segment::new(found.number, found.bytes, now)
+        }
+    }
+
+    /// Whether it only waits for acknowledgements: dropping something frees nothing of it.
+    fn only_in_flight(&self) -> bool {
+        self.open > 0 && self.unread.is_empty()
+    }
+
+    /// Whether it can be deleted once what is unread is dropped.
+    fn is_droppable(&self) -> bool {
+        self.open > 0 && self.open == self.unread()
+    }
+
     fn unread(&self) -> u64 {
         self.unread.values().sum()
     }
@@ -86,7 +132,7 @@ impl Segment {
 
 /// A batch on its way to the disk.
 #[derive(Debug)]
-struct Batch {
+pub(super) struct Batch {
     segment: u64,
     is_new: bool,
     bytes: u64,
@@ -119,12 +165,17 @@ pub(super) struct Log<H> {
     /// The place of the next record that is on disk, not read and not ahead.
     cursor: Option<(u64, u64)>,
     ahead: VecDeque<Ahead>,
+    /// Room in memory of what is ahead.
+    ahead_cost: usize,
     last_read: Sequence,
     batch: Option<Batch>,
     reading: Option<(u64, u64)>,
     sizes: Sizes,
     read_bytes: usize,
+    /// Attempts to read that failed since the last one that did not.
     read_failures: u32,
+    /// Whether the last one failed.
+    cannot_read: bool,
     read_again: Option<Instant>,
     delete_again: Option<Instant>,
     /// The first record that is left for the next start.
@@ -133,33 +184,23 @@ pub(super) struct Log<H> {
     bare_flights: usize,
     /// Those of them that are postponed.
     bare_postponed: usize,
-    /// Bytes of the messages in memory that are not read.
-    resident_bytes: usize,
+    /// Room in memory of messages of which no copy is known to be on disk, read or not.
+    cost: usize,
 }
 
 impl<H: Hold> Log<H> {
     pub(super) fn new(
         priority: Priority,
-        (next_segment, found): (u64, Vec<Found>),
+        (first, found, left_from): (Sequence, Vec<Found>, Option<Sequence>),
         sizes: Sizes,
         now: Instant,
     ) -> Self {
         let segments: VecDeque<Segment> = found
             .into_iter()
-            .map(|found| Segment {
-                number: found.number,
-                length: found.length,
-                from: found.from,
-                last: found.last,
-                open: found.outputs.values().sum(),
-                unread: found.outputs,
-                since: (now, now),
-                keep: found.keep,
-                left: false,
-                deleting: false,
-            })
+            .map(|found| Segment::found(found, now))
             .collect();
-        let cursor = segments.front().map(|first| (first.number, first.from));
+        let first_unread = segments.iter().find(|segment| !segment.unread.is_empty());
+        let cursor = first_unread.map(|segment| (segment.number, segment.from));
         Log {
             priority,
             flights: VecDeque::new(),
@@ -168,49 +209,53 @@ impl<H: Hold> Log<H> {
             holds: HashMap::new(),
             most_holds: FIRST_HOLDS,
             appends: false,
-            next_segment,
+            // Names of segments are as unique as sequences.
+            next_segment: first.0,
             cursor,
             ahead: VecDeque::new(),
+            ahead_cost: 0,
             last_read: Sequence(0),
             batch: None,
             reading: None,
             read_bytes: sizes.read,
             sizes,
             read_failures: 0,
+            cannot_read: false,
             read_again: None,
             delete_again: None,
-            left_from: None,
+            left_from,
             bare_flights: 0,
             bare_postponed: 0,
-            resident_bytes: 0,
+            cost: 0,
         }
     }
 
-    /// Bytes of its segments.
+    /// Bytes of its files.
     pub(super) fn disk_bytes(&self) -> u64 {
-        let files = self.segments.iter().map(|segment| segment.length);
+        let files = self.segments.iter().map(|segment| segment.bytes);
         files.sum::<u64>() + self.batch.as_ref().map_or(0, |batch| batch.bytes)
     }
 
-    /// Bytes of the segments that hold something to read or take more records.
+    /// Bytes of its files, but for those that only wait for acknowledgements.
     pub(super) fn needed_bytes(&self) -> u64 {
-        let active = self
-            .segments
-            .back()
-            .filter(|_| self.appends)
-            .map(|segment| segment.number);
-        let needed = |segment: &&Segment| segment.unread() > 0 || Some(segment.number) == active;
-        let files = self
-            .segments
-            .iter()
-            .filter(needed)
-            .map(|segment| segment.length);
-        files.sum::<u64>() + self.batch.as_ref().map_or(0, |batch| batch.bytes)
+        let active = self.active();
+        let needed = |segment: &&Segment| {
+            !segment.only_in_flight() || Some(segment.number) == active || segment.left
+        };
+        let files = self.segments.iter().filter(needed);
+        let batch = self.batch.as_ref().map_or(0, |batch| batch.bytes);
+        files.map(|segment| segment.bytes).sum::<u64>() + batch
     }
 
-    /// Bytes of the messages in memory that are not read.
-    pub(super) fn resident_bytes(&self) -> usize {
-        self.resident_bytes
+    /// Room in memory of messages of which no copy is known to be on disk.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// The segment that takes more records.
+    fn active(&self) -> Option<u64> {
+        let last = self.segments.back().filter(|_| self.appends);
+        last.map(|segment| segment.number)
     }
 
     /// Whether a batch is on its way to the disk.
@@ -230,7 +275,7 @@ impl<H: Hold> Log<H> {
     }
 
     pub(super) fn append(&mut self, sequence: Sequence, message: Message, hold: H, now: Instant) {
-        self.resident_bytes += message.size();
+        self.cost += message.cost();
         self.memory.push_back(Resident {
             sequence,
             message: Arc::new(message),
@@ -248,7 +293,6 @@ impl<H: Hold> Log<H> {
             return None;
         } else {
             let resident = self.memory.pop_front()?;
-            self.resident_bytes -= resident.message.size();
             self.bare_flights += usize::from(resident.place == Place::Memory);
             Flight {
                 sequence: resident.sequence,
@@ -273,6 +317,7 @@ impl<H: Hold> Log<H> {
     }
 
     fn take_ahead(&mut self, ahead: Ahead) -> Flight<H> {
+        self.ahead_cost -= ahead.message.cost();
         let segment = self.segment(ahead.segment);
         if let Some(unread) = segment.map(|segment| &mut segment.unread) {
             let left = unread.get(&ahead.message.output).copied().unwrap_or(0);
@@ -347,8 +392,9 @@ impl<H: Hold> Log<H> {
             Place::Memory => {
                 self.bare_flights -= 1;
                 self.bare_postponed -= usize::from(flight.postponed);
+                self.cost -= ended.0.cost();
             }
-            Place::Writing => {}
+            Place::Writing => self.cost -= ended.0.cost(),
             Place::Disk(number) => {
                 if let Some(segment) = self.segment(number) {
                     segment.open -= 1;
@@ -395,16 +441,9 @@ impl<H: Hold> Log<H> {
     }
 
     fn segment(&mut self, number: u64) -> Option<&mut Segment> {
-        let first = self.segments.front()?.number;
-        let near = usize::try_from(number.checked_sub(first)?).ok()?;
-        // Numbers have gaps only where segments were deleted, so it stands there or before.
-        (0..=near.min(self.segments.len().saturating_sub(1)))
-            .rev()
-            .find(|at| {
-                self.segments
-                    .get(*at)
-                    .is_some_and(|segment| segment.number == number)
-            })
-            .and_then(|at| self.segments.get_mut(at))
+        let at = self
+            .segments
+            .binary_search_by_key(&number, |segment| segment.number);
+        self.segments.get_mut(at.ok()?)
     }
 }

@@ -14,10 +14,10 @@ use crate::spool::{Dropped, Hold};
 const READ_ATTEMPTS: u32 = 8;
 
 impl<H: Hold> Log<H> {
-    /// What is to be read from the disk next, if something is and nothing is ahead any more.
+    /// What is to be read from the disk next, if something is and little is ahead.
     pub(in crate::spool) fn fetch(&mut self, now: Instant) -> Option<Job> {
         let pauses = self.read_again.is_some_and(|again| again > now);
-        if !self.ahead.is_empty() || self.reading.is_some() || pauses {
+        if !self.wants_ahead() || pauses {
             return None;
         }
         let (number, from) = self.cursor?;
@@ -30,10 +30,30 @@ impl<H: Hold> Log<H> {
         })
     }
 
+    /// So that the next read goes on while the last one is used up.
+    fn wants_ahead(&self) -> bool {
+        self.reading.is_none() && self.ahead_cost <= self.sizes.read / 2
+    }
+
     /// When a failed attempt to read is repeated.
     pub(in crate::spool) fn read_deadline(&self) -> Option<Instant> {
         self.read_again
-            .filter(|_| self.ahead.is_empty() && self.reading.is_none())
+            .filter(|_| self.cursor.is_some() && self.wants_ahead())
+    }
+
+    /// Whether the last attempt to read failed.
+    pub(in crate::spool) fn cannot_read(&self) -> bool {
+        self.cannot_read
+    }
+
+    /// Whether it is read once more after an attempt that failed.
+    pub(in crate::spool) fn reads_again(&self) -> bool {
+        self.cannot_read && self.cursor.is_some()
+    }
+
+    /// The disk can be read after all.
+    pub(in crate::spool) fn reads(&mut self) {
+        self.cannot_read = false;
     }
 
     /// The disk was read. Gives what was lost if nothing of it can be used.
@@ -66,6 +86,7 @@ impl<H: Hold> Log<H> {
                         .map_or(self.last_read, |last| last.sequence);
                     // A batch that was written twice is read once.
                     if let Some(message) = record.message().filter(|_| record.sequence > before) {
+                        self.ahead_cost += message.cost();
                         self.ahead.push_back(Ahead {
                             sequence: record.sequence,
                             message,
@@ -89,6 +110,7 @@ impl<H: Hold> Log<H> {
             self.read_bytes = self.sizes.read;
         }
         self.read_failures = 0;
+        self.cannot_read = false;
         self.read_again = None;
         self.move_cursor(number, from + u64::try_from(used).unwrap_or(0));
         Dropped::default()
@@ -110,10 +132,13 @@ impl<H: Hold> Log<H> {
         };
     }
 
-    /// A few attempts, then the rest of the segment stays as it is until the next start.
+    /// A few attempts, then the rest of the segment stays as it is until the next start. The
+    /// segments behind it have one attempt each, until one succeeds. What was read before is read
+    /// by the forwarder first.
     fn read_failed(&mut self, number: u64, now: Instant) -> Dropped<H> {
-        self.read_failures += 1;
-        if self.read_failures < READ_ATTEMPTS {
+        self.cannot_read = true;
+        self.read_failures = READ_ATTEMPTS.min(self.read_failures + 1);
+        if self.read_failures < READ_ATTEMPTS || !self.ahead.is_empty() {
             let pause = Duration::from_millis(50) * 2_u32.pow(self.read_failures);
             self.read_again = now.checked_add(pause);
             return Dropped::default();
@@ -123,55 +148,64 @@ impl<H: Hold> Log<H> {
         }
         let first = Sequence(self.last_read.0 + 1);
         self.left_from = Some(self.left_from.map_or(first, |before| before.min(first)));
-        self.drop_unread_of(number)
+        let dropped = self.drop_unread_of(number);
+        self.read_failures = READ_ATTEMPTS - 1;
+        dropped
     }
 
-    /// Gives up the oldest segment that has something to read.
-    pub(in crate::spool) fn drop_oldest_segment(&mut self) -> Dropped<H> {
-        let oldest = self.segments.iter().find(|segment| segment.unread() > 0);
-        match oldest.map(|segment| segment.number) {
-            Some(number) => self.drop_unread_of(number),
-            None => Dropped::default(),
-        }
+    /// Bytes of the files that could be deleted if what is unread in them were dropped.
+    pub(in crate::spool) fn droppable_bytes(&self) -> u64 {
+        let files = self.segments.iter().filter(|s| s.is_droppable());
+        files.map(|segment| segment.bytes).sum()
+    }
+
+    /// Gives up the oldest segment that can be deleted then; with the bytes of its file.
+    pub(in crate::spool) fn drop_oldest_segment(&mut self) -> Option<(u64, Dropped<H>)> {
+        let oldest = self.segments.iter().find(|s| s.is_droppable())?;
+        let (number, bytes) = (oldest.number, oldest.bytes);
+        Some((bytes, self.drop_unread_of(number)))
     }
 
     /// Gives up the oldest segment if its last record came before that moment.
-    pub(in crate::spool) fn expire_segment(&mut self, before: Instant) -> Dropped<H> {
-        let oldest = self.segments.iter().find(|segment| segment.unread() > 0);
-        match oldest.filter(|segment| segment.since.1 < before) {
-            Some(segment) => self.drop_unread_of(segment.number),
-            None => Dropped::default(),
-        }
+    pub(in crate::spool) fn expire_segment(&mut self, before: Instant) -> Option<Dropped<H>> {
+        let mut unread = self.segments.iter().filter(|s| !s.unread.is_empty());
+        let oldest = unread.next().filter(|segment| segment.since.1 < before)?;
+        Some(self.drop_unread_of(oldest.number))
     }
 
     fn drop_unread_of(&mut self, number: u64) -> Dropped<H> {
-        let active = self
-            .segments
-            .back()
-            .is_some_and(|segment| segment.number == number);
+        let older = || self.segments.iter().take_while(|s| s.number < number);
+        let is_oldest = older().all(|segment| segment.unread.is_empty());
+        let older_last = older().map(|segment| segment.last).max();
+        self.appends = self.appends && self.active() != Some(number);
         let Some(segment) = self.segment(number) else {
             return Dropped::default();
         };
         let outputs = std::mem::take(&mut segment.unread);
         segment.open -= outputs.values().sum::<u64>();
         let (last, length) = (segment.last, segment.length);
-        self.appends = self.appends && !active;
         self.ahead.retain(|ahead| ahead.segment != number);
-        let lost: Vec<Sequence> = self
-            .holds
-            .keys()
-            .copied()
-            .filter(|sequence| *sequence <= last)
-            .collect();
-        let holds = lost
-            .iter()
-            .filter_map(|sequence| self.holds.remove(sequence))
-            .collect();
-        self.last_read = self.last_read.max(last);
-        self.read_failures = 0;
-        self.read_again = None;
-        self.move_cursor(number, length);
+        self.ahead_cost = self.ahead.iter().map(|ahead| ahead.message.cost()).sum();
+        if is_oldest {
+            self.last_read = self.last_read.max(last);
+        }
+        if self.cursor.is_some_and(|(at, _)| at == number) {
+            self.read_failures = 0;
+            self.read_again = None;
+            self.move_cursor(number, length);
+        }
+        let holds = self.holds_between(older_last.unwrap_or_default(), last);
         Dropped { outputs, holds }
+    }
+
+    /// Takes what the unread records behind the first sequence and up to the second hold.
+    fn holds_between(&mut self, after: Sequence, last: Sequence) -> Vec<H> {
+        let held = |sequence: &&Sequence| after < **sequence && **sequence <= last;
+        let held: Vec<Sequence> = self.holds.keys().filter(held).copied().collect();
+        let holds = held
+            .iter()
+            .filter_map(|sequence| self.holds.remove(sequence));
+        holds.collect()
     }
 
     /// Gives up the oldest unread message in memory if it came before that moment, or whatever its age.
@@ -179,15 +213,35 @@ impl<H: Hold> Log<H> {
         &mut self,
         before: Option<Instant>,
     ) -> Option<(Arc<Message>, H)> {
-        if self.cursor.is_some() || !self.ahead.is_empty() {
-            return None;
-        }
         let old = |first: &mut Resident<H>| {
             first.place == Place::Memory && before.is_none_or(|before| first.since < before)
         };
         let resident = self.memory.pop_front_if(old)?;
-        self.resident_bytes -= resident.message.size();
-        self.last_read = self.last_read.max(resident.sequence);
-        Some((resident.message, resident.hold))
+        if self.cursor.is_none() && self.ahead.is_empty() {
+            self.last_read = self.last_read.max(resident.sequence);
+        }
+        Some(self.give_up(resident))
+    }
+
+    /// Gives up the oldest messages in memory for whose room somebody waits.
+    pub(in crate::spool) fn drop_wanted(&mut self) -> Dropped<H> {
+        let mut dropped = Dropped::default();
+        for resident in std::mem::take(&mut self.memory) {
+            if resident.place == Place::Memory && resident.hold.is_wanted() {
+                dropped.add_one(self.give_up(resident));
+            } else {
+                self.memory.push_back(resident);
+            }
+        }
+        dropped
+    }
+
+    fn give_up(&mut self, resident: Resident<H>) -> (Arc<Message>, H) {
+        let Resident {
+            message, mut hold, ..
+        } = resident;
+        self.cost -= message.cost();
+        hold.written();
+        (message, hold)
     }
 }

@@ -11,30 +11,38 @@ use crate::spool::record::{self, HEADER_BYTES, Header};
 use crate::spool::recover::file_name;
 use crate::spool::worker::Job;
 
+/// How a batch is written.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::spool) struct Writing {
+    /// The spool's name.
+    pub(in crate::spool) spool: u64,
+    /// Bytes of the batch at most.
+    pub(in crate::spool) room: u64,
+    /// Bytes beyond which a segment takes no more records.
+    pub(in crate::spool) segment: u64,
+    /// Whether it is forced to the disk.
+    pub(in crate::spool) forced: bool,
+    /// Bytes that the disk must have left.
+    pub(in crate::spool) keep_free: u64,
+}
+
 impl<H: Hold> Log<H> {
-    /// A batch of what has no copy on disk, of at most so many bytes. One at a time.
-    pub(in crate::spool) fn write(
-        &mut self,
-        spool: u64,
-        most: u64,
-        forced: bool,
-        keep_free: u64,
-    ) -> Option<Job> {
+    /// A batch of what has no copy on disk, if something fits. One at a time.
+    pub(in crate::spool) fn write(&mut self, writing: Writing) -> Option<Job> {
         if self.batch.is_some() {
             return None;
         }
         let (number, at) = match self.segments.back().filter(|_| self.appends) {
-            Some(segment) if segment.length < self.sizes.segment => {
-                (segment.number, segment.length)
-            }
+            Some(segment) if segment.length < writing.segment => (segment.number, segment.length),
             _ => (self.next_segment, 0),
         };
         let mut bytes = Vec::new();
         if at == 0 {
             let priority = self.priority;
+            let spool = writing.spool;
             bytes = record::header(Header { spool, priority });
         }
-        let records = self.encode_batch(&mut bytes, at, most);
+        let records = self.encode_batch(&mut bytes, at, writing);
         if records.is_empty() {
             return None;
         }
@@ -43,21 +51,27 @@ impl<H: Hold> Log<H> {
             is_new: at == 0,
             bytes: u64::try_from(bytes.len()).unwrap_or(0),
             records,
-            forced,
+            forced: writing.forced,
         });
         Some(Job::Append {
             priority: self.priority,
             file: file_name(self.priority, number),
             at,
             bytes,
-            sync: forced,
-            keep_free,
+            sync: writing.forced,
+            keep_free: writing.keep_free,
         })
     }
 
-    fn encode_batch(&mut self, bytes: &mut Vec<u8>, at: u64, most: u64) -> Vec<(Sequence, u64)> {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let batch = self.sizes.batch;
+    fn encode_batch(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        at: u64,
+        writing: Writing,
+    ) -> Vec<(Sequence, u64)> {
+        let most = usize::try_from(writing.room).unwrap_or(usize::MAX);
+        let segment = usize::try_from(writing.segment).unwrap_or(usize::MAX);
+        let batch = self.sizes.batch.min(segment);
         let mut records = Vec::new();
         let mut add = |sequence, message: &Message, place: &mut Place| {
             let begin = bytes.len();
@@ -103,16 +117,8 @@ impl<H: Hold> Log<H> {
         if batch.is_new {
             self.next_segment = batch.segment + 1;
             self.segments.push_back(Segment {
-                number: batch.segment,
-                length: 0,
                 from: u64::try_from(HEADER_BYTES).unwrap_or(0),
-                last: Sequence(0),
-                open: 0,
-                unread: BTreeMap::new(),
-                since: (now, now),
-                keep: false,
-                left: false,
-                deleting: false,
+                ..Segment::new(batch.segment, 0, now)
             });
             self.appends = true;
         }
@@ -131,6 +137,7 @@ impl<H: Hold> Log<H> {
         let last = batch.records.last().map(|(sequence, _)| *sequence);
         if let Some(segment) = self.segment(batch.segment) {
             segment.length += batch.bytes;
+            segment.bytes = segment.bytes.max(segment.length);
             segment.open += open;
             for (output, count) in unread {
                 *segment.unread.entry(output).or_default() += count;
@@ -156,6 +163,7 @@ impl<H: Hold> Log<H> {
                 return None;
             }
             flight.place = Place::Disk(place.0);
+            self.cost -= flight.message.cost();
             if let Some(hold) = &mut flight.hold {
                 settle(hold, forced);
             }
@@ -164,7 +172,7 @@ impl<H: Hold> Log<H> {
         let mut resident = self
             .memory
             .pop_front_if(|first| first.sequence == sequence)?;
-        self.resident_bytes -= resident.message.size();
+        self.cost -= resident.message.cost();
         settle(&mut resident.hold, forced);
         if resident.hold.waits() {
             self.keep(sequence, resident.hold);
@@ -183,11 +191,9 @@ impl<H: Hold> Log<H> {
         self.holds.insert(sequence, hold);
     }
 
-    /// The batch is not on the disk, or nobody knows; it is written again, into another file.
-    pub(in crate::spool) fn not_written(&mut self, now: Instant) {
-        let Some(batch) = self.batch.take() else {
-            return;
-        };
+    /// Nothing was written of the batch.
+    pub(in crate::spool) fn not_begun(&mut self) -> Option<Batch> {
+        let batch = self.batch.take()?;
         for flight in &mut self.flights {
             if flight.place == Place::Writing {
                 flight.place = Place::Memory;
@@ -200,22 +206,22 @@ impl<H: Hold> Log<H> {
                 resident.place = Place::Memory;
             }
         }
+        Some(batch)
+    }
+
+    /// The batch is not on the disk, or nobody knows; it is written again, into another file.
+    pub(in crate::spool) fn not_written(&mut self, now: Instant) {
+        let Some(batch) = self.not_begun() else {
+            return;
+        };
         self.appends = false;
         if batch.is_new {
             self.next_segment = batch.segment + 1;
             // What there is of it is deleted; until then it takes room.
-            self.segments.push_back(Segment {
-                number: batch.segment,
-                length: batch.bytes,
-                from: batch.bytes,
-                last: Sequence(0),
-                open: 0,
-                unread: BTreeMap::new(),
-                since: (now, now),
-                keep: false,
-                left: false,
-                deleting: false,
-            });
+            self.segments
+                .push_back(Segment::new(batch.segment, batch.bytes, now));
+        } else if let Some(segment) = self.segment(batch.segment) {
+            segment.bytes += batch.bytes;
         }
     }
 
@@ -227,22 +233,40 @@ impl<H: Hold> Log<H> {
         }
     }
 
+    /// The next segment is begun if nothing in this one is open, so that it can be deleted.
+    pub(in crate::spool) fn roll_if_done(&mut self) {
+        let done = |segment: &Segment| segment.open == 0;
+        if self.batch.is_none() && self.segments.back().is_some_and(done) {
+            self.appends = false;
+        }
+    }
+
+    /// Whether a segment is not needed any more.
+    fn ends(&self, segment: &Segment) -> bool {
+        let writing = self.batch.as_ref().map(|batch| batch.segment);
+        let needed = [writing, self.active()].contains(&Some(segment.number));
+        segment.open == 0 && !segment.left && !needed
+    }
+
+    /// Whether segments are about to be deleted.
+    pub(in crate::spool) fn is_deleting(&self) -> bool {
+        self.segments.iter().any(|segment| self.ends(segment))
+    }
+
+    fn next_to_delete(&self) -> Option<usize> {
+        let read = self.reading.map(|(number, _)| number);
+        self.segments.iter().position(|segment| {
+            self.ends(segment) && !segment.deleting && Some(segment.number) != read
+        })
+    }
+
     /// A segment that is not needed any more.
     pub(in crate::spool) fn delete(&mut self, now: Instant) -> Option<Job> {
         if self.delete_again.is_some_and(|again| again > now) {
             return None;
         }
-        let writing = self.batch.as_ref().map(|batch| batch.segment);
-        let active = self
-            .segments
-            .back()
-            .filter(|_| self.appends)
-            .map(|segment| segment.number);
-        let busy = self.reading.map(|(number, _)| number);
-        let needed = |number: u64| [writing, active, busy].contains(&Some(number));
-        let segment = self.segments.iter_mut().find(|segment| {
-            segment.open == 0 && !segment.left && !segment.deleting && !needed(segment.number)
-        })?;
+        let next = self.next_to_delete()?;
+        let segment = self.segments.get_mut(next)?;
         segment.deleting = true;
         let (number, file) = (segment.number, file_name(self.priority, segment.number));
         let priority = self.priority;
@@ -260,22 +284,33 @@ impl<H: Hold> Log<H> {
         })
     }
 
-    /// A segment is deleted, or is to be tried again at that moment.
-    pub(in crate::spool) fn deleted(&mut self, number: u64, again: Option<Instant>) {
+    /// A segment is deleted; gives whether it had records.
+    pub(in crate::spool) fn deleted(&mut self, number: u64) -> bool {
+        self.delete_again = None;
+        let had = self
+            .segment(number)
+            .is_some_and(|segment| segment.last > Sequence(0));
+        self.segments.retain(|segment| segment.number != number);
+        had
+    }
+
+    /// A segment could not be deleted; it is tried again at that moment.
+    pub(in crate::spool) fn not_deleted(&mut self, number: u64, again: Option<Instant>) {
         self.delete_again = again;
-        match again {
-            None => self.segments.retain(|segment| segment.number != number),
-            Some(_) => {
-                if let Some(segment) = self.segment(number) {
-                    segment.deleting = false;
-                }
-            }
+        if let Some(segment) = self.segment(number) {
+            segment.deleting = false;
         }
+    }
+
+    /// Whether the last attempt to delete failed.
+    pub(in crate::spool) fn cannot_delete(&self) -> bool {
+        self.delete_again.is_some()
     }
 
     /// When a failed attempt to delete is repeated.
     pub(in crate::spool) fn delete_deadline(&self) -> Option<Instant> {
         self.delete_again
+            .filter(|_| self.next_to_delete().is_some())
     }
 }
 

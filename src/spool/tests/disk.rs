@@ -15,9 +15,14 @@ struct State {
     files: BTreeMap<String, Content>,
     free: u64,
     failing: bool,
+    failing_reads: bool,
+    failing_deletes: bool,
     /// Operations until one fails.
     fails_in: Option<usize>,
     syncs: usize,
+    operations: usize,
+    /// How often each file was written.
+    writes: BTreeMap<String, usize>,
     /// Counts up, so that a disk that lost its power is not written by who used it before.
     owner: usize,
 }
@@ -27,6 +32,9 @@ struct Content {
     bytes: Vec<u8>,
     /// What a loss of power leaves for certain; `None` if even the name goes.
     forced: Option<Vec<u8>>,
+    /// A sync has failed: what had been written behind this offset is clean to the system and not
+    /// on the disk, until it is written again.
+    doomed_from: Option<usize>,
 }
 
 impl Default for TrialDisk {
@@ -35,8 +43,12 @@ impl Default for TrialDisk {
             files: BTreeMap::new(),
             free: u64::MAX,
             failing: false,
+            failing_reads: false,
+            failing_deletes: false,
             fails_in: None,
             syncs: 0,
+            operations: 0,
+            writes: BTreeMap::new(),
             owner: 0,
         })))
     }
@@ -67,16 +79,34 @@ impl TrialDisk {
         state.files.retain(|_, content| content.forced.is_some());
         for content in state.files.values_mut() {
             let forced = content.forced.clone().unwrap_or_default();
-            let reached = (content.bytes.len() - forced.len().min(content.bytes.len()))
-                * usize::from(chance)
-                / 255;
+            let reachable = content.doomed_from.unwrap_or(content.bytes.len());
+            let reached = (reachable - forced.len().min(reachable)) * usize::from(chance) / 255;
             let torn = content.bytes.split_off(0);
             content.bytes = forced.clone();
             content
                 .bytes
                 .extend(torn.iter().skip(forced.len()).take(reached));
             content.forced = Some(content.bytes.clone());
+            content.doomed_from = None;
         }
+    }
+
+    /// Another disk with the same content, as forced as here.
+    pub fn copy(&self) -> TrialDisk {
+        let state = self.state();
+        TrialDisk(Arc::new(Mutex::new(State {
+            files: state.files.clone(),
+            writes: state.writes.clone(),
+            ..*state
+        })))
+    }
+
+    /// From now on it works.
+    pub fn mend(&self) {
+        let mut state = self.state();
+        state.failing = false;
+        state.fails_in = None;
+        state.free = u64::MAX;
     }
 
     pub fn fail(&self, failing: bool) {
@@ -88,12 +118,39 @@ impl TrialDisk {
         self.state().fails_in = Some(operations);
     }
 
+    /// From now on nothing can be deleted, or it can.
+    pub fn fail_deletes(&self, failing: bool) {
+        self.state().failing_deletes = failing;
+    }
+
     pub fn set_free(&self, free: u64) {
         self.state().free = free;
     }
 
     pub fn syncs(&self) -> usize {
         self.state().syncs
+    }
+
+    /// How often the disk was used.
+    pub fn operations(&self) -> usize {
+        self.state().operations
+    }
+
+    /// How often a file was written.
+    pub fn writes(&self, file: &str) -> usize {
+        self.state().writes.get(file).copied().unwrap_or(0)
+    }
+
+    /// From now on only reads fail, or no more.
+    pub fn fail_reads(&self, failing: bool) {
+        self.state().failing_reads = failing;
+    }
+
+    /// Names of the files of segments that are in use.
+    pub fn segments(&self) -> Vec<String> {
+        let names = self.files().into_keys();
+        let used = |name: &String| name.ends_with(".segment") && !name.starts_with("aside-");
+        names.filter(used).collect()
     }
 
     /// Names and contents.
@@ -108,7 +165,11 @@ impl TrialDisk {
     /// Gives a file this content.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
         let forced = Some(bytes.clone());
-        let content = Content { bytes, forced };
+        let content = Content {
+            bytes,
+            forced,
+            doomed_from: None,
+        };
         self.state().files.insert(name.to_owned(), content);
     }
 }
@@ -126,6 +187,7 @@ impl Plugged {
         if state.owner != self.owner {
             return Err(io::Error::other("the power is gone"));
         }
+        state.operations += 1;
         match &mut state.fails_in {
             Some(0) => {
                 state.fails_in = None;
@@ -150,8 +212,19 @@ impl Disk for Plugged {
         Ok(self.state()?.files.keys().cloned().collect())
     }
 
+    fn length(&mut self, file: &str) -> io::Result<u64> {
+        let state = self.state()?;
+        Ok(state
+            .files
+            .get(file)
+            .map_or(0, |content| content.bytes.len() as u64))
+    }
+
     fn read(&mut self, file: &str, from: u64, most: usize) -> io::Result<Vec<u8>> {
         let state = self.state()?;
+        if state.failing_reads {
+            return Err(io::Error::other("reads fail"));
+        }
         let bytes = &state.files.get(file).ok_or_else(missing)?.bytes;
         let from = usize::try_from(from).map_or(bytes.len(), |from| from.min(bytes.len()));
         let rest = &bytes[from..];
@@ -173,11 +246,13 @@ impl Disk for Plugged {
             bytes.len()
         };
         let part = part.min(room);
+        *state.writes.entry(file.to_owned()).or_default() += 1;
         let content = state.files.entry(file.to_owned()).or_default();
         if content.bytes.len() < at + part {
             content.bytes.resize(at + part, 0);
         }
         content.bytes[at..at + part].copy_from_slice(&bytes[..part]);
+        content.doomed_from = content.doomed_from.filter(|doomed| *doomed < at);
         match failed {
             Some(failed) => Err(failed),
             None if part < bytes.len() => Err(io::ErrorKind::StorageFull.into()),
@@ -186,15 +261,29 @@ impl Disk for Plugged {
     }
 
     fn sync(&mut self, file: &str) -> io::Result<()> {
-        let mut state = self.state()?;
+        let failed = self.state().err();
+        let mut state = self.disk.state();
+        if state.owner != self.owner {
+            return failed.map_or(Ok(()), Err);
+        }
         state.syncs += 1;
         let content = state.files.get_mut(file).ok_or_else(missing)?;
-        content.forced = Some(content.bytes.clone());
+        let forced = content.forced.as_ref().map_or(0, Vec::len);
+        if let Some(failed) = failed {
+            content.doomed_from.get_or_insert(forced);
+            return Err(failed);
+        }
+        let reaches = content.doomed_from.unwrap_or(content.bytes.len());
+        content.forced = Some(content.bytes[..reaches].to_vec());
         Ok(())
     }
 
     fn delete(&mut self, file: &str) -> io::Result<()> {
-        self.state()?.files.remove(file);
+        let mut state = self.state()?;
+        if state.failing_deletes {
+            return Err(io::Error::other("deletes fail"));
+        }
+        state.files.remove(file);
         Ok(())
     }
 

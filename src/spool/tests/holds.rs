@@ -17,6 +17,10 @@ impl Hold for Claim {
         self.0.load(Ordering::Relaxed)
     }
 
+    fn is_wanted(&self) -> bool {
+        false
+    }
+
     fn waits_for_edgehub(&self, _: bool) -> bool {
         self.waits()
     }
@@ -72,8 +76,10 @@ fn a_record_that_we_keep_waits_for_edgehub_from_then_on() {
         let until = bench.now + Duration::from_millis(1000);
         bench.spool.postpone(read.priority, read.sequence, until);
         let mut passed = 0;
-        while !bench.work_once() {
+        bench.begin();
+        while !bench.end_one() {
             bench.advance(50);
+            bench.begin();
             passed += 50;
         }
         passed
