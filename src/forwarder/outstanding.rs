@@ -7,7 +7,7 @@ use crate::northbound::dialect::Publish;
 use crate::northbound::{MOST_OUTSTANDING, Parcel, ParcelId};
 
 /// Bytes outstanding at most, but for one long parcel.
-const MOST_BYTES: usize = 1 << 20;
+pub(super) const MOST_BYTES: usize = 1 << 20;
 
 /// The messages of a parcel.
 #[derive(Debug, Default)]
@@ -50,6 +50,11 @@ impl Outstanding {
     /// Whether another parcel may be sent.
     pub(super) fn has_room(&self) -> bool {
         self.sent.len() < MOST_OUTSTANDING && self.bytes < MOST_BYTES
+    }
+
+    /// How many parcels are outstanding, and their bytes.
+    pub(super) fn level(&self) -> (usize, usize) {
+        (self.sent.len(), self.bytes)
     }
 
     /// Takes note of a parcel that is sent now.

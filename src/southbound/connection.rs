@@ -20,7 +20,7 @@ use crate::conversation::{Action, Conversation, Counted, End, Input, Outcome, Re
 use crate::identity::Peer;
 use crate::inbox::{Inbox, Waiting};
 use crate::message::{CommandId, Name};
-use crate::ops::metrics::ListenerMetrics;
+use crate::ops::metrics::{Backlog, ListenerMetrics};
 use crate::outbox::Outbox;
 
 /// Bytes read at once. The place for them is taken only while there is something to read.
@@ -38,6 +38,7 @@ pub(super) struct Connection {
     conversation: Conversation,
     south: Arc<South>,
     metrics: ListenerMetrics,
+    backlog: Backlog,
     inbox: Inbox,
     outbox: Outbox,
     /// What the socket has not taken yet.
@@ -75,6 +76,7 @@ impl Connection {
             conversation,
             south,
             metrics,
+            backlog: Backlog::default(),
             inbox,
             outbox,
             write: None,
@@ -270,6 +272,18 @@ impl Connection {
             self.carry_out(action);
         }
         self.actions = actions;
+        self.show_backlog();
+    }
+
+    fn show_backlog(&mut self) {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let (replies, bytes) = self.conversation.waiting();
+        let now = Backlog {
+            replies: count(replies),
+            commands: count(self.commands.len()),
+            bytes: count(bytes),
+        };
+        self.metrics.backlog(&mut self.backlog, now);
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -354,6 +368,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.metrics.backlog(&mut self.backlog, Backlog::default());
         self.inbox.end();
         for name in self.bound.drain(..) {
             self.south.registry.unbind(&name, &self.inbox);

@@ -36,9 +36,9 @@ use position::Position;
 use crate::message::{Message, Name, Priority, Sequence};
 
 /// Bytes of dead letters before the file is replaced by the next.
-const DEAD_LETTER_BYTES: u64 = 4 << 20;
+pub const DEAD_LETTER_BYTES: u64 = 4 << 20;
 /// Dead letters that wait for the disk, and their bytes; what is over is dropped.
-const WAITING_DEAD_LETTERS: usize = 100;
+pub const WAITING_DEAD_LETTERS: usize = 100;
 const WAITING_LETTER_BYTES: usize = 4 << 20;
 /// The positions are noted no more often.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
@@ -310,6 +310,11 @@ impl<H: Hold> Spool<H> {
     /// Bytes of the files.
     pub fn disk_bytes(&self) -> u64 {
         self.logs.iter().map(Log::disk_bytes).sum()
+    }
+
+    /// Bytes of the file of dead letters, and how many letters wait for the disk.
+    pub fn dead_letters(&self) -> (u64, usize) {
+        (self.dead_letter_bytes, self.dead_letters.len())
     }
 
     /// How often something was forced to the disk.

@@ -19,6 +19,7 @@ mod hostile;
 mod house;
 mod kill;
 mod link;
+mod metrics;
 mod network;
 mod protocols;
 mod proxy;

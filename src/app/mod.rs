@@ -7,8 +7,10 @@
 //!      ╰═ methods ═▶ commands ═ outgoing ════════════════╯
 //! ```
 
+mod environment;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::level_filters::LevelFilter;
 
 use crate::clock::Clock;
 use crate::commands::Commands;
@@ -28,7 +29,7 @@ use crate::gateway::{self, Gateway, Parts};
 use crate::identity::DeviceMap;
 use crate::northbound::dialect::Dialect;
 use crate::northbound::{self, DesiredDocument, Link, LinkChannels, LinkSettings};
-use crate::ops::health::Health;
+use crate::ops::health::{BEAT, Health};
 use crate::ops::http;
 use crate::ops::logging::{self, Throttle};
 use crate::ops::metrics::Metrics;
@@ -36,8 +37,11 @@ use crate::outbox;
 use crate::registry::Registry;
 use crate::settings::SpoolSettings;
 use crate::southbound::{self, South};
-use crate::spool::{Condition, Disk, Folder, Whose};
-use crate::storage::{Document, Storage, Stored};
+use crate::spool::{Condition, Note, Whose};
+use crate::storage::{self, Document, Storage, Stored};
+
+use environment::open_disk;
+pub use environment::{Environment, StorageTaken};
 
 /// Every time limit of the process in one value, so that tests can shorten them.
 #[derive(Clone, Copy, Debug)]
@@ -69,52 +73,6 @@ impl Default for Timeouts {
     }
 }
 
-/// What the process is told once, from outside.
-#[derive(Debug)]
-pub struct Environment {
-    /// Who the module is and where edgeHub stands.
-    pub identity: edge::Identity,
-    /// Where documents are kept.
-    pub storage: PathBuf,
-    /// Where mounted protocol files are.
-    pub protocols: PathBuf,
-    /// What is logged.
-    pub level: LevelFilter,
-    /// Port of `/metrics` and `/healthz`; none if there is to be no such port.
-    pub metrics_port: Option<u16>,
-    /// Where messages are kept, if not in a folder of the storage directory.
-    pub disk: Option<Box<dyn Disk>>,
-}
-
-impl Environment {
-    /// Reads it through `variable`.
-    ///
-    /// # Errors
-    /// When the module's identity is missing or wrong, or a word is not known: which one, and the remedy.
-    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
-        let word = variable("RuntimeLogLevel").unwrap_or_else(|| "info".into());
-        let level = logging::level(&word).with_context(|| {
-            format!(
-                "RuntimeLogLevel is \"{word}\", expected error, warning, info, debug or verbose"
-            )
-        })?;
-        let path =
-            |name, default: &str| PathBuf::from(variable(name).unwrap_or_else(|| default.into()));
-        let port = variable("METRICS_PORT").unwrap_or_else(|| http::DEFAULT_PORT.to_string());
-        let port: u16 = port.trim().parse().with_context(|| {
-            format!("METRICS_PORT is \"{port}\", expected a port, or 0 for none")
-        })?;
-        Ok(Environment {
-            metrics_port: (port != 0).then_some(port),
-            identity: edge::Identity::from_environment(variable)?,
-            storage: path("STORAGE_DIR", "/data"),
-            protocols: path("PROTOCOLS_DIR", "/data/protocols"),
-            level,
-            disk: None,
-        })
-    }
-}
-
 /// Runs the module until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -143,6 +101,7 @@ pub fn start(environment: Environment) -> anyhow::Result<()> {
                 environment,
                 Metrics::default(),
                 Timeouts::default(),
+                Clock::system(),
                 shutdown.clone()
             ),
             async {
@@ -157,17 +116,21 @@ pub fn start(environment: Environment) -> anyhow::Result<()> {
 }
 
 /// Builds everything, and runs until `shutdown` is cancelled or an essential task has ended.
-/// Everything is counted in `metrics`.
+/// Everything is counted in `metrics`, and `clock` tells the time.
 ///
 /// # Errors
-/// When an essential task ended by itself.
+/// When an essential task ended by itself; [`StorageTaken`] before anything is begun.
 pub async fn run(
     environment: Environment,
     metrics: Metrics,
     timeouts: Timeouts,
+    clock: Clock,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let clock = Clock::system();
+    let disk = match environment.disk {
+        Some(disk) => Ok(disk),
+        None => open_disk(&environment.storage)?,
+    };
     let health = Health::new(clock.now().monotonic);
     let throttle = Throttle::default();
     let (storage, error) = Storage::open(&environment.storage);
@@ -177,10 +140,6 @@ pub async fn run(
     let desired = load(&storage, Document::Desired);
     let last_good = load(&storage, Document::LastGood);
 
-    let disk = match environment.disk {
-        Some(disk) => Ok(disk),
-        None => open_disk(&environment.storage)?,
-    };
     let (submitter, submissions) =
         outbox::channel(gateway::room(SpoolSettings::default()), metrics.clone());
     let (reports, link_reports) = mpsc::channel(256);
@@ -191,6 +150,7 @@ pub async fn run(
     let spool = SpoolSettings::default();
     let (delivery, terms) = watch::channel(Arc::new(gateway::delivery(spool, &BTreeMap::new())));
     let (condition, how_disk_is) = watch::channel(Condition::Good);
+    let (notes, what_disk_had) = watch::channel(Vec::new());
 
     let registry = Registry::default();
     let devices = Arc::new(ArcSwap::from_pointee(DeviceMap::default()));
@@ -243,6 +203,7 @@ pub async fn run(
         outgoing: outgoing.clone(),
         delivery,
         condition: how_disk_is,
+        notes: what_disk_had,
         bind_again: timeouts.bind_again,
     };
     let gateway = Gateway::new(parts, shutdown.clone());
@@ -264,8 +225,9 @@ pub async fn run(
         commands.run(method_calls, outgoing).await;
         ("commands", Ok(()))
     });
-    essential.spawn(async move { ("forwarder", forward(forwarder).await) });
+    essential.spawn(async move { ("forwarder", forward(forwarder, notes).await) });
     let mut others = JoinSet::new();
+    others.spawn(watch_disk(environment.storage, told.metrics.clone()));
     if let Some(port) = environment.metrics_port {
         match http::bind(port) {
             Ok(listener) => drop(others.spawn(http::serve(listener, told, leave.clone()))),
@@ -338,8 +300,9 @@ fn unasked(
     }
 }
 
-async fn forward(parts: forwarder::Parts) -> anyhow::Result<()> {
+async fn forward(parts: forwarder::Parts, notes: watch::Sender<Vec<Note>>) -> anyhow::Result<()> {
     let mut forwarder = Forwarder::new(parts).await?;
+    notes.send_replace(forwarder.notes().to_vec());
     let left = forwarder.run().await?;
     forwarder.end().await;
     say_undelivered(left);
@@ -361,22 +324,16 @@ fn say_undelivered(left: Undelivered) {
     }
 }
 
-/// The spool's folder in the storage directory, or why there is none.
-///
-/// # Errors
-/// When another process has it: two of them would send everything twice.
-fn open_disk(storage: &Path) -> anyhow::Result<Result<Box<dyn Disk>, String>> {
-    let path = storage.join("spool");
-    match Folder::open(&path) {
-        Ok(folder) => Ok(Ok(Box::new(folder))),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Err(anyhow!(
-            "another process uses the storage directory {}; give each module a directory of its own",
-            storage.display()
-        )),
-        Err(error) => Ok(Err(format!(
-            "the spool {} cannot be written ({error})",
-            path.display()
-        ))),
+/// Shows from time to time how much the disk has left. One that hangs is asked once.
+async fn watch_disk(folder: PathBuf, metrics: Metrics) {
+    let mut look = tokio::time::interval(BEAT);
+    loop {
+        look.tick().await;
+        let folder = folder.clone();
+        let free = tokio::task::spawn_blocking(move || storage::free(&folder)).await;
+        if let Ok(Ok(free)) = free {
+            metrics.rooms().disk.level(free);
+        }
     }
 }
 
