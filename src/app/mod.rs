@@ -89,29 +89,20 @@ pub fn start(environment: Environment) -> anyhow::Result<()> {
         let shutdown = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let asked = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            shutdown.cancel();
-        };
-        let (result, ()) = tokio::join!(
-            run(
-                environment,
-                Metrics::default(),
-                Timeouts::default(),
-                Clock::system(),
-                shutdown.clone()
-            ),
-            async {
-                tokio::select! {
-                    () = asked => {}
-                    () = shutdown.cancelled() => {}
-                }
-            }
-        );
-        result
+        let mut running = std::pin::pin!(run(
+            environment,
+            Metrics::default(),
+            Timeouts::default(),
+            Clock::system(),
+            shutdown.clone(),
+        ));
+        tokio::select! {
+            result = &mut running => return result,
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        shutdown.cancel();
+        running.await
     })
 }
 
@@ -214,9 +205,9 @@ pub async fn run(
     };
 
     let leave = CancellationToken::new();
-    let mut essential: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
+    let (mut essential, mut last) = (Tasks::new(), Tasks::new());
     let leaving = leave.clone();
-    essential.spawn(async move { ("link", link.run(leaving).await.map_err(Into::into)) });
+    last.spawn(async move { ("link", link.run(leaving).await.map_err(Into::into)) });
     essential.spawn(async move {
         gateway.run(last_good, inbound).await;
         ("gateway", Ok(()))
@@ -238,14 +229,17 @@ pub async fn run(
             ),
         }
     }
-    let outcome = supervise(essential, shutdown, leave, timeouts).await;
+    let outcome = supervise([essential, last], shutdown, leave, timeouts).await;
     others.shutdown().await;
     outcome
 }
 
-/// Waits for the first task to end, then for the others in the order of the data's way.
+type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
+
+/// Waits for the first task to end, then for the others in the order of the data's way, the link
+/// last: the forwarder needs it to its own end.
 async fn supervise(
-    mut essential: JoinSet<(&'static str, anyhow::Result<()>)>,
+    [mut essential, mut last]: [Tasks; 2],
     shutdown: CancellationToken,
     leave: CancellationToken,
     timeouts: Timeouts,
@@ -257,25 +251,29 @@ async fn supervise(
             outcome = Err(unasked(ended));
             shutdown.cancel();
         }
+        Some(ended) = last.join_next() => {
+            outcome = Err(unasked(ended));
+            shutdown.cancel();
+        }
     }
     // No more input: the stages end in order because their senders drop.
     let drained = drain(&mut essential, timeouts.connections + timeouts.spool).await;
     leave.cancel();
-    let left = drain(&mut essential, timeouts.leave).await;
-    for ended in drained.into_iter().chain(left) {
+    let (link, left) = tokio::join!(
+        drain(&mut last, timeouts.leave),
+        drain(&mut essential, timeouts.leave)
+    );
+    for ended in drained.into_iter().chain(link).chain(left) {
         outcome = outcome.and(ended);
     }
-    if !essential.is_empty() {
+    if !essential.is_empty() || !last.is_empty() {
         tracing::warn!("not everything ended in time");
     }
     outcome
 }
 
 /// Joins tasks until all have ended or the time is over.
-async fn drain(
-    essential: &mut JoinSet<(&'static str, anyhow::Result<()>)>,
-    within: Duration,
-) -> Vec<anyhow::Result<()>> {
+async fn drain(essential: &mut Tasks, within: Duration) -> Vec<anyhow::Result<()>> {
     let mut outcomes = Vec::new();
     let joined = async {
         while let Some(ended) = essential.join_next().await {
@@ -377,5 +375,31 @@ mod tests {
         assert!(connections + spool + leave <= Duration::from_secs(8));
         assert!(link.last_drain + link.disconnect < leave);
         assert!(south.shutdown < connections);
+    }
+
+    #[tokio::test]
+    async fn the_link_takes_leave_as_soon_as_the_others_have_ended() {
+        let never = Duration::from_secs(3600);
+        let timeouts = Timeouts {
+            connections: never,
+            spool: never,
+            leave: never,
+            ..Timeouts::default()
+        };
+        let (shutdown, leave) = (CancellationToken::new(), CancellationToken::new());
+        let ends = |name, asked: &CancellationToken| {
+            let asked = asked.clone();
+            async move {
+                asked.cancelled().await;
+                (name, Ok(()))
+            }
+        };
+        let (mut essential, mut last) = (Tasks::new(), Tasks::new());
+        essential.spawn(ends("forwarder", &shutdown));
+        last.spawn(ends("link", &leave));
+        shutdown.cancel();
+        let ended = supervise([essential, last], shutdown, leave, timeouts);
+        let ended = tokio::time::timeout(Duration::from_secs(30), ended).await;
+        ended.expect("no limit is waited for").unwrap();
     }
 }

@@ -13,6 +13,7 @@ mod clock;
 mod delivery;
 #[path = "../../src/spool/tests/disk.rs"]
 mod disk;
+mod disk_trouble;
 mod faults;
 mod fleet;
 mod fuzz;
