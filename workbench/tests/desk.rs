@@ -276,6 +276,12 @@ async fn bench_writes_what_it_measured() {
         }
     }
     assert_eq!(flat["goals"][0]["goal"], 0.6, "{figures:#}");
+    assert_eq!(figures["optimised"], !cfg!(debug_assertions));
+    let module = &flat["module"];
+    assert!(module["syncsPerMinute"].is_number(), "{figures:#}");
+    let cost = &module["cpuMicrosPerFrame"];
+    let spread = &module["spread"]["cpuMicrosPerFrame"];
+    assert_eq!(*spread, json!([cost, cost]), "one run is its own spread");
 }
 
 #[tokio::test]

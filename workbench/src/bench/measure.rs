@@ -18,6 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Cpu(BTreeMap<String, u64>);
 
 impl Cpu {
+    #[cfg(test)]
+    pub fn of(nanos: u64) -> Self {
+        Cpu(BTreeMap::from([("1".to_owned(), nanos)]))
+    }
+
     /// Nanoseconds that all threads used since then. A thread that has ended does not count: threads
     /// end after long idleness.
     pub fn since(&self, before: &Cpu) -> u64 {
