@@ -252,7 +252,7 @@ async fn bench_writes_what_it_measured() {
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("figures.json");
     let path = file.display().to_string();
-    let arguments = ["--runs", "1", "--seconds", "1", "--variant", "flat"];
+    let arguments = ["--runs", "1", "--seconds", "3", "--variant", "flat"];
     let output = Command::new(env!("CARGO_BIN_EXE_workbench"))
         .args(["bench", "--json", &path])
         .args(arguments)

@@ -96,7 +96,8 @@ impl Comparison {
     async fn once(&self, gateway: Gateway, time: Duration) -> anyhow::Result<Figures> {
         let mut rig = Rig::start(gateway).await?;
         let load = rig.devices(CONNECTIONS, &[("--rate", self.rate)]).await?;
-        // Queues fill and the first connections are made in this time, which is not counted.
+        rig.first_frame().await?;
+        // Queues fill in this time, which is not counted.
         sleep((time / 2).clamp(Duration::from_millis(300), Duration::from_secs(3))).await;
         rig.latencies().await?;
         let begin = rig.sample().await?;

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 const SYNCS: &str = "edge_tcp_gateway_spool_syncs_total";
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Nanoseconds of processor time by thread.
 #[derive(Debug)]
