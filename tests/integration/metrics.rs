@@ -17,9 +17,9 @@ const PREFIX: &str = "edge_tcp_gateway_";
 fn section(heading: &str) -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
     let page = fs::read_to_string(page).expect("the page");
-    let start = page.find(heading).expect("the heading") + heading.len();
-    let rest = &page[start..];
-    rest[..rest.find("\n## ").unwrap_or(rest.len())].to_owned()
+    let (_, rest) = page.split_once(heading).expect("the heading");
+    let part = rest.split("\n## ").next();
+    part.unwrap_or_default().to_owned()
 }
 
 /// The cells of each row of the first table.
