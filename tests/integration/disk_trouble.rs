@@ -149,9 +149,10 @@ async fn a_slow_disk_holds_up_no_delivery() {
     let (rig, disk) = with_disk(&ports).await;
     rig.hub.faults().hold_pubacks();
     disk.hold_syncs(true);
+    let before = disk.syncs();
     let mut device = Device::connect(ports.safe).await;
     device.send("{\"n\":1}\n").await;
-    until(|| disk.syncs() > 0).await;
+    until(|| disk.syncs() > before).await;
     ports.round_trip().await;
     assert!(device.nothing_came(), "it is not forced yet");
     rig.hub.faults().release_pubacks();
