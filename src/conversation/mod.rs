@@ -165,6 +165,12 @@ impl Conversation {
         clocks.into_iter().flatten().min()
     }
 
+    /// How many replies wait for their promise, and bytes of replies and commands that are not
+    /// written yet.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.due.len(), self.due.bytes() + self.writes.bytes())
+    }
+
     /// Whether bytes of the device may be read now.
     pub fn wants_input(&self) -> bool {
         let more = self
@@ -418,8 +424,8 @@ impl Conversation {
     /// Whether it holds as much as it may.
     fn is_full(&self) -> bool {
         let bounds = &self.settings.bounds;
-        self.due.len() >= bounds.waiting_replies
-            || self.due.bytes() + self.writes.bytes() >= bounds.waiting_bytes
+        let (replies, bytes) = self.waiting();
+        replies >= bounds.waiting_replies || bytes >= bounds.waiting_bytes
     }
 
     /// Whether it is us who keep the device waiting.

@@ -22,14 +22,15 @@ use tokio::sync::{mpsc, watch};
 use crate::clock::Clock;
 use crate::message::{Name, Priority};
 use crate::northbound::dialect::{self, Dialect};
-use crate::northbound::{LinkReport, Parcel};
+use crate::northbound::{LinkReport, MOST_OUTSTANDING, Parcel};
 use crate::ops::accounts::Accounts;
 use crate::ops::health::{BEAT, Health, Loop};
 use crate::ops::logging::Throttle;
 use crate::ops::metrics::Metrics;
 use crate::outbox::{Held, Level, Submission};
 use crate::spool::{
-    Buried, Condition, Disk, Dropped, Limits, Outcome, Recovered, Spool, Whose, Worker,
+    Buried, Condition, DEAD_LETTER_BYTES, Disk, Dropped, Limits, MOST_WAITING_LETTERS, Note,
+    Outcome, Recovered, Spool, Whose, Worker,
 };
 
 use batch::Batches;
@@ -109,6 +110,7 @@ pub struct Forwarder {
     health: Health,
     throttle: Throttle,
     clock: Clock,
+    notes: Vec<Note>,
     /// Whether submissions may still come.
     open: bool,
 }
@@ -139,9 +141,11 @@ impl Forwarder {
             Err(why) => Err(why),
         };
         let mut accounts = Accounts::new(&parts.metrics);
+        let mut notes = Vec::new();
         let (worker, spool) = match started {
-            Ok((worker, found)) => {
+            Ok((worker, mut found)) => {
                 say(&found, &parts.metrics);
+                notes = std::mem::take(&mut found.notes);
                 let spool = Spool::recovered(found, current.limits, now);
                 accounts.recovered(spool.kept());
                 (Some(worker), spool)
@@ -171,8 +175,14 @@ impl Forwarder {
             health: parts.health,
             throttle: parts.throttle,
             clock: parts.clock,
+            notes,
             open: true,
         })
+    }
+
+    /// What an operator should know of what the disk had.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// Runs until every outbox is gone and every message is delivered, or on disk while edgeHub is
@@ -247,11 +257,25 @@ impl Forwarder {
             tell(condition);
             self.condition.send_replace(condition.clone());
         }
-        self.accounts.commit(self.spool.kept());
-        self.metrics.memory(self.level.read());
-        self.metrics
-            .spool(self.spool.disk_bytes(), self.spool.syncs());
+        self.accounts.commit(self.spool.kept(), now);
+        self.show();
         Ok(())
+    }
+
+    /// Shows how full everything is.
+    fn show(&self) {
+        let (rooms, limits) = (self.metrics.rooms(), &self.current.limits);
+        let (taken, bound) = self.level.read();
+        rooms.memory.set(taken, bound);
+        rooms.spool.set(self.spool.disk_bytes(), limits.max_bytes);
+        rooms.disk.bound(limits.min_free_bytes);
+        let (parcels, bytes) = self.outstanding.level();
+        rooms.parcels.set(parcels, MOST_OUTSTANDING);
+        rooms.parcel_bytes.set(bytes, outstanding::MOST_BYTES);
+        let (bytes, waiting) = self.spool.dead_letters();
+        rooms.dead_letters.set(bytes, DEAD_LETTER_BYTES);
+        rooms.waiting_letters.set(waiting, MOST_WAITING_LETTERS);
+        self.metrics.spool_syncs(self.spool.syncs());
     }
 
     /// Whether nothing more is to be done.

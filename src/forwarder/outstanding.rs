@@ -7,7 +7,7 @@ use crate::northbound::dialect::Publish;
 use crate::northbound::{MOST_OUTSTANDING, Parcel, ParcelId};
 
 /// Bytes outstanding at most, but for one long parcel.
-const MOST_BYTES: usize = 1 << 20;
+pub(super) const MOST_BYTES: usize = 1 << 20;
 
 /// The messages of a parcel.
 #[derive(Debug, Default)]
@@ -60,6 +60,11 @@ impl Outstanding {
     /// The last parcel that was sent.
     pub(super) fn last(&self) -> ParcelId {
         ParcelId(self.last)
+    }
+
+    /// How many parcels are outstanding, and their bytes.
+    pub(super) fn level(&self) -> (usize, usize) {
+        (self.sent.len(), self.bytes)
     }
 
     /// Whether that parcel and all before it have come to their end.

@@ -21,6 +21,7 @@ use crate::conversation::{Action, Conversation, Counted, End, Input, Outcome, Re
 use crate::identity::Peer;
 use crate::inbox::{Inbox, Waiting};
 use crate::message::{CommandId, Name};
+use crate::ops::metrics::Backlog;
 use crate::outbox::Outbox;
 
 /// Bytes read at once. The place for them is taken only while there is something to read.
@@ -37,6 +38,7 @@ pub(super) struct Connection {
     address: SocketAddr,
     conversation: Conversation,
     port: Arc<Port>,
+    backlog: Backlog,
     inbox: Inbox,
     outbox: Outbox,
     /// What the socket has not taken yet.
@@ -76,6 +78,7 @@ impl Connection {
             address: peer.address,
             conversation,
             port,
+            backlog: Backlog::default(),
             inbox,
             outbox,
             write: None,
@@ -278,6 +281,18 @@ impl Connection {
         for action in actions {
             self.carry_out(action);
         }
+        self.show_backlog();
+    }
+
+    fn show_backlog(&mut self) {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let (replies, bytes) = self.conversation.waiting();
+        let now = Backlog {
+            replies: count(replies),
+            commands: count(self.commands.len()),
+            bytes: count(bytes),
+        };
+        self.port.metrics.backlog(&mut self.backlog, now);
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -365,6 +380,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.port
+            .metrics
+            .backlog(&mut self.backlog, Backlog::default());
         self.inbox.end();
         for name in self.bound.drain(..) {
             self.port.south.registry.unbind(&name, &self.inbox);

@@ -19,7 +19,7 @@ use crate::conversation::{Conversation, ConversationSettings, Reason};
 use crate::identity::Peer;
 use crate::inbox::Inbox;
 use crate::message::Name;
-use crate::ops::metrics::ListenerMetrics;
+use crate::ops::metrics::{Backlog, ListenerMetrics};
 use crate::settings::{Listener, Settings};
 
 /// What a listener goes by.
@@ -96,6 +96,7 @@ impl ListenerTask {
     pub fn new(socket: TcpListener, terms: Terms, south: Arc<South>) -> (ListenerHandle, Self) {
         let listener = Arc::clone(&terms.listener.name);
         let metrics = south.metrics.listener(&listener);
+        show_bounds(&metrics, &terms);
         let (sender, terms) = watch::channel((terms, 0));
         let (stop, closed) = (CancellationToken::new(), CancellationToken::new());
         let handle = ListenerHandle {
@@ -145,7 +146,6 @@ impl ListenerTask {
         while let Some(ended) = connections.join_next().await {
             count_end(&port.metrics, ended.map_err(|error| error.to_string()));
         }
-        port.metrics.connections(0);
     }
 
     fn accepted(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
@@ -203,7 +203,6 @@ impl ListenerTask {
         let task = self.connections.spawn(connection.run().instrument(span));
         self.open.insert(task.id(), (inbox, generation));
         self.port.metrics.accepted();
-        self.port.metrics.connections(self.open.len());
     }
 
     fn ended(&mut self, ended: Result<(Id, Reason), JoinError>) {
@@ -212,7 +211,6 @@ impl ListenerTask {
             Err(error) => error.id(),
         };
         self.open.remove(&id);
-        self.port.metrics.connections(self.open.len());
         count_end(
             &self.port.metrics,
             ended
@@ -223,6 +221,7 @@ impl ListenerTask {
 
     fn spread_terms(&mut self) {
         let (terms, generation) = self.terms.borrow_and_update().clone();
+        show_bounds(&self.port.metrics, &terms);
         for (inbox, started) in self.open.values() {
             if *started == generation {
                 inbox.settings(Arc::clone(&terms.conversation));
@@ -243,6 +242,17 @@ impl ListenerTask {
             tracing::warn!(%listener, held_back, "{text}");
         }
     }
+}
+
+fn show_bounds(metrics: &ListenerMetrics, terms: &Terms) {
+    let bounds = &terms.conversation.bounds;
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let each = Backlog {
+        replies: count(bounds.waiting_replies),
+        commands: count(bounds.waiting_commands),
+        bytes: count(bounds.waiting_bytes),
+    };
+    metrics.bounds(terms.listener.max_connections, each);
 }
 
 fn count_end(metrics: &ListenerMetrics, ended: Result<Reason, String>) {

@@ -27,11 +27,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use disk::{Disk, Folder};
-pub use letters::Buried;
+pub use letters::{Buried, MOST_WAITING as MOST_WAITING_LETTERS};
 pub use persist::Persist;
 pub use recover::{Note, Recovered, Whose};
 pub use schedule::Finished;
-pub use worker::{Job, Outcome, Trouble, Worker, carry_out};
+pub use worker::{DEAD_LETTER_BYTES, Job, Outcome, Trouble, Worker, carry_out};
 
 use letters::Letter;
 use log::Log;
@@ -196,6 +196,7 @@ pub struct Spool<H> {
     noting: bool,
     note_again: Option<Instant>,
     dead_letters: VecDeque<Letter<H>>,
+    dead_letter_bytes: u64,
     burying: bool,
     syncs: u64,
     outstanding: usize,
@@ -245,6 +246,7 @@ impl<H: Hold> Spool<H> {
             noting: false,
             note_again: None,
             dead_letters: VecDeque::new(),
+            dead_letter_bytes: found.dead_letters,
             burying: false,
             syncs: 0,
             outstanding: 0,
@@ -355,6 +357,11 @@ impl<H: Hold> Spool<H> {
     /// Bytes of the files.
     pub fn disk_bytes(&self) -> u64 {
         self.logs.iter().map(Log::disk_bytes).sum()
+    }
+
+    /// Bytes of the file of dead letters, and how many letters wait for the disk.
+    pub fn dead_letters(&self) -> (u64, usize) {
+        (self.dead_letter_bytes, self.dead_letters.len())
     }
 
     /// How often something was forced to the disk.

@@ -9,9 +9,11 @@
 
 use edge_tcp_gateway::spool::Disk;
 
+mod clock;
 mod delivery;
 #[path = "../../src/spool/tests/disk.rs"]
 mod disk;
+mod disk_trouble;
 mod faults;
 mod fleet;
 mod fuzz;
@@ -19,6 +21,7 @@ mod hostile;
 mod house;
 mod kill;
 mod link;
+mod metrics;
 mod network;
 mod protocols;
 mod proxy;

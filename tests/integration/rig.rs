@@ -10,6 +10,7 @@ use crate::disk::TrialDisk;
 use crate::proxy::Proxy;
 use dev_hub::{DevHub, UpstreamMessage};
 use edge_tcp_gateway::app::{self, Environment, Timeouts};
+use edge_tcp_gateway::clock::Clock;
 use edge_tcp_gateway::edge::{Identity, twin::Pace};
 use edge_tcp_gateway::northbound;
 use edge_tcp_gateway::ops::metrics::Metrics;
@@ -75,7 +76,9 @@ pub struct Rig {
     pub metrics_port: Option<u16>,
     /// In place of the spool's folder.
     pub disk: Option<TrialDisk>,
-    storage: TempDir,
+    /// What tells the module the time.
+    pub clock: Clock,
+    pub storage: TempDir,
     shutdown: CancellationToken,
     module: JoinSet<anyhow::Result<()>>,
 }
@@ -94,6 +97,7 @@ impl Rig {
             link: quick_link(),
             metrics_port: None,
             disk: None,
+            clock: Clock::system(),
             storage: TempDir::new().expect("a folder"),
             shutdown: CancellationToken::new(),
             module: JoinSet::new(),
@@ -143,6 +147,7 @@ impl Rig {
             environment,
             self.metrics.clone(),
             timeouts,
+            self.clock,
             self.shutdown.clone(),
         );
         self.module.spawn(run);
