@@ -21,6 +21,7 @@ mod house;
 mod kill;
 mod link;
 mod network;
+mod pressure;
 mod promises;
 mod protocols;
 mod proxy;

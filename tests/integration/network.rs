@@ -29,7 +29,10 @@ async fn in_the_weather() -> (Rig, Fleet) {
 async fn ends_well(rig: &Rig, fleet: Fleet) {
     let logs = fleet.finish().await;
     let sends = logs.values().flat_map(|log| log.sends.values());
-    assert!(sends.copied().all(|count| count == 1), "no device was cut off");
+    assert!(
+        sends.copied().all(|count| count == 1),
+        "no device was cut off"
+    );
     nothing_lost(&rig.hub.upstream().messages(), &logs);
 }
 
