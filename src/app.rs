@@ -39,6 +39,10 @@ use crate::southbound::{self, South};
 use crate::spool::{Condition, Disk, Folder, Whose};
 use crate::storage::{Document, Storage, Stored};
 
+/// How many tasks have their turn before sockets are looked at again. Under load this is how soon
+/// edgeHub's acknowledgements are seen between the bytes of many devices.
+const POLLS_BETWEEN_EVENTS: u32 = 8;
+
 /// Every time limit of the process in one value, so that tests can shorten them.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
@@ -126,6 +130,7 @@ pub fn start(environment: Environment) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .event_interval(POLLS_BETWEEN_EVENTS)
         .build()?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -205,6 +210,7 @@ pub async fn run(
         condition,
         metrics: metrics.clone(),
         health: health.clone(),
+        throttle: throttle.clone(),
         clock,
     };
     let channels = LinkChannels {

@@ -7,6 +7,7 @@
 //! | `Progress` | the reply that waits for it is earned, or what `else` says takes its place |
 //! | `Command` | written between replies; exactly one outcome |
 //! | `Written` | the next write may leave |
+//! | `TakenOver` | frames that were left in the stream because too much was submitted are taken |
 //! | `Settings` | the identity as spoken is looked up again: another name is bound, a refused one closes |
 //! | `End(Fin)`, `End(Stop)` | frames are finished, replies wait for their promises, then it closes |
 //! | `End(Reset)` | commands get their outcome, then it closes |
@@ -50,6 +51,10 @@ pub static DEFAULT_OUTPUT: LazyLock<Name> = LazyLock::new(|| "telemetry".into())
 /// [`Conversation::with_half_frame`] of those that do not say.
 const HALF_FRAME: Duration = Duration::from_secs(2);
 
+/// Bytes of room that messages may need which are submitted and not taken over; the frames behind
+/// them stay in the stream.
+pub const AHEAD: usize = 16 * 1024;
+
 /// How long due replies may take at an end where no idle time-out says it.
 const LINGER: Duration = Duration::from_secs(900);
 
@@ -68,6 +73,8 @@ pub struct Conversation {
     heard: Option<Instant>,
     /// A submit waits for room.
     paused: bool,
+    /// Bytes of room for what was submitted and is not taken over.
+    ahead: usize,
     /// Whether the clocks that watch the device stand still.
     held: bool,
     ending: Option<Ending>,
@@ -111,6 +118,7 @@ impl Conversation {
             frames: 0,
             heard: None,
             paused: false,
+            ahead: 0,
             held: false,
             ending: None,
             half_frame: HALF_FRAME,
@@ -188,7 +196,10 @@ impl Conversation {
                 );
             }
             Input::Paused => self.paused = true,
-            Input::Resumed => self.paused = false,
+            Input::TakenOver => {
+                self.paused = false;
+                self.ahead = 0;
+            }
             Input::Settings(settings) => {
                 self.settings = settings;
                 self.identify(now, actions);
@@ -285,6 +296,9 @@ impl Conversation {
     fn watch_clocks(&mut self, now: Now, actions: &mut Vec<Action>) {
         let moment = now.monotonic;
         while let Some(counted) = self.due.expire(moment) {
+            if let Counted::PromiseLate(ticket) = counted {
+                actions.push(Action::Forget(ticket));
+            }
             actions.push(Action::Count(counted));
         }
         while let Some(late) = self.writes.expire(moment) {
@@ -324,11 +338,12 @@ impl Conversation {
     }
 
     fn takes_frames(&self) -> bool {
-        let more = self
-            .ending
-            .as_ref()
-            .is_none_or(|ending| ending.frames != Rest::Nothing);
-        more && !self.closed && self.identity.is_some() && !self.is_full()
+        self.wants_frames() && !self.closed && self.identity.is_some() && !self.is_held()
+    }
+
+    fn wants_frames(&self) -> bool {
+        let ending = self.ending.as_ref();
+        ending.is_none_or(|ending| ending.frames != Rest::Nothing)
     }
 
     /// Called when no whole frame is left; whether there may be something more to take now.
@@ -387,6 +402,10 @@ impl Conversation {
             return;
         }
         self.closed = true;
+        let left = self.pipeline.buffered();
+        if left > 0 && self.is_held() && self.wants_frames() {
+            actions.push(Action::Count(Counted::NotTaken(left)));
+        }
         self.due.clear();
         actions.extend(
             self.writes
@@ -405,7 +424,7 @@ impl Conversation {
 
     /// Whether it is us who keep the device waiting.
     fn is_held(&self) -> bool {
-        self.paused || self.is_full()
+        self.paused || self.ahead >= AHEAD || self.is_full()
     }
 
     fn idle_deadline(&self) -> Option<Instant> {
@@ -417,17 +436,15 @@ impl Conversation {
 
     /// When a frame has been incomplete for too long.
     fn frame_deadline(&self) -> Option<Instant> {
+        if self.held {
+            return None;
+        }
         let limit = match self.ending.as_ref().map(|ending| ending.frames) {
             Some(Rest::InProgress { until, .. }) => Some(until),
             Some(Rest::Buffered | Rest::Nothing) => return None,
             None => None,
         };
-        let pipeline = if self.held {
-            None
-        } else {
-            self.pipeline.deadline()
-        };
-        limit.into_iter().chain(pipeline).min()
+        limit.into_iter().chain(self.pipeline.deadline()).min()
     }
 }
 

@@ -25,6 +25,7 @@ use crate::northbound::dialect::{self, Dialect};
 use crate::northbound::{LinkReport, Parcel};
 use crate::ops::accounts::Accounts;
 use crate::ops::health::{BEAT, Health, Loop};
+use crate::ops::logging::Throttle;
 use crate::ops::metrics::Metrics;
 use crate::outbox::{Held, Level, Submission};
 use crate::spool::{Condition, Disk, Dropped, Limits, Outcome, Recovered, Spool, Whose, Worker};
@@ -77,6 +78,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Where the loop beats.
     pub health: Health,
+    /// Holds repeated log lines back.
+    pub throttle: Throttle,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -99,6 +102,7 @@ pub struct Forwarder {
     accounts: Accounts,
     metrics: Metrics,
     health: Health,
+    throttle: Throttle,
     clock: Clock,
     /// Whether submissions may still come.
     open: bool,
@@ -160,6 +164,7 @@ impl Forwarder {
             accounts,
             metrics: parts.metrics,
             health: parts.health,
+            throttle: parts.throttle,
             clock: parts.clock,
             open: true,
         })
@@ -173,32 +178,41 @@ impl Forwarder {
     pub async fn run(&mut self) -> io::Result<Undelivered> {
         let mut group = Vec::with_capacity(AT_ONCE);
         loop {
-            self.work()?;
-            if let Some(left) = self.is_over() {
+            if let Some(left) = self.turn(&mut group).await? {
                 return Ok(left);
             }
-            let deadline = self.deadline();
-            tokio::select! {
-                biased;
-                report = self.reports.recv() => match report {
-                    Some(report) => self.reported(report),
-                    None => return Ok(self.link_ended().await),
-                },
-                outcome = outcome(&mut self.worker) => match outcome {
-                    Some(outcome) => self.finished(outcome),
-                    None => return Err(io::Error::other("the spool's writer thread ended")),
-                },
-                taken = self.submissions.recv_many(&mut group, AT_ONCE), if self.open => {
-                    self.open = taken > 0;
-                    let now = self.clock.now().monotonic;
-                    for submission in group.drain(..).flatten() {
-                        self.take_over(submission, now);
-                    }
-                }
-                Ok(()) = self.terms.changed() => self.new_terms(),
-                () = at(deadline) => {}
-            }
         }
+    }
+
+    /// Does what can be done now, and takes what happens next; what is left, if that was the end.
+    async fn turn(&mut self, group: &mut Vec<Vec<Submission>>) -> io::Result<Option<Undelivered>> {
+        self.work()?;
+        if let Some(left) = self.is_over() {
+            return Ok(Some(left));
+        }
+        let deadline = self.deadline();
+        tokio::select! {
+            biased;
+            report = self.reports.recv() => match report {
+                Some(report) => self.reported(report),
+                None => return Ok(Some(self.link_ended().await)),
+            },
+            outcome = outcome(&mut self.worker) => match outcome {
+                Some(outcome) => self.finished(outcome),
+                None => return Err(io::Error::other("the spool's writer thread ended")),
+            },
+            taken = self.submissions.recv_many(group, AT_ONCE), if self.open => {
+                self.open = taken > 0;
+                let now = self.clock.now().monotonic;
+                for submission in group.drain(..).flatten() {
+                    self.take_over(submission, now);
+                }
+            }
+            () = self.level.wanted() => {}
+            Ok(()) = self.terms.changed() => self.new_terms(),
+            () = at(deadline) => {}
+        }
+        Ok(None)
     }
 
     /// Ends the writer thread; what it was given is done first.
@@ -259,6 +273,13 @@ impl Forwarder {
     /// Nobody takes messages any more: what is not on disk goes there.
     async fn link_ended(&mut self) -> Undelivered {
         self.session = None;
+        self.submissions.close();
+        let now = self.clock.now().monotonic;
+        while let Ok(group) = self.submissions.try_recv() {
+            for submission in group {
+                self.take_over(submission, now);
+            }
+        }
         self.spool.flush();
         while self.work().is_ok() && !self.spool.is_written() && self.spool.makes_safe() {
             match outcome(&mut self.worker).await {
@@ -273,9 +294,8 @@ impl Forwarder {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let batch = self.session.as_ref().and_then(|_| self.batches.deadline());
         let beat = self.clock.now().monotonic.checked_add(BEAT);
-        [self.spool.deadline(), batch, beat]
+        [self.spool.deadline(), self.batches.deadline(), beat]
             .into_iter()
             .flatten()
             .min()
@@ -284,6 +304,8 @@ impl Forwarder {
     fn new_terms(&mut self) {
         self.current = Arc::clone(&self.terms.borrow_and_update());
         self.spool.limit(self.current.limits);
+        // What was read by the terms before leaves by them, and first.
+        self.batches.close_all(|_| true);
     }
 
     fn take_over(&mut self, submission: Submission, now: Instant) {
@@ -320,9 +342,17 @@ impl Forwarder {
         }
     }
 
+    /// Whether a line about an output is logged now; if so, how many were held back before it.
+    fn says(&self, what: &'static str, output: &Name) -> Option<u64> {
+        let now = self.clock.now().monotonic;
+        self.throttle.allows(what, output, now)
+    }
+
     fn count_dropped(&mut self, dropped: Dropped<Held>, reason: &'static str) {
         for (output, count) in dropped.outputs {
-            tracing::error!(%output, count, reason, "messages were dropped");
+            if let Some(held_back) = self.says(reason, &output) {
+                tracing::error!(%output, count, reason, held_back, "messages were dropped; metrics count them all");
+            }
             self.metrics.dropped(&output, reason, count);
             self.accounts.of(&output).dropped += count;
         }

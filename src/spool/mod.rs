@@ -56,6 +56,10 @@ pub trait Hold {
     fn waits(&self) -> bool;
     /// Whether that can only be edgeHub's acknowledgement. `disk` says whether the disk makes safe.
     fn waits_for_edgehub(&self, disk: bool) -> bool;
+    /// Whether it has the last room in memory that its connection may have.
+    fn has_last_room(&self) -> bool {
+        false
+    }
 }
 
 /// A message that is to be sent now.
@@ -67,7 +71,7 @@ pub struct Read {
     pub sequence: Sequence,
     /// The message.
     pub message: Arc<Message>,
-    /// Whether somebody waits for edgeHub to acknowledge it.
+    /// Whether somebody waits for edgeHub to acknowledge it, or for the room that it has.
     pub urgent: bool,
 }
 
@@ -271,6 +275,19 @@ impl<H: Hold> Spool<H> {
         ORDER
             .into_iter()
             .find_map(|priority| self.log(priority).read(disk))
+    }
+
+    /// It is us who keep a message that was read until that moment, so it waits for edgeHub from then
+    /// on. Without effect where somebody waits for it.
+    pub fn postpone(&mut self, priority: Priority, sequence: Sequence, until: Instant) {
+        if self.limits.persist != Persist::EachBatch {
+            self.log(priority).postpone(sequence, until);
+        }
+    }
+
+    /// Whether messages are on their way from the disk. Not while the disk cannot be read.
+    pub fn reads_on(&self) -> bool {
+        self.logs.iter().any(Log::reads_on)
     }
 
     /// Ends a message that was read; gives it back and what it held, or `None` if it was done before.

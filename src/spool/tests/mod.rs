@@ -1,5 +1,6 @@
 mod damage;
 pub(crate) mod disk;
+mod holds;
 mod model;
 mod persist;
 
@@ -72,7 +73,7 @@ fn message(output: &str, text: &str) -> Message {
         device: "scale".into(),
         id: None,
         body: Body::Raw(text.to_owned().into()),
-        properties: vec![("line".into(), "A".to_owned())],
+        properties: vec![("line".into(), "A".into())],
     }
 }
 
