@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dev_hub::DevHub;
+use edge_tcp_gateway::conversation::AHEAD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -23,17 +24,20 @@ use crate::scrape;
 const DEVICES: u64 = 1_000;
 const SPOOL_BYTES: u64 = 4 << 20;
 const MEMORY_BYTES: u64 = 1 << 20;
+const FRAME_BYTES: u64 = 8 << 10;
 /// As the documentation says under "Spool": what the module needs of memory for itself,
-const BASE_BYTES: u64 = 32 << 20;
-/// and for a connection that waits for room: what it read, and the messages of lines of 200 bytes.
-const CONNECTION_BYTES: u64 = 112 << 10;
+const BASE_BYTES: u64 = 24 << 20;
+/// and for a connection that waits for room: itself; what was read last behind a frame that is half
+/// there, in a buffer that doubles when it grows; messages of so much room, and those of one frame more.
+const CONNECTION_BYTES: u64 =
+    (4 << 10) + 2 * ((16 << 10) + FRAME_BYTES) + AHEAD as u64 + FRAME_BYTES;
 /// Lines of 200 bytes for a first read. Long ones behind them fill the kernel with few messages.
-const SHORT_LINES: u64 = 80;
+const SHORT_LINES: u64 = 81;
 
 fn settings(port: u16) -> Value {
     let mut protocol = lines();
     protocol["identity"] = json!({"field": "id"});
-    protocol["framing"]["maxBytes"] = json!(16_384);
+    protocol["framing"]["maxBytes"] = json!(FRAME_BYTES);
     json!({
         "listeners": {"a": {"port": port, "protocol": "lines", "maxConnections": DEVICES}},
         "protocols": {"lines": protocol},
