@@ -194,7 +194,11 @@ pub async fn run(
     let (methods, method_calls) = mpsc::channel(64);
 
     let spool = SpoolSettings::default();
-    let (delivery, terms) = watch::channel(Arc::new(gateway::delivery(spool, &BTreeMap::new())));
+    let unsettled = forwarder::Terms {
+        settled: false,
+        ..gateway::delivery(spool, &BTreeMap::new())
+    };
+    let (delivery, terms) = watch::channel(Arc::new(unsettled));
     let (condition, how_disk_is) = watch::channel(Condition::Good);
 
     let registry = Registry::default();

@@ -204,7 +204,8 @@ impl Gateway {
         if plan.spool_changed {
             self.parts.south.submitter.resize(room(settings.spool));
         }
-        if plan.spool_changed || plan.outputs_changed {
+        let settled = self.parts.delivery.borrow().settled;
+        if plan.spool_changed || plan.outputs_changed || !settled {
             let terms = delivery(settings.spool, &settings.outputs);
             self.parts.delivery.send_replace(Arc::new(terms));
         }
@@ -392,6 +393,7 @@ pub fn delivery(spool: SpoolSettings, outputs: &BTreeMap<Name, Output>) -> forwa
     let outputs = outputs.iter();
     forwarder::Terms {
         limits,
+        settled: true,
         outputs: outputs
             .map(|(name, output)| (Name::clone(name), terms(output)))
             .collect(),

@@ -51,6 +51,9 @@ pub struct OutputTerms {
 pub struct Terms {
     /// How much is kept, and how.
     pub limits: Limits,
+    /// Whether there are settings at all. Before, nothing is sent: what an earlier run left might go
+    /// out in the wrong shape.
+    pub settled: bool,
     /// Outputs that differ from the default.
     pub outputs: BTreeMap<Name, OutputTerms>,
 }
@@ -128,7 +131,7 @@ impl Forwarder {
         let now = parts.clock.now().monotonic;
         let current = Arc::clone(&parts.terms.borrow());
         let started = match parts.disk {
-            Ok(disk) => Worker::start(disk, parts.whose)
+            Ok(disk) => beating(&parts.health, parts.clock, Worker::start(disk, parts.whose))
                 .await
                 .map_err(|error| format!("the spool cannot be used: {error}")),
             Err(why) => Err(why),
@@ -255,7 +258,8 @@ impl Forwarder {
             return None;
         }
         let nothing = self.spool.is_empty();
-        let safe = self.session.is_none() && self.spool.is_written();
+        let sends = self.current.settled && self.session.is_some();
+        let safe = !sends && self.spool.is_written();
         (nothing || safe).then(|| self.undelivered())
     }
 
@@ -358,6 +362,17 @@ impl Forwarder {
         }
         for held in dropped.holds {
             held.lost();
+        }
+    }
+}
+
+/// Waits for something that may take longer than a loop may be silent.
+async fn beating<T>(health: &Health, clock: Clock, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        health.beat(Loop::Forwarder, clock.now().monotonic);
+        if let Ok(done) = tokio::time::timeout(BEAT, &mut work).await {
+            return done;
         }
     }
 }

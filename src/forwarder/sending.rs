@@ -58,7 +58,7 @@ impl Forwarder {
         if self.level.is_wanted() {
             self.batches.close_all(|_| true);
         }
-        while self.session.is_some() && self.outstanding.has_room() {
+        while self.current.settled && self.session.is_some() && self.outstanding.has_room() {
             if let Some(batch) = self.batches.take() {
                 self.dispatch_batch(batch);
             } else if let Some(read) = self.spool.read() {

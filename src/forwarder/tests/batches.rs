@@ -199,3 +199,27 @@ async fn a_disk_that_cannot_be_read_holds_no_batch_that_was_begun() {
     };
     beside(&mut bench.forwarder, script).await;
 }
+
+#[tokio::test]
+async fn a_backlog_waits_for_settings_and_leaves_in_the_shape_that_they_say() {
+    let disk = TrialDisk::default();
+    backlog(&disk, 3).await;
+    let settled = terms(&[("b", batching(4096, 0))]);
+    let unsettled = Terms {
+        settled: false,
+        ..terms(&[])
+    };
+    let mut bench = bench(unsettled, &disk).await;
+    let link = bench.link.clone();
+    let script = async {
+        let mut session = up(&link).await;
+        drop(link.reserve_many(100).await);
+        let (mut outbox, _) = outbox(&bench.submitter);
+        submit(&mut outbox, "b", &["new"], None).await;
+        taken_over(&bench.metrics, "b", 1).await;
+        assert!(session.is_empty());
+        bench.terms.send_replace(Arc::new(settled));
+        sizes(&mut session, &link, 4).await.len()
+    };
+    assert_eq!(beside(&mut bench.forwarder, script).await, 1);
+}

@@ -36,6 +36,7 @@ fn terms(outputs: &[(&str, OutputTerms)]) -> Terms {
             persist: Persist::Interval,
             sizes: Sizes::default(),
         },
+        settled: true,
         outputs: outputs
             .iter()
             .map(|(name, terms)| ((*name).into(), *terms))
@@ -330,6 +331,34 @@ async fn a_stop_with_edgehub_away_leaves_everything_on_disk() {
     drop((outbox, bench.submitter));
     let left = run(&mut bench.forwarder).await.unwrap();
     assert_eq!((left.spooled, left.lost), (2, 0));
+}
+
+#[tokio::test]
+async fn what_was_on_its_way_when_the_link_ended_is_kept_too() {
+    let disk = TrialDisk::default();
+    let mut bench = bench(terms(&[]), &disk).await;
+    let (mut outbox, _) = outbox(&bench.submitter);
+    submit(&mut outbox, "o", &["a", "b", "c"], None).await;
+    drop(bench.link);
+    let left = run(&mut bench.forwarder).await.unwrap();
+    assert!(left.link_ended);
+    assert_eq!((left.spooled, left.lost), (3, 0));
+    outbox.queue(Ticket(4), vec![message("o", "d")], None);
+    assert_eq!(outbox.flush().await, Err(outbox::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_takes_long_does_not_look_as_if_it_hangs() {
+    let clock = Clock::system();
+    let health = Health::new(clock.now().monotonic - Duration::from_secs(3600));
+    let hangs = |health: &Health| health.hangs(clock.now().monotonic) == Some("forwarder");
+    health.beat(Loop::Gateway, clock.now().monotonic);
+    assert!(hangs(&health));
+    tokio::select! {
+        () = beating(&health, clock, std::future::pending()) => unreachable!("it never ends"),
+        () = tokio::time::sleep(BEAT * 2) => {}
+    }
+    assert!(!hangs(&health));
 }
 
 #[tokio::test]
