@@ -173,6 +173,13 @@ impl TrialDisk {
             .collect()
     }
 
+    /// Names, and what a loss of power leaves for certain.
+    pub fn forced(&self) -> BTreeMap<String, Vec<u8>> {
+        let files = self.state().files.clone();
+        let forced = |(name, content): (String, Content)| Some((name, content.forced?));
+        files.into_iter().filter_map(forced).collect()
+    }
+
     /// Gives a file this content.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
         let forced = Some(bytes.clone());
