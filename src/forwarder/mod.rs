@@ -309,7 +309,7 @@ impl Forwarder {
         self.current = Arc::clone(&self.terms.borrow_and_update());
         self.spool.limit(self.current.limits);
         // What was read by the terms before leaves by them, and first.
-        self.batches.close_all(|_| true);
+        self.batches.close_all();
     }
 
     fn take_over(&mut self, submission: Submission, now: Instant) {
