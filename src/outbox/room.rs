@@ -38,7 +38,7 @@ impl Level {
         self.0.line.load(Ordering::Acquire) > 0
     }
 
-    /// Waits until somebody has wanted the line; may be dropped and called again.
+    /// Waits until somebody has begun to wait for room; may be dropped and called again.
     pub async fn wanted(&self) {
         self.0.wanted.notified().await;
     }
