@@ -117,12 +117,12 @@ impl Batches {
 
     /// Closes those that are not held any longer although more may come.
     pub(super) fn close_due(&mut self, now: Instant) {
-        self.close_all(|open| open.held.is_some_and(|held| held <= now));
+        self.close_where(|open| open.held.is_some_and(|held| held <= now));
     }
 
     /// Closes those that may leave because nothing is queued behind them.
     pub(super) fn close_idle(&mut self) {
-        self.close_all(|open| open.held.is_none());
+        self.close_where(|open| open.held.is_none());
     }
 
     /// The message that was added last took the last room of its connection.
@@ -134,7 +134,7 @@ impl Batches {
 
     /// Closes those that hold the last room of a connection, where that helps.
     pub(super) fn close_pressed(&mut self, helps: impl Fn(Priority, Sequence, ParcelId) -> bool) {
-        self.close_all(|open| {
+        self.close_where(|open| {
             open.pressed
                 .is_some_and(|(priority, sequence, sent)| helps(priority, sequence, sent))
         });
@@ -145,8 +145,12 @@ impl Batches {
         !self.closed.is_empty()
     }
 
-    /// Closes those of which that holds.
-    pub(super) fn close_all(&mut self, which: impl Fn(&Batch) -> bool) {
+    /// Closes all that are open.
+    pub(super) fn close_all(&mut self) {
+        self.close_where(|_| true);
+    }
+
+    fn close_where(&mut self, which: impl Fn(&Batch) -> bool) {
         let chosen = self.open.extract_if(.., |_, open| which(open));
         for (_, batch) in chosen {
             self.bytes -= batch.elements.len();

@@ -9,10 +9,10 @@ mod batch;
 mod letter;
 mod outstanding;
 mod sending;
+mod terms;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +20,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
-use crate::message::{Name, Priority};
+use crate::message::Name;
 use crate::northbound::dialect::{self, Dialect};
 use crate::northbound::{LinkReport, MOST_OUTSTANDING, Parcel};
 use crate::ops::accounts::Accounts;
@@ -29,37 +29,17 @@ use crate::ops::logging::Throttle;
 use crate::ops::metrics::Metrics;
 use crate::outbox::{Held, Level, Submission};
 use crate::spool::{
-    Buried, Condition, DEAD_LETTER_BYTES, Disk, Dropped, Limits, MOST_WAITING_LETTERS, Note,
-    Outcome, Recovered, Spool, Whose, Worker,
+    Buried, Condition, DEAD_LETTER_BYTES, Disk, Dropped, MOST_WAITING_LETTERS, Note, Outcome,
+    Recovered, Spool, Whose, Worker,
 };
 
 use batch::Batches;
 pub use batch::Batching;
 use outstanding::Outstanding;
+pub use terms::{OutputTerms, Terms};
 
 /// Submissions taken over before anything else is looked at.
 const AT_ONCE: usize = 64;
-
-/// How messages of one output are sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OutputTerms {
-    /// Which go first.
-    pub priority: Priority,
-    /// Whether several go together.
-    pub batching: Option<Batching>,
-}
-
-/// What the settings say of delivery.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// How much is kept, and how.
-    pub limits: Limits,
-    /// Whether there are settings at all. Before, nothing is sent: what an earlier run left might go
-    /// out in the wrong shape.
-    pub settled: bool,
-    /// Outputs that differ from the default.
-    pub outputs: BTreeMap<Name, OutputTerms>,
-}
 
 /// What a forwarder is made of.
 #[derive(Debug)]
@@ -335,7 +315,7 @@ impl Forwarder {
         self.current = Arc::clone(&self.terms.borrow_and_update());
         self.spool.limit(self.current.limits);
         // What was read by the terms before leaves by them, and first.
-        self.batches.close_all(|_| true);
+        self.batches.close_all();
     }
 
     fn take_over(&mut self, submission: Submission, now: Instant) {

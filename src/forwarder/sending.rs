@@ -31,7 +31,10 @@ impl Forwarder {
                     self.refuse(priority, sequence, &reason);
                 }
             }
-            LinkReport::Down => self.session = None,
+            LinkReport::Down => {
+                self.session = None;
+                self.spool.hurry(self.clock.now().monotonic);
+            }
         }
     }
 
@@ -73,7 +76,7 @@ impl Forwarder {
             self.batches.close_idle();
         }
         if self.outstanding.is_empty() && self.level.is_wanted() {
-            self.batches.close_all(|_| true);
+            self.batches.close_all();
         }
         let (spool, outstanding) = (&self.spool, &self.outstanding);
         self.batches.close_pressed(|priority, sequence, sent| {

@@ -137,6 +137,11 @@ impl Outbox {
         self.share.forget(ticket);
     }
 
+    /// Bytes of what waits for room.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     /// Whether nothing waits for room.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()

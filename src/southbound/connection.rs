@@ -291,6 +291,7 @@ impl Connection {
             replies: count(replies),
             commands: count(self.commands.len()),
             bytes: count(bytes),
+            messages: count(self.outbox.waiting_bytes()),
         };
         self.port.metrics.backlog(&mut self.backlog, now);
     }

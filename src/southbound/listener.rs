@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use super::accepting::Accepting;
 use super::connection::Connection;
 use super::{Port, South, socket};
-use crate::conversation::{Conversation, ConversationSettings, Reason};
+use crate::conversation::{AHEAD, Conversation, ConversationSettings, Reason};
 use crate::identity::Peer;
 use crate::inbox::Inbox;
 use crate::message::Name;
@@ -251,6 +251,7 @@ fn show_bounds(metrics: &ListenerMetrics, terms: &Terms) {
         replies: count(bounds.waiting_replies),
         commands: count(bounds.waiting_commands),
         bytes: count(bounds.waiting_bytes),
+        messages: count(AHEAD),
     };
     metrics.bounds(terms.listener.max_connections, each);
 }

@@ -309,6 +309,12 @@ impl<H: Hold> Spool<H> {
         }
     }
 
+    /// Nobody takes messages now, so it is not us who keep them: what was postponed waits for edgeHub
+    /// from now on.
+    pub fn hurry(&mut self, now: Instant) {
+        self.logs.iter_mut().for_each(|log| log.hurry(now));
+    }
+
     /// Whether a message that was read has the last room in memory that its connection may have.
     pub fn has_last_room(&self, priority: Priority, sequence: Sequence) -> bool {
         let log = self.logs.get(index(priority));

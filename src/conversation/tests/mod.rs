@@ -3,6 +3,7 @@
 mod gt06;
 mod messages;
 mod model;
+mod room;
 mod script;
 mod tables;
 mod teltonika;

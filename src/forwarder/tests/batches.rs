@@ -114,6 +114,23 @@ async fn what_is_held_is_not_forced_to_disk_before_it_has_left() {
 }
 
 #[tokio::test]
+async fn a_held_batch_is_forced_to_disk_when_edgehub_goes_away() {
+    let disk = TrialDisk::default();
+    let mut bench = bench(terms(&[("b", batching(4096, HOUR))]), &disk).await;
+    let (link, metrics, before) = (bench.link.clone(), bench.metrics.clone(), disk.syncs());
+    let (mut outbox, _) = outbox(&bench.submitter);
+    let script = async {
+        let session = up(&link).await;
+        submit(&mut outbox, "b", &["1"], None).await;
+        taken_over(&metrics, "b", 1).await;
+        drop(session);
+        link.send(LinkReport::Down).await.unwrap();
+        until("it is on disk", || disk.syncs() > before).await;
+    };
+    beside(&mut bench.forwarder, script).await;
+}
+
+#[tokio::test]
 async fn without_a_disk_a_held_batch_does_not_keep_a_connections_last_room() {
     let terms = terms(&[("b", batching(261_632, HOUR))]);
     let mut bench = bench_over(terms, Err("none".to_owned()), 1 << 20).await;

@@ -18,6 +18,7 @@ pub(super) struct Listeners {
     replies: Fills,
     commands: Fills,
     bytes: Fills,
+    messages: Fills,
     accepted: Count<OfListener>,
     accept_pauses: Count<OfListener>,
     panics: Count<OfListener>,
@@ -71,6 +72,16 @@ impl Listeners {
                     "Bytes that may wait, but for one reply or command of each connection; a connection with its part of them is not read",
                 ),
             ),
+            messages: Fills::registered(all,
+                (
+                    "messages_waiting_bytes",
+                    "Bytes of messages that have no room in memory yet; when they stay, see whether edgeHub (link_up) and the disk keep up",
+                ),
+                (
+                    "messages_waiting_bound_bytes",
+                    "Bytes that may wait, but for one frame of each connection; a connection with its part of them is not read",
+                ),
+            ),
             accepted: all.add(("connections_accepted", "Connections accepted")),
             accept_pauses: all.add((
                     "accept_pauses",
@@ -119,6 +130,7 @@ impl Listeners {
             replies: self.replies.of(&labels),
             commands: self.commands.of(&labels),
             bytes: self.bytes.of(&labels),
+            messages: self.messages.of(&labels),
             accepted: count(&self.accepted),
             accept_pauses: count(&self.accept_pauses),
             panics: count(&self.panics),
@@ -143,6 +155,7 @@ struct Counts {
     replies: Fill,
     commands: Fill,
     bytes: Fill,
+    messages: Fill,
     accepted: Counter,
     accept_pauses: Counter,
     panics: Counter,
@@ -163,6 +176,8 @@ pub struct Backlog {
     pub commands: u32,
     /// Bytes of both that are not written yet.
     pub bytes: u32,
+    /// Bytes of messages that have no room in memory yet.
+    pub messages: u32,
 }
 
 impl ListenerMetrics {
@@ -200,6 +215,7 @@ impl ListenerMetrics {
         self.0.replies.bound(all(each.replies));
         self.0.commands.bound(all(each.commands));
         self.0.bytes.bound(all(each.bytes));
+        self.0.messages.bound(all(each.messages));
     }
 
     /// What waits on a connection is no longer what it was before.
@@ -213,6 +229,7 @@ impl ListenerMetrics {
         change(&self.0.replies, before.replies, now.replies);
         change(&self.0.commands, before.commands, now.commands);
         change(&self.0.bytes, before.bytes, now.bytes);
+        change(&self.0.messages, before.messages, now.messages);
         *before = now;
     }
 

@@ -27,6 +27,7 @@ fn connections_and_what_waits_on_them_are_summed_up_beside_their_bounds() {
         replies: 256,
         commands: 32,
         bytes: 65_536,
+        messages: 16_384,
     };
     scales.bounds(1000, each);
     let (mut one, mut other) = (Backlog::default(), Backlog::default());
@@ -41,12 +42,14 @@ fn connections_and_what_waits_on_them_are_summed_up_beside_their_bounds() {
             replies: 3,
             commands: 1,
             bytes: 10,
+            messages: 0,
         },
     );
     scales.backlog(
         &mut other,
         Backlog {
             replies: 2,
+            messages: 700,
             ..Backlog::default()
         },
     );
@@ -58,6 +61,8 @@ fn connections_and_what_waits_on_them_are_summed_up_beside_their_bounds() {
         },
     );
     for (name, value) in [
+        ("messages_waiting_bytes", 700.0),
+        ("messages_waiting_bound_bytes", 16_384_000.0),
         ("connections", 1.0),
         ("connections_bound", 1000.0),
         ("replies_waiting", 3.0),

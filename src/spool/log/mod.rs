@@ -351,6 +351,13 @@ impl<H: Hold> Log<H> {
         }
     }
 
+    /// What was postponed waits for edgeHub from that moment on, if not before.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        for flight in self.flights.iter_mut().filter(|flight| flight.postponed) {
+            flight.since = flight.since.map(|since| since.min(now));
+        }
+    }
+
     /// Whether a message that was read has the last room of its connection.
     pub(super) fn has_last_room(&self, sequence: Sequence) -> bool {
         let flight = self.flight(sequence).and_then(|at| self.flights.get(at));

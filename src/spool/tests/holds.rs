@@ -112,3 +112,19 @@ fn a_record_that_we_keep_does_not_hide_a_prompt_one_behind_it() {
     bench.spool.done(first.priority, first.sequence);
     assert_eq!(bench.spool.deadline(), None);
 }
+
+#[test]
+fn without_edgehub_nothing_is_postponed() {
+    let mut bench = Bench::new(limits());
+    bench.append("o", Priority::Normal, "lasts");
+    let read = bench.spool.read().unwrap();
+    let until = bench.now + Duration::from_millis(1000);
+    bench.spool.postpone(read.priority, read.sequence, until);
+    bench.advance(300);
+    bench.spool.hurry(bench.now);
+    let due = bench.now + Duration::from_millis(200);
+    assert_eq!(bench.spool.deadline(), Some(due));
+    bench.advance(2000);
+    bench.spool.hurry(bench.now);
+    assert_eq!(bench.spool.deadline(), Some(due), "no later than it was");
+}
