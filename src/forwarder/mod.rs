@@ -188,6 +188,8 @@ impl Forwarder {
         let deadline = self.deadline();
         tokio::select! {
             biased;
+            // Before anything is taken over: an output of another priority has another log.
+            Ok(()) = self.terms.changed() => self.new_terms(),
             report = self.reports.recv() => match report {
                 Some(report) => self.reported(report),
                 None => return Ok(Some(self.link_ended().await)),
@@ -204,7 +206,6 @@ impl Forwarder {
                 }
             }
             () = self.level.wanted() => self.spool.want_memory(),
-            Ok(()) = self.terms.changed() => self.new_terms(),
             () = at(deadline) => {}
         }
         Ok(None)

@@ -276,7 +276,7 @@ impl Worker {
     /// Hands a job over; never waits.
     ///
     /// # Errors
-    /// When the thread is gone, or has [`MOST_OUTSTANDING`] jobs already.
+    /// When the thread is gone, or has too many jobs already.
     pub fn give(&self, job: Job) -> io::Result<()> {
         self.jobs.try_send(job).map_err(|error| match error {
             jobs::TrySendError::Full(_) => {

@@ -362,6 +362,44 @@ async fn a_start_that_takes_long_does_not_look_as_if_it_hangs() {
 }
 
 #[tokio::test]
+async fn when_the_link_ends_what_is_never_forced_is_written_all_the_same() {
+    let disk = TrialDisk::default();
+    let mut terms = terms(&[]);
+    terms.limits.persist = Persist::Never;
+    let mut bench = bench(terms, &disk).await;
+    let (mut outbox, _) = outbox(&bench.submitter);
+    let submitted = submit(&mut outbox, "o", &["a", "b"], None);
+    beside(&mut bench.forwarder, submitted).await;
+    while bench.forwarder.undelivered().lost < 2 {
+        let turn = tokio::time::sleep(Duration::from_millis(1));
+        beside(&mut bench.forwarder, turn).await;
+    }
+    drop(bench.link);
+    let left = bench.forwarder.run().await.unwrap();
+    assert_eq!((left.spooled, left.lost, left.link_ended), (2, 0, true));
+}
+
+#[tokio::test]
+async fn a_device_goes_on_where_the_oldest_are_dropped_though_the_disk_takes_nothing() {
+    let disk = TrialDisk::default();
+    let mut terms = terms(&[]);
+    terms.limits.drop_oldest = true;
+    let mut bench = bench(terms, &disk).await;
+    disk.fail(true);
+    let (mut outbox, _) = outbox(&bench.submitter);
+    let texts: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let submitted = submit(&mut outbox, "o", &texts, None);
+    let submitted = tokio::time::timeout(PATIENCE, submitted);
+    let submitted = beside(&mut bench.forwarder, submitted).await;
+    submitted.expect("it does not wait for ever");
+    let dropped = bench
+        .metrics
+        .sample("edge_tcp_gateway_messages_dropped_total{output=\"o\"}");
+    assert!((700.0..900.0).contains(&dropped), "{dropped}");
+}
+
+#[tokio::test]
 async fn an_output_that_batches_always_sends_arrays_and_one_that_does_not_never() {
     let disk = TrialDisk::default();
     let outputs = [("b", batching(4096, 0)), ("full", batching(200, 3_600_000))];

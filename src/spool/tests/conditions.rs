@@ -164,3 +164,31 @@ fn a_shorter_age_counts_at_once() {
     bench.work();
     assert_eq!(bench.given_up(), 10);
 }
+
+#[test]
+fn the_next_read_is_under_way_before_the_last_one_is_used_up() {
+    let mut bench = Bench::new(Limits {
+        sizes: Sizes {
+            read: 4000,
+            ..limits().sizes
+        },
+        ..limits()
+    });
+    bench.store(0..100);
+    let mut early = 0;
+    loop {
+        bench.begin();
+        let reads = |job: &Job| matches!(job, Job::Read { .. });
+        let under_way = bench.under_way.iter().any(reads);
+        match bench.spool.read() {
+            Some(read) => {
+                early += usize::from(under_way);
+                bench.done(&read);
+            }
+            None if bench.end_one() => {}
+            None => break,
+        }
+    }
+    assert!(bench.spool.is_empty());
+    assert!(early > 10, "{early} messages");
+}

@@ -75,8 +75,11 @@ fn a_flipped_bit_costs_the_records_from_there_and_nothing_else() {
     }
 }
 
-/// The records of the segments of forty messages, and the names of their files.
-fn segments() -> (TrialDisk, Vec<(String, Vec<u8>, Vec<String>)>) {
+/// A segment's file, its bytes, and the texts of its messages.
+type Stored = (String, Vec<u8>, Vec<String>);
+
+/// Forty messages.
+fn segments() -> (TrialDisk, Vec<Stored>) {
     let disk = stored(0..40).disk;
     let files = disk.files();
     let mut next = 0;

@@ -44,9 +44,12 @@ fn whatever_runs_are_noted_no_record_is_lost_and_none_is_taken_for_another() {
             }
             bench.advance(200);
             bench.work();
-            let all: Vec<_> = open.iter().cloned().collect();
             if drains & (1 << run) != 0 {
-                assert_eq!(drain_noted(&mut bench), all, "pattern {pattern}, run {run}");
+                assert_eq!(
+                    drain_noted(&mut bench),
+                    open,
+                    "pattern {pattern}, run {run}"
+                );
                 open.clear();
             }
             bench = match noted & (1 << run) {
