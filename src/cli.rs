@@ -61,7 +61,10 @@ fn finished(result: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            match error.is::<app::StorageTaken>() {
+                true => ExitCode::from(EXIT_ENVIRONMENT),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

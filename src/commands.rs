@@ -95,6 +95,8 @@ impl Commands {
     ) {
         let mut running = JoinSet::new();
         loop {
+            let under_way = &self.metrics.rooms().methods;
+            under_way.set(running.len(), MOST_COMMANDS);
             tokio::select! {
                 call = calls.recv() => match call {
                     Some(call) if running.len() < MOST_COMMANDS => {

@@ -24,7 +24,7 @@ use crate::ops::metrics::Metrics;
 use crate::report::{self, ListenerState, Outcome, Status};
 use crate::settings::{Listener, Output, Plan, Presets, Settings, SpoolSettings, WhenFull};
 use crate::southbound::{self, ListenerHandle, ListenerTask, South, Terms};
-use crate::spool::{Condition, Limits, Sizes};
+use crate::spool::{Condition, Limits, Note, Sizes};
 use crate::storage::{Document, Storage, Stored};
 
 /// What the gateway is made of.
@@ -52,6 +52,8 @@ pub struct Parts {
     pub delivery: watch::Sender<Arc<forwarder::Terms>>,
     /// From the forwarder: how the spool's disk is.
     pub condition: watch::Receiver<Condition>,
+    /// From the forwarder: what an operator should know of what the disk had.
+    pub notes: watch::Receiver<Vec<Note>>,
     /// How often a port that could not be bound is tried again.
     pub bind_again: Duration,
 }
@@ -91,6 +93,7 @@ impl Gateway {
                 listeners: BTreeMap::new(),
                 presets: BTreeMap::new(),
                 spool: Condition::Good,
+                notes: Vec::new(),
             },
             reported: None,
         }
@@ -115,6 +118,7 @@ impl Gateway {
                 },
                 Some(ended) = self.tasks.join_next() => self.listener_ended(ended),
                 Ok(()) = self.parts.condition.changed() => self.report(),
+                Ok(()) = self.parts.notes.changed() => self.report(),
                 _ = again.tick() => self.bind_degraded(),
             }
         }
@@ -204,7 +208,8 @@ impl Gateway {
         if plan.spool_changed {
             self.parts.south.submitter.resize(room(settings.spool));
         }
-        if plan.spool_changed || plan.outputs_changed {
+        let settled = self.parts.delivery.borrow().settled;
+        if plan.spool_changed || plan.outputs_changed || !settled {
             let terms = delivery(settings.spool, &settings.outputs);
             self.parts.delivery.send_replace(Arc::new(terms));
         }
@@ -332,6 +337,7 @@ impl Gateway {
     /// Sends what changed since the last report. Without room in the channel it is sent with the next one.
     fn report(&mut self) {
         self.status.spool = self.parts.condition.borrow_and_update().clone();
+        self.status.notes = self.parts.notes.borrow_and_update().clone();
         let report = self.status.report();
         let patch = match &self.reported {
             Some(reported) => report::difference(reported, &report),
@@ -392,6 +398,7 @@ pub fn delivery(spool: SpoolSettings, outputs: &BTreeMap<Name, Output>) -> forwa
     let outputs = outputs.iter();
     forwarder::Terms {
         limits,
+        settled: true,
         outputs: outputs
             .map(|(name, output)| (Name::clone(name), terms(output)))
             .collect(),

@@ -131,6 +131,20 @@ impl FromIterator<(Name, Value)> for Fields {
     }
 }
 
+/// Up to so many names each is looked for among all.
+const FEW: usize = 16;
+
+impl From<Vec<(Name, Value)>> for Fields {
+    fn from(values: Vec<(Name, Value)>) -> Self {
+        let twice = |at: usize, name: &Name| values.iter().take(at).any(|(known, _)| known == name);
+        let mut names = values.iter().map(|(name, _)| name).enumerate();
+        if values.len() <= FEW && !names.any(|(at, name)| twice(at, name)) {
+            return Fields(values);
+        }
+        values.into_iter().collect()
+    }
+}
+
 impl Extend<(Name, Value)> for Fields {
     fn extend<I: IntoIterator<Item = (Name, Value)>>(&mut self, values: I) {
         // Foreign bytes choose names here: to look for each among all would take the square of their number.
@@ -244,7 +258,7 @@ pub struct Message {
     /// The body.
     pub body: Body,
     /// Application properties, printable ASCII of at most 128 characters each.
-    pub properties: Vec<(Name, String)>,
+    pub properties: Vec<(Name, Name)>,
 }
 
 impl Message {

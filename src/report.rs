@@ -9,10 +9,12 @@ use serde_json::{Map, Value, json};
 
 use crate::document::{Problem, Problems};
 use crate::message::Name;
-use crate::spool::Condition;
+use crate::spool::{Condition, Note};
 
 /// Errors listed at most; their count is always said.
 const LISTED_ERRORS: usize = 20;
+/// Notes listed at most.
+const LISTED_NOTES: usize = 5;
 /// Bytes of one text at most.
 const TEXT_BYTES: usize = 512;
 
@@ -49,6 +51,8 @@ pub struct Status {
     pub presets: BTreeMap<Name, String>,
     /// How the spool's disk is.
     pub spool: Condition,
+    /// What an operator should know of what the disk had at the start.
+    pub notes: Vec<Note>,
 }
 
 impl Status {
@@ -68,7 +72,7 @@ impl Status {
             "module": { "version": env!("CARGO_PKG_VERSION"), "presets": presets },
             "settings": self.settings(),
             "listeners": listeners,
-            "spool": spool(&self.spool),
+            "spool": spool(&self.spool, &self.notes),
         })
     }
 
@@ -107,14 +111,18 @@ fn listener(port: u16, state: &ListenerState) -> Value {
     }
 }
 
-fn spool(condition: &Condition) -> Value {
+fn spool(condition: &Condition, notes: &[Note]) -> Value {
     let (state, error) = match condition {
         Condition::Good => ("good", None),
         Condition::Full(why) => ("full", Some(cut(why))),
         Condition::Failing(why) => ("failing", Some(cut(why))),
         Condition::Absent(why) => ("memoryOnly", Some(cut(why))),
     };
-    json!({ "state": state, "error": error })
+    let listed = notes.iter().take(LISTED_NOTES);
+    let listed: Vec<String> = listed.map(|note| cut(&note.text)).collect();
+    let some = (!listed.is_empty()).then_some(listed);
+    let count = some.as_ref().map(|_| notes.len());
+    json!({ "state": state, "error": error, "noteCount": count, "notes": some })
 }
 
 fn error(problem: &Problem) -> Value {
@@ -170,6 +178,7 @@ mod tests {
             listeners: BTreeMap::new(),
             presets: BTreeMap::new(),
             spool: Condition::Good,
+            notes: Vec::new(),
         }
     }
 
@@ -203,6 +212,23 @@ mod tests {
                 .all(|error| error["message"].as_str().unwrap().len() <= 512)
         );
         assert!(report.to_string().len() < 32 * 1024);
+    }
+
+    #[test]
+    fn notes_of_the_spool_are_cut_counted_and_taken_back_where_there_are_none() {
+        let mut noted = status(Outcome::Applied);
+        assert_eq!(noted.report()["spool"]["notes"], Value::Null);
+        let note = |n: usize| Note {
+            text: format!("{n} {}", "ä".repeat(600)),
+            damaged: 0,
+        };
+        noted.notes = (0..7).map(note).collect();
+        let spool = noted.report()["spool"].clone();
+        assert_eq!(spool["noteCount"], 7);
+        let notes = spool["notes"].as_array().unwrap();
+        assert_eq!(notes.len(), 5);
+        assert!(notes[4].as_str().unwrap().starts_with("4 "));
+        assert!(notes.iter().all(|note| note.as_str().unwrap().len() <= 512));
     }
 
     #[test]

@@ -73,6 +73,8 @@ counters! {
     foreign_topic,
     /// Closed without PUBACK because the message could not be stored (on request).
     store_failed,
+    /// Closed instead of a PUBACK, behind the message's storage (on request).
+    pubacks_lost,
     /// PUBLISH received, of any kind.
     publishes,
     /// PUBACK sent.

@@ -77,6 +77,15 @@ impl Script {
             .pop_front()
     }
 
+    /// Forgets what is still to happen to publications; gives how many faults that were.
+    pub(crate) fn clear_publishes(&self) -> usize {
+        let mut publishes = self
+            .publishes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *publishes).len()
+    }
+
     pub(crate) fn hold_pubacks(&self, hold: bool) {
         self.held.send_replace(hold);
     }

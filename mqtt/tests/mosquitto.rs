@@ -183,7 +183,7 @@ async fn receive(address: SocketAddr, subscribed: oneshot::Sender<()>) -> Vec<us
                     let first = subscribed.take().expect("the broker keeps the session");
                     first.send(()).expect("somebody waits");
                 }
-                Event::Delivered(()) => panic!("nothing was published"),
+                Event::Delivered(()) | Event::Room => panic!("nothing was published"),
                 Event::Closed(_) => break,
             }
         }
@@ -213,6 +213,7 @@ async fn publish(broker: &mut Broker, proxy: &Proxy) -> (Vec<usize>, usize) {
             match session.next().await {
                 Event::Delivered(number) => completed.push(number),
                 Event::Closed(_) => break,
+                Event::Room => {}
                 Event::Message { .. } | Event::Subscribed(_) => panic!("nothing was asked for"),
             }
             let next_fault = (faults + 1) * MESSAGES / (FAULTS + 1);

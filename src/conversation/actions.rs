@@ -28,8 +28,8 @@ pub enum Input<'a> {
     Written(usize),
     /// A submit waits for room, so nothing is read: the clocks that watch the device stand still.
     Paused,
-    /// Reading goes on.
-    Resumed,
+    /// Everything that was submitted has been taken over; reading goes on.
+    TakenOver,
     /// New settings for this connection.
     Settings(Arc<ConversationSettings>),
     /// [`super::Conversation::deadline`] has passed.
@@ -134,7 +134,8 @@ pub enum Outcome {
 /// What the I/O task has to do, in this order.
 #[derive(Debug, PartialEq)]
 pub enum Action {
-    /// Hand the messages of a frame to the outbox. While that waits for room, nothing is read. With
+    /// Hand the messages of a frame to the outbox, and say so with [`Input::TakenOver`] when it has
+    /// nothing left. While it waits for room, nothing is read. With
     /// the last member the conversation wants to be told when all of them have got so far, or when
     /// one is lost.
     Submit(Ticket, Vec<Message>, Option<Progress>),
@@ -143,6 +144,8 @@ pub enum Action {
     Write(Bytes),
     /// Drop the last write, of which nothing has reached the socket yet.
     Withdraw,
+    /// Nobody waits any more for what becomes of this ticket and those before it.
+    Forget(Ticket),
     /// Tell the outcome of a command.
     Answer(CommandId, Outcome),
     /// Commands for that device come to this connection from now on.
@@ -174,6 +177,8 @@ pub enum Counted {
     Skipped(usize, Bytes),
     /// The stream ended inside a frame of so many bytes.
     HalfFrame(usize),
+    /// The connection had to end while there was no room for frames in so many bytes.
+    NotTaken(usize),
     /// A frame stayed incomplete for too long; so many bytes of it were there.
     IncompleteTimeout(usize),
     /// The stream cannot be cut any more.
@@ -209,6 +214,7 @@ impl Counted {
             Counted::TooLong(_) => "too_long",
             Counted::Skipped(..) => "skipped",
             Counted::HalfFrame(_) => "half_frame",
+            Counted::NotTaken(_) => "not_taken",
             Counted::IncompleteTimeout(_) => "incomplete_timeout",
             Counted::Broken(_) => "broken",
             Counted::Undecoded(..) => "undecoded",
@@ -249,6 +255,12 @@ impl fmt::Display for Counted {
             }
             Counted::HalfFrame(count) => {
                 write!(f, "the stream ended after {count} bytes of a frame")
+            }
+            Counted::NotTaken(count) => {
+                write!(
+                    f,
+                    "{count} bytes found no room before the connection had to end"
+                )
             }
             Counted::IncompleteTimeout(count) => {
                 write!(f, "a frame stayed incomplete after {count} bytes")

@@ -44,7 +44,8 @@ pub(super) struct Source<'a> {
     /// Whether the device is not in the map.
     pub(super) unknown: bool,
     pub(super) bad_checksum: bool,
-    pub(super) received: Timestamp,
+    /// When the frame came, as [`stamp`] writes it.
+    pub(super) received: &'a Name,
     pub(super) frame: &'a Bytes,
     pub(super) reading: &'a Reading,
     /// The element of a split list that it is made of.
@@ -67,33 +68,40 @@ impl Source<'_> {
             count => counted.push(Counted::NotFinite(count)),
         }
         match form {
-            BodyForm::Values => Body::Values(json(&values)),
-            BodyForm::Message | BodyForm::Raw => Body::Contract(json(&Contract {
-                source: self,
-                values,
-            })),
+            BodyForm::Values => Body::Values(json(&values, self.frame.len())),
+            BodyForm::Message | BodyForm::Raw => {
+                let values = Contract {
+                    source: self,
+                    values,
+                };
+                Body::Contract(json(&values, self.frame.len() + ENVELOPE))
+            }
         }
     }
 
     /// The application properties; names left out come to `counted`.
-    pub(super) fn properties(&self, counted: &mut Vec<Counted>) -> Vec<(Name, String)> {
+    pub(super) fn properties(&self, counted: &mut Vec<Counted>) -> Vec<(Name, Name)> {
         let mut properties = Vec::with_capacity(4 + self.device.properties.len());
-        let mut add = |name: &Name, value: String| properties.push((Name::clone(name), value));
+        let mut add = |name: &Name, value: Name| properties.push((Name::clone(name), value));
         add(&NAMES.device, printable(&self.device.name));
         add(&NAMES.protocol, printable(self.protocol));
         if let Some(kind) = &self.reading.kind {
             add(&NAMES.kind, printable(kind));
         }
         if self.unknown {
-            add(&NAMES.unknown, "true".to_owned());
+            add(&NAMES.unknown, Name::clone(&NAMES.yes));
         }
         if self.bad_checksum {
-            add(&NAMES.bad_checksum, "true".to_owned());
+            add(&NAMES.bad_checksum, Name::clone(&NAMES.yes));
         }
         if self.reading.replaced {
-            add(&NAMES.text_replaced, "true".to_owned());
+            add(&NAMES.text_replaced, Name::clone(&NAMES.yes));
         }
-        add(&NAMES.created, millis(self.time().unwrap_or(self.received)));
+        let created = self.time().map(stamp);
+        add(
+            &NAMES.created,
+            created.unwrap_or_else(|| Name::clone(self.received)),
+        );
         self.add_static(&mut properties, counted);
         properties
     }
@@ -106,7 +114,7 @@ impl Source<'_> {
         }
     }
 
-    fn add_static(&self, properties: &mut Vec<(Name, String)>, counted: &mut Vec<Counted>) {
+    fn add_static(&self, properties: &mut Vec<(Name, Name)>, counted: &mut Vec<Counted>) {
         for (name, value) in self.device.properties.iter() {
             // edgeHub drops a message whose property names differ only in case.
             let twice = properties
@@ -122,16 +130,25 @@ impl Source<'_> {
 }
 
 /// Text as IoT Hub takes it in a property: printable ASCII, at most 128 characters.
-fn printable(text: &str) -> String {
-    text.chars()
-        .take(MAX_PROPERTY)
-        .map(|c| if matches!(c, ' '..='~') { c } else { '_' })
-        .collect()
+fn printable(text: &Name) -> Name {
+    let fits = |byte: u8| matches!(byte, b' '..=b'~');
+    if text.len() <= MAX_PROPERTY && text.bytes().all(fits) {
+        return Name::clone(text);
+    }
+    let printable = text.chars().take(MAX_PROPERTY);
+    let printable = printable.map(|c| {
+        if c.is_ascii() && fits(c as u8) {
+            c
+        } else {
+            '_'
+        }
+    });
+    printable.collect::<String>().into()
 }
 
 /// RFC 3339, UTC, with milliseconds.
-fn millis(time: Timestamp) -> String {
-    format!("{time:.3}")
+pub(super) fn stamp(time: Timestamp) -> Name {
+    format!("{time:.3}").into()
 }
 
 fn not_finite(value: &Value) -> usize {
@@ -143,8 +160,11 @@ fn not_finite(value: &Value) -> usize {
     }
 }
 
-fn json(value: &impl Serialize) -> Bytes {
-    let mut body = Vec::with_capacity(256);
+/// What a message says besides its values, about.
+const ENVELOPE: usize = 192;
+
+fn json(value: &impl Serialize, about: usize) -> Bytes {
+    let mut body = Vec::with_capacity(about);
     match serde_json::to_writer(&mut body, value) {
         Ok(()) => body.into(),
         // Writing into memory fails only for keys that are no text, and there are none.
@@ -164,7 +184,7 @@ impl Serialize for Contract<'_> {
         map.serialize_entry("device", &*source.device.name)?;
         map.serialize_entry("protocol", &**source.protocol)?;
         map.serialize_entry("listener", &**source.listener)?;
-        map.serialize_entry("received", &millis(source.received))?;
+        map.serialize_entry("received", &**source.received)?;
         if let Some(time) = source.time() {
             map.serialize_entry("time", &time.to_string())?;
         }
@@ -221,6 +241,7 @@ static NAMES: LazyLock<PropertyNames> = LazyLock::new(|| PropertyNames {
     bad_checksum: "badChecksum".into(),
     text_replaced: "textReplaced".into(),
     created: "iothub-creation-time-utc".into(),
+    yes: "true".into(),
 });
 
 struct PropertyNames {
@@ -231,4 +252,5 @@ struct PropertyNames {
     bad_checksum: Name,
     text_replaced: Name,
     created: Name,
+    yes: Name,
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::actions::{Action, Counted, Reason};
 use super::due::{Due, Waits};
-use super::encode::Source;
+use super::encode::{Source, stamp};
 use super::protocol::{BodyForm, OnBadChecksum, OnUndecoded, Otherwise, Promise, UnknownDevices};
 use super::replies::Reply;
 use super::speaker::Speaker;
@@ -110,6 +110,7 @@ impl Conversation {
         let place = actions.len();
         self.answer(now, &taken, ticket, actions);
         if let (Some(ticket), Some(messages)) = (ticket, messages) {
+            self.ahead += messages.iter().map(Message::cost).sum::<usize>();
             let awaits = self.due.awaits(ticket);
             actions.insert(place, Action::Submit(ticket, messages, awaits));
         }
@@ -209,6 +210,7 @@ impl Conversation {
         let output = output.unwrap_or(&DEFAULT_OUTPUT);
         let form = self.settings.bodies.get(output).copied();
         let form = form.unwrap_or(BodyForm::Message);
+        let received = stamp(now.utc);
         let source = Source {
             protocol: &protocol.name,
             listener: self
@@ -218,7 +220,7 @@ impl Conversation {
             device,
             unknown: !speaker.known,
             bad_checksum: !taken.checksum_ok,
-            received: now.utc,
+            received: &received,
             frame: &taken.bytes,
             reading: &taken.reading,
             part: None,

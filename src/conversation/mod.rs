@@ -7,6 +7,7 @@
 //! | `Progress` | the reply that waits for it is earned, or what `else` says takes its place |
 //! | `Command` | written between replies; exactly one outcome |
 //! | `Written` | the next write may leave |
+//! | `TakenOver` | frames that were left in the stream because too much was submitted are taken |
 //! | `Settings` | the identity as spoken is looked up again: another name is bound, a refused one closes |
 //! | `End(Fin)`, `End(Stop)` | frames are finished, replies wait for their promises, then it closes |
 //! | `End(Reset)` | commands get their outcome, then it closes |
@@ -50,6 +51,10 @@ pub static DEFAULT_OUTPUT: LazyLock<Name> = LazyLock::new(|| "telemetry".into())
 /// [`Conversation::with_half_frame`] of those that do not say.
 const HALF_FRAME: Duration = Duration::from_secs(2);
 
+/// Bytes of room that messages may need which are submitted and not taken over; the frames behind
+/// them stay in the stream.
+pub const AHEAD: usize = 16 * 1024;
+
 /// How long due replies may take at an end where no idle time-out says it.
 const LINGER: Duration = Duration::from_secs(900);
 
@@ -68,6 +73,8 @@ pub struct Conversation {
     heard: Option<Instant>,
     /// A submit waits for room.
     paused: bool,
+    /// Bytes of room for what was submitted and is not taken over.
+    ahead: usize,
     /// Whether the clocks that watch the device stand still.
     held: bool,
     ending: Option<Ending>,
@@ -111,6 +118,7 @@ impl Conversation {
             frames: 0,
             heard: None,
             paused: false,
+            ahead: 0,
             held: false,
             ending: None,
             half_frame: HALF_FRAME,
@@ -157,6 +165,12 @@ impl Conversation {
         clocks.into_iter().flatten().min()
     }
 
+    /// How many replies wait for their promise, and bytes of replies and commands that are not
+    /// written yet.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.due.len(), self.due.bytes() + self.writes.bytes())
+    }
+
     /// Whether bytes of the device may be read now.
     pub fn wants_input(&self) -> bool {
         let more = self
@@ -188,7 +202,10 @@ impl Conversation {
                 );
             }
             Input::Paused => self.paused = true,
-            Input::Resumed => self.paused = false,
+            Input::TakenOver => {
+                self.paused = false;
+                self.ahead = 0;
+            }
             Input::Settings(settings) => {
                 self.settings = settings;
                 self.identify(now, actions);
@@ -285,6 +302,9 @@ impl Conversation {
     fn watch_clocks(&mut self, now: Now, actions: &mut Vec<Action>) {
         let moment = now.monotonic;
         while let Some(counted) = self.due.expire(moment) {
+            if let Counted::PromiseLate(ticket) = counted {
+                actions.push(Action::Forget(ticket));
+            }
             actions.push(Action::Count(counted));
         }
         while let Some(late) = self.writes.expire(moment) {
@@ -324,11 +344,12 @@ impl Conversation {
     }
 
     fn takes_frames(&self) -> bool {
-        let more = self
-            .ending
-            .as_ref()
-            .is_none_or(|ending| ending.frames != Rest::Nothing);
-        more && !self.closed && self.identity.is_some() && !self.is_full()
+        self.wants_frames() && !self.closed && self.identity.is_some() && !self.is_held()
+    }
+
+    fn wants_frames(&self) -> bool {
+        let ending = self.ending.as_ref();
+        ending.is_none_or(|ending| ending.frames != Rest::Nothing)
     }
 
     /// Called when no whole frame is left; whether there may be something more to take now.
@@ -387,6 +408,10 @@ impl Conversation {
             return;
         }
         self.closed = true;
+        let left = self.pipeline.buffered();
+        if left > 0 && self.is_held() && self.wants_frames() {
+            actions.push(Action::Count(Counted::NotTaken(left)));
+        }
         self.due.clear();
         actions.extend(
             self.writes
@@ -399,13 +424,13 @@ impl Conversation {
     /// Whether it holds as much as it may.
     fn is_full(&self) -> bool {
         let bounds = &self.settings.bounds;
-        self.due.len() >= bounds.waiting_replies
-            || self.due.bytes() + self.writes.bytes() >= bounds.waiting_bytes
+        let (replies, bytes) = self.waiting();
+        replies >= bounds.waiting_replies || bytes >= bounds.waiting_bytes
     }
 
     /// Whether it is us who keep the device waiting.
     fn is_held(&self) -> bool {
-        self.paused || self.is_full()
+        self.paused || self.ahead >= AHEAD || self.is_full()
     }
 
     fn idle_deadline(&self) -> Option<Instant> {
@@ -417,17 +442,15 @@ impl Conversation {
 
     /// When a frame has been incomplete for too long.
     fn frame_deadline(&self) -> Option<Instant> {
+        if self.held {
+            return None;
+        }
         let limit = match self.ending.as_ref().map(|ending| ending.frames) {
             Some(Rest::InProgress { until, .. }) => Some(until),
             Some(Rest::Buffered | Rest::Nothing) => return None,
             None => None,
         };
-        let pipeline = if self.held {
-            None
-        } else {
-            self.pipeline.deadline()
-        };
-        limit.into_iter().chain(pipeline).min()
+        limit.into_iter().chain(self.pipeline.deadline()).min()
     }
 }
 

@@ -210,12 +210,13 @@ impl<'a> Player<'a> {
         self.conversation.step(self.now, input, &mut actions);
         let mut due = VecDeque::from(actions);
         while let Some(action) = due.pop_front() {
-            let Some(next) = self.action(action)? else {
-                continue;
-            };
-            let mut actions = Vec::new();
-            self.conversation.step(self.now, next, &mut actions);
-            due.extend(actions);
+            let submitted = matches!(action, Action::Submit(..));
+            let taken_over = submitted.then_some(Input::TakenOver);
+            for next in self.action(action)?.into_iter().chain(taken_over) {
+                let mut actions = Vec::new();
+                self.conversation.step(self.now, next, &mut actions);
+                due.extend(actions);
+            }
         }
         Ok(())
     }
@@ -246,7 +247,7 @@ impl<'a> Player<'a> {
                     json!({ "trouble": counted.word(), "text": counted.to_string() })
                 )?;
             }
-            Action::Count(_) | Action::Withdraw | Action::Answer(..) => {}
+            Action::Count(_) | Action::Withdraw | Action::Forget(_) | Action::Answer(..) => {}
         }
         Ok(None)
     }
@@ -279,7 +280,7 @@ fn sent(message: &Message) -> Value {
     };
     let properties = message.properties.iter();
     let properties: Map<String, Value> = properties
-        .map(|(name, value)| (name.to_string(), value.as_str().into()))
+        .map(|(name, value)| (name.to_string(), (**value).into()))
         .collect();
     json!({ "output": &*message.output, "id": message.id, "properties": properties, "body": body })
 }

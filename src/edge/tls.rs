@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
+use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 /// The trust bundle cannot be used.
@@ -26,11 +27,15 @@ pub enum TlsError {
     },
 }
 
-/// A configuration that trusts every certificate of a PEM bundle and no other.
+/// A configuration that trusts every certificate of a PEM bundle and no other, at the time that
+/// `clock` tells.
 ///
 /// # Errors
 /// When the bundle holds no usable certificate.
-pub fn client_config(pem: &[u8]) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn client_config(
+    pem: &[u8],
+    clock: Arc<dyn TimeProvider>,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     let certificates = CertificateDer::pem_slice_iter(pem).flatten();
     let (added, _unusable) = roots.add_parsable_certificates(certificates);
@@ -38,7 +43,7 @@ pub fn client_config(pem: &[u8]) -> Result<Arc<ClientConfig>, TlsError> {
         return Err(TlsError::NoCertificate);
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_details(provider, clock)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -90,7 +95,8 @@ mod tests {
             "not PEM",
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         ] {
-            assert!(client_config(pem.as_bytes()).is_err(), "{pem}");
+            let clock = Arc::new(rustls::time_provider::DefaultTimeProvider);
+            assert!(client_config(pem.as_bytes(), clock).is_err(), "{pem}");
         }
     }
 

@@ -113,9 +113,18 @@ pub fn push_property(topic: &mut String, name: &str, value: &str) {
     if !topic.ends_with('/') {
         topic.push('&');
     }
-    topic.extend(utf8_percent_encode(name, ESCAPED));
+    push_escaped(topic, name);
     topic.push('=');
-    topic.extend(utf8_percent_encode(value, ESCAPED));
+    push_escaped(topic, value);
+}
+
+fn push_escaped(topic: &mut String, text: &str) {
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    if text.bytes().all(plain) {
+        return topic.push_str(text);
+    }
+    topic.extend(utf8_percent_encode(text, ESCAPED));
 }
 
 /// A bag that does not follow the rules: a property without a name, or a second raw `=`.

@@ -3,11 +3,11 @@
 //! An output that batches always sends arrays, also of one element: the shape of what it sends
 //! depends on the settings alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::message::{Name, Priority, Sequence};
-use crate::northbound::dialect;
+use crate::northbound::{ParcelId, dialect};
 use crate::spool::Read;
 
 /// Bytes that all open batches hold at most.
@@ -24,9 +24,9 @@ pub struct Batching {
     pub max_delay: Duration,
 }
 
-/// A batch that takes more messages.
+/// Messages that go together.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct Batch {
     pub(super) output: Name,
     /// The id of its first message.
     pub(super) id: String,
@@ -34,9 +34,22 @@ pub(super) struct Open {
     elements: Vec<u8>,
     /// Until when it is held for more; without it, it leaves when nothing is queued behind it.
     held: Option<Instant>,
+    /// A message in it that took the last room of its connection, and what was sent before.
+    pressed: Option<(Priority, Sequence, ParcelId)>,
 }
 
-impl Open {
+impl Batch {
+    fn new(output: Name, id: &str, held: Option<Instant>) -> Self {
+        Batch {
+            output,
+            id: id.to_owned(),
+            records: Vec::new(),
+            elements: Vec::new(),
+            held,
+            pressed: None,
+        }
+    }
+
     /// The array.
     pub(super) fn payload(&self) -> Vec<u8> {
         let mut payload = Vec::with_capacity(self.elements.len() + 2);
@@ -46,94 +59,124 @@ impl Open {
         payload
     }
 
-    fn bytes_with(&self, element: usize) -> usize {
+    fn takes(&self, element: usize, batching: Batching) -> bool {
         // The brackets, and a comma before the element.
-        dialect::batch_properties(&self.id, &self.output) + self.elements.len() + element + 3
+        let elements = self.elements.len() + element + 3;
+        let bytes = dialect::batch_properties(&self.id, &self.output) + elements;
+        bytes <= batching.max_bytes && self.records.len() < MOST_MESSAGES
+    }
+
+    fn push(&mut self, record: (Priority, Sequence), element: &[u8]) {
+        if !self.records.is_empty() {
+            self.elements.push(b',');
+        }
+        self.elements.extend_from_slice(element);
+        self.records.push(record);
     }
 }
 
-/// The open batches, one for each output.
+/// Batches that take more messages, one for each output, and those that do not any more.
 #[derive(Debug, Default)]
 pub(super) struct Batches {
-    open: BTreeMap<Name, Open>,
+    open: BTreeMap<Name, Batch>,
+    /// They leave before anything that came behind them.
+    closed: VecDeque<Batch>,
+    /// Bytes of the open ones.
     bytes: usize,
 }
 
 impl Batches {
-    /// Adds a message; gives the batches that are full by it.
+    /// Adds a message; gives until when its batch is held.
     pub(super) fn add(
         &mut self,
         read: &Read,
         id: &str,
         batching: Batching,
         now: Instant,
-    ) -> Vec<Open> {
+    ) -> Option<Instant> {
         let output = &read.message.output;
         let element = dialect::element(id, &read.message);
-        let mut full = Vec::new();
-        let fits = |open: &Open| {
-            open.bytes_with(element.len()) <= batching.max_bytes
-                && open.records.len() < MOST_MESSAGES
-        };
-        if self.open.get(output).is_some_and(|open| !fits(open)) {
-            full.extend(self.take(&Name::clone(output)));
+        let open = self.open.get(output);
+        if open.is_some_and(|open| !open.takes(element.len(), batching)) {
+            self.close(&Name::clone(output));
         }
         let open = self
             .open
             .entry(Name::clone(output))
-            .or_insert_with(|| Open {
-                output: Name::clone(output),
-                id: id.to_owned(),
-                records: Vec::new(),
-                elements: Vec::new(),
-                held: until(now, batching.max_delay),
-            });
-        if !open.records.is_empty() {
-            open.elements.push(b',');
-            self.bytes += 1;
-        }
-        open.elements.extend_from_slice(&element);
-        open.records.push((read.priority, read.sequence));
-        self.bytes += element.len();
+            .or_insert_with(|| Batch::new(Name::clone(output), id, until(now, batching.max_delay)));
+        let before = open.elements.len();
+        open.push((read.priority, read.sequence), &element);
+        self.bytes += open.elements.len() - before;
         if read.urgent {
             open.held = None;
         }
-        while self.bytes > MOST_BYTES {
-            let largest = self.open.values().max_by_key(|open| open.elements.len());
-            let Some(output) = largest.map(|open| Name::clone(&open.output)) else {
-                break;
-            };
-            full.extend(self.take(&output));
+        let held = open.held;
+        while self.bytes > MOST_BYTES && self.close_largest() {}
+        held
+    }
+
+    /// Closes those that are not held any longer although more may come.
+    pub(super) fn close_due(&mut self, now: Instant) {
+        self.close_all(|open| open.held.is_some_and(|held| held <= now));
+    }
+
+    /// Closes those that may leave because nothing is queued behind them.
+    pub(super) fn close_idle(&mut self) {
+        self.close_all(|open| open.held.is_none());
+    }
+
+    /// The message that was added last took the last room of its connection.
+    pub(super) fn press(&mut self, read: &Read, sent: ParcelId) {
+        if let Some(open) = self.open.get_mut(&read.message.output) {
+            open.pressed = Some((read.priority, read.sequence, sent));
         }
-        full
     }
 
-    /// A batch that is not held any longer although more may come.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<Open> {
-        let due = self
-            .open
-            .values()
-            .find(|open| open.held.is_some_and(|held| held <= now))?;
-        let output = Name::clone(&due.output);
-        self.take(&output)
+    /// Closes those that hold the last room of a connection, where that helps.
+    pub(super) fn close_pressed(&mut self, helps: impl Fn(Priority, Sequence, ParcelId) -> bool) {
+        self.close_all(|open| {
+            open.pressed
+                .is_some_and(|(priority, sequence, sent)| helps(priority, sequence, sent))
+        });
     }
 
-    /// A batch that may leave because nothing is queued behind it.
-    pub(super) fn take_idle(&mut self) -> Option<Open> {
-        let idle = self.open.values().find(|open| open.held.is_none())?;
-        let output = Name::clone(&idle.output);
-        self.take(&output)
+    /// Whether one is to leave.
+    pub(super) fn has_closed(&self) -> bool {
+        !self.closed.is_empty()
     }
 
-    /// When the first batch is not held any longer.
+    /// Closes those of which that holds.
+    pub(super) fn close_all(&mut self, which: impl Fn(&Batch) -> bool) {
+        let chosen = self.open.extract_if(.., |_, open| which(open));
+        for (_, batch) in chosen {
+            self.bytes -= batch.elements.len();
+            self.closed.push_back(batch);
+        }
+    }
+
+    /// The next that leaves.
+    pub(super) fn take(&mut self) -> Option<Batch> {
+        self.closed.pop_front()
+    }
+
+    /// When the first is not held any longer.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.open.values().filter_map(|open| open.held).min()
     }
 
-    fn take(&mut self, output: &Name) -> Option<Open> {
-        let open = self.open.remove(output)?;
-        self.bytes -= open.elements.len();
-        Some(open)
+    fn close_largest(&mut self) -> bool {
+        let largest = self.open.values().max_by_key(|open| open.elements.len());
+        let output = largest.map(|open| Name::clone(&open.output));
+        output.is_some_and(|output| self.close(&output))
+    }
+
+    fn close(&mut self, output: &Name) -> bool {
+        let Some(batch) = self.open.remove(output) else {
+            return false;
+        };
+        self.bytes -= batch.elements.len();
+        self.closed.push_back(batch);
+        true
     }
 }
 

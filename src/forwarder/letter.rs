@@ -10,7 +10,7 @@ pub(super) fn line(message: &Message, id: Option<&str>, reason: &str, when: Time
     let properties: Map<String, Value> = message
         .properties
         .iter()
-        .map(|(name, value)| (name.to_string(), json!(value)))
+        .map(|(name, value)| (name.to_string(), json!(**value)))
         .collect();
     let body = match &message.body {
         Body::Contract(json) | Body::Values(json) => {

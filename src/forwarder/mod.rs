@@ -22,13 +22,15 @@ use tokio::sync::{mpsc, watch};
 use crate::clock::Clock;
 use crate::message::{Name, Priority};
 use crate::northbound::dialect::{self, Dialect};
-use crate::northbound::{LinkReport, Parcel};
+use crate::northbound::{LinkReport, MOST_OUTSTANDING, Parcel};
 use crate::ops::accounts::Accounts;
 use crate::ops::health::{BEAT, Health, Loop};
+use crate::ops::logging::Throttle;
 use crate::ops::metrics::Metrics;
 use crate::outbox::{Held, Level, Submission};
 use crate::spool::{
-    Buried, Condition, Disk, Dropped, Limits, Outcome, Recovered, Spool, Whose, Worker,
+    Buried, Condition, DEAD_LETTER_BYTES, Disk, Dropped, Limits, MOST_WAITING_LETTERS, Note,
+    Outcome, Recovered, Spool, Whose, Worker,
 };
 
 use batch::Batches;
@@ -52,6 +54,9 @@ pub struct OutputTerms {
 pub struct Terms {
     /// How much is kept, and how.
     pub limits: Limits,
+    /// Whether there are settings at all. Before, nothing is sent: what an earlier run left might go
+    /// out in the wrong shape.
+    pub settled: bool,
     /// Outputs that differ from the default.
     pub outputs: BTreeMap<Name, OutputTerms>,
 }
@@ -79,6 +84,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Where the loop beats.
     pub health: Health,
+    /// Holds repeated log lines back.
+    pub throttle: Throttle,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -101,7 +108,9 @@ pub struct Forwarder {
     accounts: Accounts,
     metrics: Metrics,
     health: Health,
+    throttle: Throttle,
     clock: Clock,
+    notes: Vec<Note>,
     /// Whether submissions may still come.
     open: bool,
 }
@@ -126,15 +135,17 @@ impl Forwarder {
         let now = parts.clock.now().monotonic;
         let current = Arc::clone(&parts.terms.borrow());
         let started = match parts.disk {
-            Ok(disk) => Worker::start(disk, parts.whose)
+            Ok(disk) => beating(&parts.health, parts.clock, Worker::start(disk, parts.whose))
                 .await
                 .map_err(|error| format!("the spool cannot be used: {error}")),
             Err(why) => Err(why),
         };
         let mut accounts = Accounts::new(&parts.metrics);
+        let mut notes = Vec::new();
         let (worker, spool) = match started {
-            Ok((worker, found)) => {
+            Ok((worker, mut found)) => {
                 say(&found, &parts.metrics);
+                notes = std::mem::take(&mut found.notes);
                 let spool = Spool::recovered(found, current.limits, now);
                 accounts.recovered(spool.kept());
                 (Some(worker), spool)
@@ -162,9 +173,16 @@ impl Forwarder {
             accounts,
             metrics: parts.metrics,
             health: parts.health,
+            throttle: parts.throttle,
             clock: parts.clock,
+            notes,
             open: true,
         })
+    }
+
+    /// What an operator should know of what the disk had.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// Runs until every outbox is gone and every message is delivered, or on disk while edgeHub is
@@ -175,33 +193,41 @@ impl Forwarder {
     pub async fn run(&mut self) -> io::Result<Undelivered> {
         let mut group = Vec::with_capacity(AT_ONCE);
         loop {
-            self.work()?;
-            if let Some(left) = self.is_over() {
+            if let Some(left) = self.turn(&mut group).await? {
                 return Ok(left);
             }
-            let deadline = self.deadline();
-            tokio::select! {
-                biased;
-                report = self.reports.recv() => match report {
-                    Some(report) => self.reported(report),
-                    None => return Ok(self.link_ended().await),
-                },
-                outcome = outcome(&mut self.worker) => match outcome {
-                    Some(outcome) => self.finished(outcome),
-                    None => return Err(io::Error::other("the spool's writer thread ended")),
-                },
-                taken = self.submissions.recv_many(&mut group, AT_ONCE), if self.open => {
-                    self.open = taken > 0;
-                    let now = self.clock.now().monotonic;
-                    for submission in group.drain(..).flatten() {
-                        self.take_over(submission, now);
-                    }
-                }
-                Ok(()) = self.terms.changed() => self.new_terms(),
-                () = self.level.wanted(), if self.spool.drops_in_memory() => self.spool.want_memory(),
-                () = at(deadline) => {}
-            }
         }
+    }
+
+    /// Does what can be done now, and takes what happens next; what is left, if that was the end.
+    async fn turn(&mut self, group: &mut Vec<Vec<Submission>>) -> io::Result<Option<Undelivered>> {
+        self.work()?;
+        if let Some(left) = self.is_over() {
+            return Ok(Some(left));
+        }
+        let deadline = self.deadline();
+        tokio::select! {
+            biased;
+            report = self.reports.recv() => match report {
+                Some(report) => self.reported(report),
+                None => return Ok(Some(self.link_ended().await)),
+            },
+            outcome = outcome(&mut self.worker) => match outcome {
+                Some(outcome) => self.finished(outcome),
+                None => return Err(io::Error::other("the spool's writer thread ended")),
+            },
+            taken = self.submissions.recv_many(group, AT_ONCE), if self.open => {
+                self.open = taken > 0;
+                let now = self.clock.now().monotonic;
+                for submission in group.drain(..).flatten() {
+                    self.take_over(submission, now);
+                }
+            }
+            () = self.level.wanted() => self.spool.want_memory(),
+            Ok(()) = self.terms.changed() => self.new_terms(),
+            () = at(deadline) => {}
+        }
+        Ok(None)
     }
 
     /// Ends the writer thread; what it was given is done first.
@@ -231,11 +257,25 @@ impl Forwarder {
             tell(condition);
             self.condition.send_replace(condition.clone());
         }
-        self.accounts.commit(self.spool.kept());
-        self.metrics.memory(self.level.read());
-        self.metrics
-            .spool(self.spool.disk_bytes(), self.spool.syncs());
+        self.accounts.commit(self.spool.kept(), now);
+        self.show();
         Ok(())
+    }
+
+    /// Shows how full everything is.
+    fn show(&self) {
+        let (rooms, limits) = (self.metrics.rooms(), &self.current.limits);
+        let (taken, bound) = self.level.read();
+        rooms.memory.set(taken, bound);
+        rooms.spool.set(self.spool.disk_bytes(), limits.max_bytes);
+        rooms.disk.bound(limits.min_free_bytes);
+        let (parcels, bytes) = self.outstanding.level();
+        rooms.parcels.set(parcels, MOST_OUTSTANDING);
+        rooms.parcel_bytes.set(bytes, outstanding::MOST_BYTES);
+        let (bytes, waiting) = self.spool.dead_letters();
+        rooms.dead_letters.set(bytes, DEAD_LETTER_BYTES);
+        rooms.waiting_letters.set(waiting, MOST_WAITING_LETTERS);
+        self.metrics.spool_syncs(self.spool.syncs());
     }
 
     /// Whether nothing more is to be done.
@@ -244,7 +284,8 @@ impl Forwarder {
             return None;
         }
         let nothing = self.spool.is_empty();
-        let safe = self.session.is_none() && self.spool.is_written();
+        let sends = self.current.settled && self.session.is_some();
+        let safe = !sends && self.spool.is_written();
         (nothing || safe).then(|| self.undelivered())
     }
 
@@ -262,6 +303,13 @@ impl Forwarder {
     /// Nobody takes messages any more: what is not on disk goes there.
     async fn link_ended(&mut self) -> Undelivered {
         self.session = None;
+        self.submissions.close();
+        let now = self.clock.now().monotonic;
+        while let Ok(group) = self.submissions.try_recv() {
+            for submission in group {
+                self.take_over(submission, now);
+            }
+        }
         self.spool.flush();
         while self.work().is_ok() && !self.spool.is_written() && self.spool.takes() {
             match outcome(&mut self.worker).await {
@@ -276,9 +324,8 @@ impl Forwarder {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let batch = self.session.as_ref().and_then(|_| self.batches.deadline());
         let beat = self.clock.now().monotonic.checked_add(BEAT);
-        [self.spool.deadline(), batch, beat]
+        [self.spool.deadline(), self.batches.deadline(), beat]
             .into_iter()
             .flatten()
             .min()
@@ -287,6 +334,8 @@ impl Forwarder {
     fn new_terms(&mut self) {
         self.current = Arc::clone(&self.terms.borrow_and_update());
         self.spool.limit(self.current.limits);
+        // What was read by the terms before leaves by them, and first.
+        self.batches.close_all(|_| true);
     }
 
     fn take_over(&mut self, submission: Submission, now: Instant) {
@@ -340,14 +389,33 @@ impl Forwarder {
         }
     }
 
+    /// Whether a line about an output is logged now; if so, how many were held back before it.
+    fn says(&self, what: &'static str, output: &Name) -> Option<u64> {
+        let now = self.clock.now().monotonic;
+        self.throttle.allows(what, output, now)
+    }
+
     fn count_dropped(&mut self, dropped: Dropped<Held>, reason: &'static str) {
         for (output, count) in dropped.outputs {
-            tracing::error!(%output, count, reason, "messages were dropped");
+            if let Some(held_back) = self.says(reason, &output) {
+                tracing::error!(%output, count, reason, held_back, "messages were dropped; metrics count them all");
+            }
             self.metrics.dropped(&output, reason, count);
             self.accounts.of(&output).dropped += count;
         }
         for held in dropped.holds {
             held.lost();
+        }
+    }
+}
+
+/// Waits for something that may take longer than a loop may be silent.
+async fn beating<T>(health: &Health, clock: Clock, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        health.beat(Loop::Forwarder, clock.now().monotonic);
+        if let Ok(done) = tokio::time::timeout(BEAT, &mut work).await {
+            return done;
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use super::batch::Open;
+use super::batch::Batch;
 use super::outstanding::Records;
 use super::{Forwarder, letter};
 use crate::message::{Message, Priority, Sequence};
 use crate::northbound::dialect::{self, Publish};
 use crate::northbound::{LinkReport, ParcelId};
 use crate::outbox::Held;
+use crate::spool::Read;
 
 impl Forwarder {
     pub(super) fn reported(&mut self, report: LinkReport) {
@@ -53,34 +54,50 @@ impl Forwarder {
 
     /// Sends as long as the window has room.
     pub(super) fn send(&mut self, now: Instant) {
-        while self.session.is_some() && self.outstanding.has_room() {
-            if let Some(open) = self.batches.take_due(now) {
-                self.dispatch_batch(open);
-                continue;
-            }
-            let Some(read) = self.spool.read() else {
-                match self.batches.take_idle() {
-                    Some(open) => self.dispatch_batch(open),
-                    None => return,
-                }
-                continue;
-            };
-            let id = self.spool.id(read.sequence, &read.message);
-            match self.terms_of(&read.message.output).batching {
-                Some(batching) => {
-                    for full in self.batches.add(&read, &id, batching, now) {
-                        self.dispatch_batch(full);
-                    }
-                }
-                None => {
-                    let publish = self.dialect.publish(&id, &read.message);
-                    self.dispatch(publish, Records::one(read.priority, read.sequence));
-                }
+        self.batches.close_due(now);
+        while self.current.settled && self.session.is_some() && self.outstanding.has_room() {
+            if let Some(batch) = self.batches.take() {
+                self.dispatch_batch(batch);
+            } else if let Some(read) = self.spool.read() {
+                self.pass_on(&read, now);
+            } else if !self.closes_more() {
+                return;
             }
         }
     }
 
-    fn dispatch_batch(&mut self, batch: Open) {
+    /// Closes batches because nothing is queued behind them, or because nothing but they can give
+    /// room to those who wait for it; whether there are any.
+    fn closes_more(&mut self) -> bool {
+        if !self.spool.reads_on() {
+            self.batches.close_idle();
+        }
+        if self.outstanding.is_empty() && self.level.is_wanted() {
+            self.batches.close_all(|_| true);
+        }
+        let (spool, outstanding) = (&self.spool, &self.outstanding);
+        self.batches.close_pressed(|priority, sequence, sent| {
+            outstanding.is_over(sent) && spool.has_last_room(priority, sequence)
+        });
+        self.batches.has_closed()
+    }
+
+    /// Sends a message, or puts it into its batch.
+    fn pass_on(&mut self, read: &Read, now: Instant) {
+        let id = self.spool.id(read.sequence, &read.message);
+        let Some(batching) = self.terms_of(&read.message.output).batching else {
+            let publish = self.dialect.publish(&id, &read.message);
+            return self.dispatch(publish, Records::one(read.priority, read.sequence));
+        };
+        if let Some(held) = self.batches.add(read, &id, batching, now) {
+            self.spool.postpone(read.priority, read.sequence, held);
+        }
+        if self.spool.has_last_room(read.priority, read.sequence) {
+            self.batches.press(read, self.outstanding.last());
+        }
+    }
+
+    fn dispatch_batch(&mut self, batch: Batch) {
         let publish = self
             .dialect
             .publish_batch(&batch.id, &batch.output, batch.payload());
@@ -121,7 +138,9 @@ impl Forwarder {
         held: Option<Held>,
     ) {
         let output = &message.output;
-        tracing::error!(%output, %reason, "a message can never be delivered; see dead-letters.jsonl in the storage directory");
+        if let Some(held_back) = self.says("dead_letter", output) {
+            tracing::error!(%output, %reason, held_back, "a message can never be delivered; see dead-letters.jsonl in the storage directory");
+        }
         let line = letter::line(message, id.as_deref(), &reason, self.clock.now().utc);
         if let Err(held) = self.spool.bury(output, line, held) {
             self.not_buried(output, held);

@@ -184,7 +184,7 @@ fn application(message: &Message) -> impl Iterator<Item = (&str, &str)> {
         let taken = before
             .into_iter()
             .any(|(known, _)| known.eq_ignore_ascii_case(name));
-        (!taken && !is_reserved_property(name)).then_some((&**name, value.as_str()))
+        (!taken && !is_reserved_property(name)).then_some((&**name, &**value))
     })
 }
 
@@ -211,7 +211,8 @@ fn with_id(json: &Bytes, id: &str) -> Bytes {
     let members = json.strip_prefix(b"{").unwrap_or(json);
     let mut out = Vec::with_capacity(json.len() + id.len() + 16);
     out.extend_from_slice(b"{\"id\":");
-    out.extend_from_slice(serde_json::Value::from(id).to_string().as_bytes());
+    // Writing into memory does not fail.
+    drop(serde_json::to_writer(&mut out, id));
     if !members.starts_with(b"}") {
         out.push(b',');
     }
@@ -230,7 +231,7 @@ mod tests {
     fn message(body: Body, properties: &[(&str, &str)]) -> Message {
         let properties = properties
             .iter()
-            .map(|(name, value)| ((*name).into(), (*value).to_owned()));
+            .map(|(name, value)| ((*name).into(), (*value).into()));
         Message {
             output: "telemetry".into(),
             device: "scale".into(),

@@ -195,6 +195,8 @@ impl Serving {
                     self.arrived(&mut running.session, &topic, payload);
                 }
                 Event::Subscribed(_) => self.up(running).await,
+                // The next turn looks for parcels again.
+                Event::Room => {}
                 Event::Closed(reason) => {
                     ended = Some(Ended::Closed(reason.to_string()));
                     break;
@@ -386,7 +388,7 @@ impl Serving {
             Event::Delivered(id) => self.report(LinkReport::Delivered(vec![id])).await,
             // Nobody is left to act on it: the next session asks for the twin anew.
             Event::Message { id, .. } => id.into_iter().for_each(|id| session.acknowledge(id)),
-            Event::Subscribed(_) => {}
+            Event::Subscribed(_) | Event::Room => {}
             Event::Closed(_) => return true,
         }
         false

@@ -74,3 +74,13 @@ impl Default for Timeouts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edgehub_has_its_hundred_seconds_before_connack() {
+        assert!(Timeouts::default().connack > Duration::from_secs(100));
+    }
+}

@@ -1,7 +1,7 @@
 //! What became of every message, by output: `submitted + recovered = delivered + spooled + dropped +
 //! deadLettered`, whenever it is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::metrics::Metrics;
+use super::metrics::{Metrics, sample_name};
 use crate::message::Name;
 
 /// The account of one output.
@@ -42,6 +42,13 @@ pub(super) struct Shared(Arc<Mutex<Snapshot>>);
 impl Shared {
     fn with<R>(&self, work: impl FnOnce(&mut Snapshot) -> R) -> R {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The names of all samples.
+    pub(super) fn names(prefix: &str) -> BTreeSet<String> {
+        let counters = COUNTERS.map(|(name, ..)| sample_name(prefix, name, MetricType::Counter));
+        let spooled = sample_name(prefix, SPOOLED, MetricType::Gauge);
+        counters.into_iter().chain([spooled]).collect()
     }
 
     pub(super) fn read(&self) -> Snapshot {
@@ -90,13 +97,15 @@ impl Accounts {
     /// IoT Hub will meter so many messages for what was delivered.
     pub fn metered(&mut self, units: u64, now: Instant) {
         self.metrics.metered(units);
-        if let Some(per_day) = self.forecast.add(units, now) {
-            self.metrics.metering_forecast(per_day);
-        }
+        self.forecast.add(units, now);
     }
 
-    /// Shows everything that changed, at once. `kept` is what is kept now.
-    pub fn commit(&mut self, kept: &BTreeMap<Name, u64>) {
+    /// Shows everything that changed, at once. `kept` is what is kept now. To be called from time
+    /// to time also when nothing is delivered: that is what the forecast has to say then.
+    pub fn commit(&mut self, kept: &BTreeMap<Name, u64>, now: Instant) {
+        if let Some(per_day) = self.forecast.add(0, now) {
+            self.metrics.metering_forecast(per_day);
+        }
         if !std::mem::take(&mut self.changed) {
             return;
         }
@@ -143,36 +152,38 @@ impl Forecast {
     }
 }
 
+type Column = (&'static str, &'static str, fn(&Account) -> u64);
+const COUNTERS: [Column; 5] = [
+    (
+        "messages_submitted",
+        "Messages taken over for delivery",
+        |account| account.submitted,
+    ),
+    (
+        "messages_recovered",
+        "Messages found on disk at the start; those that edgeHub had acknowledged are repeated",
+        |account| account.recovered,
+    ),
+    (
+        "messages_delivered",
+        "Messages acknowledged by edgeHub",
+        |account| account.delivered,
+    ),
+    (
+        "messages_dropped",
+        "Messages given up; the reasons stand in messages_dropped_reasons",
+        |account| account.dropped,
+    ),
+    (
+        "messages_dead_lettered",
+        "Messages that can never be delivered, kept in dead-letters.jsonl",
+        |account| account.dead_lettered,
+    ),
+];
+const SPOOLED: &str = "messages_spooled";
+
 impl Collector for Shared {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        type Column = (&'static str, &'static str, fn(&Account) -> u64);
-        const COUNTERS: [Column; 5] = [
-            (
-                "messages_submitted",
-                "Messages taken over for delivery",
-                |account| account.submitted,
-            ),
-            (
-                "messages_recovered",
-                "Messages found on disk at the start; those that edgeHub had acknowledged are repeated",
-                |account| account.recovered,
-            ),
-            (
-                "messages_delivered",
-                "Messages acknowledged by edgeHub",
-                |account| account.delivered,
-            ),
-            (
-                "messages_dropped",
-                "Messages given up; the reasons stand in messages_dropped_reasons",
-                |account| account.dropped,
-            ),
-            (
-                "messages_dead_lettered",
-                "Messages that can never be delivered, kept in dead-letters.jsonl",
-                |account| account.dead_lettered,
-            ),
-        ];
         let accounts = self.read();
         for (name, help, column) in COUNTERS {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -182,8 +193,7 @@ impl Collector for Shared {
             }
         }
         let help = "Messages kept for delivery, in memory and on disk";
-        let mut family =
-            encoder.encode_descriptor("messages_spooled", help, None, MetricType::Gauge)?;
+        let mut family = encoder.encode_descriptor(SPOOLED, help, None, MetricType::Gauge)?;
         for (output, account) in &accounts {
             let labels = [("output", &**output)];
             let spooled = i64::try_from(account.spooled).unwrap_or(i64::MAX);
@@ -205,7 +215,8 @@ mod tests {
         accounts.of(&output).submitted += 3;
         assert_eq!(metrics.accounts().get(&output), None);
         accounts.of(&output).delivered += 1;
-        accounts.commit(&BTreeMap::from([(Name::clone(&output), 2)]));
+        let now = crate::clock::Clock::system().now().monotonic;
+        accounts.commit(&BTreeMap::from([(Name::clone(&output), 2)]), now);
         let seen = metrics.accounts()[&output];
         assert_eq!((seen.submitted, seen.delivered, seen.spooled), (3, 1, 2));
         assert_eq!(
@@ -228,5 +239,21 @@ mod tests {
         forecast.add(598, at(599));
         assert_eq!(forecast.add(0, at(600)), Some(86_400.0));
         assert_eq!(forecast.add(60, at(720)), Some(60.0 * 720.0));
+    }
+
+    #[test]
+    fn the_forecast_that_is_shown_falls_when_nothing_is_delivered_any_more() {
+        let start = crate::clock::Clock::system().now().monotonic;
+        let metrics = Metrics::default();
+        let mut accounts = Accounts::new(&metrics);
+        accounts.metered(100, start);
+        let mut shown_at = |seconds: u64| {
+            accounts.commit(&BTreeMap::new(), start + Duration::from_secs(seconds));
+            metrics.sample("edge_tcp_gateway_metering_units_per_day")
+        };
+        assert_eq!(shown_at(100), 86_400.0);
+        assert_eq!(shown_at(200), 43_200.0);
+        shown_at(600);
+        assert_eq!(shown_at(700), 0.0);
     }
 }

@@ -1,11 +1,10 @@
 //! What a message holds while it is kept.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
-use super::ProgressSink;
-use super::room::Space;
+use super::room::{Share, Space};
 use crate::message::{Message, Progress, Ticket};
 use crate::spool::Hold;
 
@@ -68,7 +67,7 @@ impl Hold for Held {
     }
 
     fn waits(&self) -> bool {
-        self.claim.is_some()
+        self.claim.as_ref().is_some_and(|claim| claim.is_awaited())
     }
 
     fn is_wanted(&self) -> bool {
@@ -76,8 +75,12 @@ impl Hold for Held {
     }
 
     fn waits_for_edgehub(&self, disk: bool) -> bool {
-        let claim = self.claim.as_ref();
+        let claim = self.claim.as_ref().filter(|claim| claim.is_awaited());
         claim.is_some_and(|claim| !disk || claim.awaits == Progress::Delivered)
+    }
+
+    fn has_last_room(&self) -> bool {
+        self.space.as_ref().is_some_and(Space::is_last)
     }
 }
 
@@ -87,15 +90,19 @@ pub(super) struct Claim {
     awaits: Progress,
     remaining: AtomicUsize,
     lost: AtomicBool,
-    sink: ProgressSink,
+    sink: Sink,
+    share: Arc<Share>,
 }
+
+/// Gone when the connection is.
+type Sink = Weak<dyn Fn(Ticket, Progress) + Send + Sync>;
 
 impl Claim {
     pub(super) fn new(
         ticket: Ticket,
         awaits: Progress,
         messages: usize,
-        sink: ProgressSink,
+        (sink, share): (Sink, Arc<Share>),
     ) -> Self {
         Claim {
             ticket,
@@ -103,7 +110,13 @@ impl Claim {
             remaining: AtomicUsize::new(messages),
             lost: AtomicBool::new(false),
             sink,
+            share,
         }
+    }
+
+    /// Whether somebody is left who waits for it.
+    fn is_awaited(&self) -> bool {
+        self.sink.strong_count() > 0 && !self.share.has_forgotten(self.ticket)
     }
 
     fn ended(&self, lost: bool) {
@@ -117,7 +130,9 @@ impl Claim {
             true => Progress::Lost,
             false => self.awaits,
         };
-        (self.sink)(self.ticket, progress);
+        if let Some(sink) = self.sink.upgrade() {
+            sink(self.ticket, progress);
+        }
     }
 }
 

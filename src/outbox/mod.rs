@@ -23,15 +23,18 @@ pub use held::{Held, Submission};
 pub use room::{Level, MOST_OF_ONE};
 
 use held::Claim;
-use room::{Room, Share};
+use room::{Granted, Room, Share};
 
 /// Takes what is said of a ticket back to its conversation; must not wait.
 pub type ProgressSink = Arc<dyn Fn(Ticket, Progress) + Send + Sync>;
 
+/// Places for waiting messages that an outbox keeps while nothing waits.
+const KEPT: usize = 4;
 /// Bytes for which room is asked at once, but for one long message.
 const TOGETHER: usize = 64 * 1024;
-/// Submissions on their way to the forwarder: each has room, so there are never so many.
-const CHANNEL: usize = 1 << 20;
+/// Groups on their way to the forwarder. So few, because it and the link get their turns between
+/// those of the connections: what is read must not outrun what could be delivered.
+const CHANNEL: usize = 4;
 /// The forwarder has ended; nothing can be handed over any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the module is shutting down")]
@@ -67,6 +70,7 @@ impl Submitter {
             submitter: self.clone(),
             sink,
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             line: None,
         }
     }
@@ -82,28 +86,55 @@ impl Submitter {
     }
 }
 
+/// A message that waits for room.
+struct Waiting {
+    message: Message,
+    claim: Option<Arc<Claim>>,
+    cost: usize,
+}
+
 /// One connection's way into the spool.
 pub struct Outbox {
     submitter: Submitter,
     share: Arc<Share>,
+    /// Claims lose it with the outbox: then nobody waits for anything any more.
     sink: ProgressSink,
-    waiting: VecDeque<(Message, Option<Arc<Claim>>)>,
-    /// The place in the line for room, kept when `flush` is dropped and called again.
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    /// The place in the line, kept when `flush` is dropped and called again.
     line: Option<(usize, Line)>,
 }
 
-type Line = Pin<Box<dyn Future<Output = Result<(), Closed>> + Send>>;
+/// What a group needs: its room, then a place in the channel. `None` when there may be quota again.
+/// A box, because an idle connection would carry its place otherwise.
+type Line = Pin<Box<dyn Future<Output = Result<Option<(Granted, Slot)>, Closed>> + Send>>;
+type Slot = mpsc::OwnedPermit<Vec<Submission>>;
 
 impl Outbox {
     /// Puts a frame's messages behind those that wait for room. Without messages it does nothing.
     /// Progress is said once, when the last of them has got as far as `awaits` says.
     pub fn queue(&mut self, ticket: Ticket, messages: Vec<Message>, awaits: Option<Progress>) {
         let claim = awaits.map(|awaits| {
-            let sink = Arc::clone(&self.sink);
-            Arc::new(Claim::new(ticket, awaits, messages.len(), sink))
+            let sink = Arc::downgrade(&self.sink);
+            let share = Arc::clone(&self.share);
+            Arc::new(Claim::new(ticket, awaits, messages.len(), (sink, share)))
         });
-        self.waiting
-            .extend(messages.into_iter().map(|message| (message, claim.clone())));
+        let before = self.waiting_bytes;
+        for message in messages {
+            let cost = message.cost();
+            self.waiting_bytes += cost;
+            self.waiting.push_back(Waiting {
+                message,
+                claim: claim.clone(),
+                cost,
+            });
+        }
+        self.share.room().waits(self.waiting_bytes - before);
+    }
+
+    /// Nobody waits any more for what becomes of a ticket and those before it.
+    pub fn forget(&self, ticket: Ticket) {
+        self.share.forget(ticket);
     }
 
     /// Whether nothing waits for room.
@@ -117,26 +148,19 @@ impl Outbox {
     /// When the forwarder has ended.
     pub async fn flush(&mut self) -> Result<(), Closed> {
         while !self.waiting.is_empty() {
-            let count = match &mut self.line {
-                Some((count, line)) => {
-                    let count = *count;
-                    let room = line.await;
-                    self.line = None;
-                    room?;
-                    count
-                }
-                None => {
-                    let quota = self.share.quota().await;
-                    let (count, bytes) = self.next_group(quota);
-                    if !self.share.takes_at_once(bytes) {
-                        let line = Box::pin(self.share.room().take(bytes));
-                        self.line = Some((count, line));
-                        continue;
-                    }
-                    count
-                }
+            let Some((count, line)) = &mut self.line else {
+                self.line_up();
+                continue;
             };
-            self.hand_over(count)?;
+            let count = *count;
+            let granted = line.await;
+            self.line = None;
+            if let Some((room, slot)) = granted? {
+                self.hand_over(count, room, slot);
+            }
+        }
+        if self.waiting.capacity() > KEPT {
+            self.waiting = VecDeque::new();
         }
         Ok(())
     }
@@ -145,38 +169,71 @@ impl Outbox {
     fn next_group(&self, most: usize) -> (usize, usize) {
         let (mut count, mut bytes) = (0, 0);
         let together = TOGETHER.min(self.share.room().bound() / 4);
-        for (message, _) in self.waiting.iter().take(most) {
-            let size = message.cost();
-            if count > 0 && bytes + size > together {
+        for waiting in self.waiting.iter().take(most) {
+            if count > 0 && bytes + waiting.cost > together {
                 break;
             }
             count += 1;
-            bytes += size;
+            bytes += waiting.cost;
         }
         (count, bytes)
     }
 
-    fn hand_over(&mut self, count: usize) -> Result<(), Closed> {
+    /// Hands a group over if it has all it needs; else gets into the line.
+    fn line_up(&mut self) {
+        let quota = self.share.quota();
+        if quota == 0 {
+            let share = Arc::clone(&self.share);
+            let line = async move {
+                share.freed().await;
+                Ok(None)
+            };
+            self.line = Some((0, Box::pin(line)));
+            return;
+        }
+        let (count, bytes) = self.next_group(quota);
+        let submissions = self.submitter.submissions.clone();
+        let room = self.share.room();
+        let granted = match room.takes_at_once(bytes) {
+            Some(granted) => match submissions.clone().try_reserve_owned() {
+                Ok(slot) => return self.hand_over(count, granted, slot),
+                Err(_) => Some(granted),
+            },
+            None => None,
+        };
+        let line = async move {
+            let granted = match granted {
+                Some(granted) => granted,
+                None => room.take(bytes).await?,
+            };
+            let slot = submissions.reserve_owned().await.map_err(|_| Closed)?;
+            Ok(Some((granted, slot)))
+        };
+        self.line = Some((count, Box::pin(line)));
+    }
+
+    fn hand_over(&mut self, count: usize, room: Granted, slot: Slot) {
         let share = &self.share;
-        let submissions = self.waiting.drain(..count).map(|(message, claim)| {
-            let space = share.space(message.cost());
-            let held = Held::new(space, claim);
-            Submission { message, held }
-        });
-        let group: Vec<_> = submissions.collect();
-        self.submitter.submissions.try_send(group).map_err(|error| {
-            for lost in error.into_inner() {
-                self.submitter.metrics.abandoned(&lost.message.output);
+        let mut bytes = 0;
+        let submissions = self.waiting.drain(..count).map(|waiting| {
+            bytes += waiting.cost;
+            Submission {
+                message: waiting.message,
+                held: Held::new(share.space(waiting.cost), waiting.claim),
             }
-            Closed
-        })
+        });
+        slot.send(submissions.collect());
+        room.into_use();
+        self.waiting_bytes -= bytes;
+        share.room().waits_no_more(bytes);
     }
 }
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        for (message, _) in &self.waiting {
-            self.submitter.metrics.abandoned(&message.output);
+        self.share.room().waits_no_more(self.waiting_bytes);
+        for waiting in &self.waiting {
+            self.submitter.metrics.abandoned(&waiting.message.output);
         }
     }
 }
@@ -243,12 +300,63 @@ mod tests {
         let drain = async {
             while order.len() < 4 {
                 let group = submissions.recv().await.unwrap();
-                order.extend(group.into_iter().map(|submission| submission.message.body));
+                let bodies = group.into_iter().map(|submission| submission.message.body);
+                order.extend(bodies.map(|body| String::from_utf8(body.bytes().to_vec()).unwrap()));
             }
         };
         let ((flooded, served), ()) = tokio::join!(all, drain);
         flooded.unwrap();
         served.unwrap();
+        assert_eq!(order, ["f2", "h0", "h1", "h2"]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_room_is_told() {
+        let (submitter, mut submissions) = channel(1, Metrics::default());
+        let level = submitter.level();
+        let mut outbox = submitter.outbox(Arc::new(|_, _| {}));
+        for _ in 0..20 {
+            outbox.queue(Ticket(1), vec![message("a")], None);
+        }
+        assert_eq!(
+            (level.waiting(), level.is_wanted()),
+            (20 * message("a").cost(), false)
+        );
+        assert!(pending(outbox.flush()).await);
+        assert_eq!(
+            (level.waiting(), level.is_wanted()),
+            (19 * message("a").cost(), true)
+        );
+        level.wanted().await;
+        let drain = async { while submissions.recv().await.is_some_and(|_| true) {} };
+        tokio::select! {
+            flushed = outbox.flush() => flushed.unwrap(),
+            () = drain => unreachable!("the outbox is there"),
+        }
+        assert_eq!((level.waiting(), level.is_wanted()), (0, false));
+        assert!(outbox.waiting.capacity() <= KEPT);
+        outbox.queue(Ticket(1), vec![message("a")], None);
+        drop(outbox);
+        assert_eq!(level.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_ticket_that_was_forgotten_or_whose_connection_is_gone() {
+        use crate::spool::Hold as _;
+        let (submitter, mut submissions) = channel(1 << 20, Metrics::default());
+        let mut outbox = submitter.outbox(Arc::new(|_, _| {}));
+        for n in 1..=3 {
+            outbox.queue(Ticket(n), vec![message("a")], Some(Progress::Delivered));
+        }
+        outbox.flush().await.unwrap();
+        let taken = submissions.recv().await.unwrap();
+        let waits = || taken.iter().map(|one| one.held.waits()).collect::<Vec<_>>();
+        assert_eq!(waits(), [true, true, true]);
+        outbox.forget(Ticket(2));
+        assert_eq!(waits(), [false, false, true]);
+        drop(outbox);
+        assert_eq!(waits(), [false, false, false]);
+        assert!(!taken[2].held.waits_for_edgehub(true));
     }
 
     #[tokio::test]

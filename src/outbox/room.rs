@@ -1,11 +1,12 @@
 //! Room in memory: bytes for all, and a share of messages for each connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::Closed;
+use crate::message::Ticket;
 
 /// Messages of one connection in memory at most.
 pub const MOST_OF_ONE: usize = 256;
@@ -29,7 +30,18 @@ impl Level {
         (bound.saturating_sub(self.0.free.available_permits()), bound)
     }
 
-    /// Waits until a connection has begun to wait for its share.
+    /// Bytes of messages that were submitted and have no room yet. Each connection adds a bounded part.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Acquire)
+    }
+
+    /// Whether somebody stands in the line for room.
+    pub fn is_wanted(&self) -> bool {
+        self.0.line.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until a connection has begun to wait for room, or for its share of it; may be dropped
+    /// and called again.
     pub async fn wanted(&self) {
         self.0.wanted.notified().await;
     }
@@ -42,7 +54,10 @@ pub(super) struct Room {
     /// What a smaller bound takes from the room that is given back, and what was given without being there.
     owed: AtomicUsize,
     bound: watch::Sender<usize>,
-    /// A connection waits for its share.
+    /// Bytes of what waits for room.
+    waiting: AtomicUsize,
+    /// How many wait for it.
+    line: AtomicUsize,
     wanted: Notify,
 }
 
@@ -53,8 +68,20 @@ impl Room {
             free: Semaphore::new(bytes),
             owed: AtomicUsize::new(0),
             bound: watch::Sender::new(bytes),
+            waiting: AtomicUsize::new(0),
+            line: AtomicUsize::new(0),
             wanted: Notify::new(),
         }
+    }
+
+    /// So many more bytes wait for room.
+    pub(super) fn waits(&self, bytes: usize) {
+        self.waiting.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// So many bytes wait no more.
+    pub(super) fn waits_no_more(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// How many bytes there are.
@@ -63,8 +90,9 @@ impl Room {
     }
 
     /// Waits for so many bytes. More than there are at all are given when nobody else has any.
-    pub(super) async fn take(self: Arc<Self>, bytes: usize) -> Result<(), Closed> {
+    pub(super) async fn take(self: &Arc<Self>, bytes: usize) -> Result<Granted, Closed> {
         let mut bound = self.bound.subscribe();
+        let _place = InLine::join(self);
         loop {
             let most = *bound.borrow_and_update();
             // Who waited for more has given back what it had so far.
@@ -73,11 +101,24 @@ impl Room {
                 permit = self.free.acquire_many(permits(bytes.min(most))) => {
                     permit.map_err(|_| Closed)?.forget();
                     self.owed.fetch_add(bytes.saturating_sub(most), Ordering::AcqRel);
-                    return Ok(());
+                    return Ok(self.granted(bytes));
                 }
                 // What is asked for may have become more than there is.
                 Ok(()) = bound.changed() => {}
             }
+        }
+    }
+
+    /// Takes bytes if nobody waits for them and they are there.
+    pub(super) fn takes_at_once(self: &Arc<Self>, bytes: usize) -> Option<Granted> {
+        self.free.try_acquire_many(permits(bytes)).ok()?.forget();
+        Some(self.granted(bytes))
+    }
+
+    fn granted(self: &Arc<Self>, bytes: usize) -> Granted {
+        Granted {
+            room: Arc::clone(self),
+            bytes,
         }
     }
 
@@ -106,6 +147,43 @@ impl Room {
     }
 }
 
+/// A place in the line for room, from the moment of asking until it is given or given up.
+struct InLine<'a>(&'a Room);
+
+impl<'a> InLine<'a> {
+    fn join(room: &'a Room) -> Self {
+        room.line.fetch_add(1, Ordering::AcqRel);
+        room.wanted.notify_one();
+        InLine(room)
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.line.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Room for a group that is not handed over yet; given back if it never is.
+#[derive(Debug)]
+pub(super) struct Granted {
+    room: Arc<Room>,
+    bytes: usize,
+}
+
+impl Granted {
+    /// The messages have it now, each its part.
+    pub(super) fn into_use(mut self) {
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        self.room.give_back(self.bytes);
+    }
+}
+
 /// One connection's part of the room.
 #[derive(Debug)]
 pub(super) struct Share {
@@ -113,7 +191,10 @@ pub(super) struct Share {
     /// Messages in memory.
     held: AtomicUsize,
     freed: Notify,
+    /// Whether its connection waits for it.
     waits: AtomicBool,
+    /// The last ticket for which nobody waits any more.
+    forgotten: AtomicU64,
 }
 
 impl Share {
@@ -123,17 +204,20 @@ impl Share {
             held: AtomicUsize::new(0),
             freed: Notify::new(),
             waits: AtomicBool::new(false),
+            forgotten: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn forget(&self, ticket: Ticket) {
+        self.forgotten.fetch_max(ticket.0, Ordering::AcqRel);
+    }
+
+    pub(super) fn has_forgotten(&self, ticket: Ticket) -> bool {
+        ticket.0 <= self.forgotten.load(Ordering::Acquire)
     }
 
     pub(super) fn room(&self) -> Arc<Room> {
         Arc::clone(&self.room)
-    }
-
-    /// Takes bytes if nobody waits for them and they are there.
-    pub(super) fn takes_at_once(&self, bytes: usize) -> bool {
-        let permit = self.room.free.try_acquire_many(permits(bytes));
-        permit.map(|permit| permit.forget()).is_ok()
     }
 
     /// The room of one message, of bytes that were taken before.
@@ -145,13 +229,17 @@ impl Share {
         }
     }
 
-    /// How many more messages may come; waits until there is one.
-    pub(super) async fn quota(&self) -> usize {
+    /// How many more messages may come.
+    pub(super) fn quota(&self) -> usize {
+        MOST_OF_ONE.saturating_sub(self.held.load(Ordering::Acquire))
+    }
+
+    /// Waits until one more may come.
+    pub(super) async fn freed(&self) {
         loop {
             let freed = self.freed.notified();
-            let left = MOST_OF_ONE.saturating_sub(self.held.load(Ordering::Acquire));
-            if left > 0 {
-                return left;
+            if self.quota() > 0 {
+                return;
             }
             let _waits = Waits::of(self);
             freed.await;
@@ -159,7 +247,7 @@ impl Share {
     }
 }
 
-/// Says that a connection waits, as long as it does.
+/// Says that a connection waits for its share, as long as it does.
 struct Waits<'a>(&'a Share);
 
 impl<'a> Waits<'a> {
@@ -184,10 +272,15 @@ pub(super) struct Space {
 }
 
 impl Space {
-    /// Whether its connection waits for room and has much.
+    /// Whether its connection waits for its share and has much of it.
     pub(super) fn is_wanted(&self) -> bool {
         let share = &self.share;
         share.waits.load(Ordering::Acquire) && share.held.load(Ordering::Acquire) > CONTENT
+    }
+
+    /// Whether its connection has no more room beside it.
+    pub(super) fn is_last(&self) -> bool {
+        self.share.held.load(Ordering::Acquire) >= MOST_OF_ONE
     }
 }
 
@@ -217,7 +310,7 @@ mod tests {
     async fn gets(room: &Arc<Room>, bytes: usize) -> bool {
         tokio::select! {
             biased;
-            given = Arc::clone(room).take(bytes) => given.is_ok(),
+            given = room.take(bytes) => given.map(Granted::into_use).is_ok(),
             () = yield_now() => false,
         }
     }
@@ -242,7 +335,7 @@ mod tests {
     async fn whoever_wants_more_than_there_is_gets_it_alone() {
         let room = Arc::new(Room::new(100));
         assert!(gets(&room, 10).await);
-        let large = Arc::clone(&room).take(300);
+        let large = room.take(300);
         tokio::pin!(large);
         tokio::select! {
             biased;
@@ -251,9 +344,15 @@ mod tests {
         }
         room.resize(50);
         room.give_back(10);
-        large.await.unwrap();
+        large.await.unwrap().into_use();
         assert!(!gets(&room, 1).await);
         room.give_back(300);
         assert_eq!(room.free.available_permits(), 50);
+        drop(room.take(20).await.unwrap());
+        assert_eq!(
+            room.free.available_permits(),
+            50,
+            "what is not used comes back"
+        );
     }
 }

@@ -14,12 +14,12 @@ use tracing::Instrument as _;
 
 use super::accepting::Accepting;
 use super::connection::Connection;
-use super::{South, socket};
+use super::{Port, South, socket};
 use crate::conversation::{Conversation, ConversationSettings, Reason};
 use crate::identity::Peer;
 use crate::inbox::Inbox;
 use crate::message::Name;
-use crate::ops::metrics::ListenerMetrics;
+use crate::ops::metrics::{Backlog, ListenerMetrics};
 use crate::settings::{Listener, Settings};
 
 /// What a listener goes by.
@@ -86,8 +86,7 @@ pub struct ListenerTask {
     terms: watch::Receiver<(Terms, u64)>,
     stop: CancellationToken,
     closed: CancellationToken,
-    south: Arc<South>,
-    metrics: ListenerMetrics,
+    port: Arc<Port>,
     connections: JoinSet<Reason>,
     open: HashMap<Id, (Inbox, u64)>,
 }
@@ -95,7 +94,9 @@ pub struct ListenerTask {
 impl ListenerTask {
     /// A listener on a bound socket, and the gateway's hold on it.
     pub fn new(socket: TcpListener, terms: Terms, south: Arc<South>) -> (ListenerHandle, Self) {
-        let metrics = south.metrics.listener(&terms.listener.name);
+        let listener = Arc::clone(&terms.listener.name);
+        let metrics = south.metrics.listener(&listener);
+        show_bounds(&metrics, &terms);
         let (sender, terms) = watch::channel((terms, 0));
         let (stop, closed) = (CancellationToken::new(), CancellationToken::new());
         let handle = ListenerHandle {
@@ -108,8 +109,11 @@ impl ListenerTask {
             terms,
             stop,
             closed,
-            south,
-            metrics,
+            port: Arc::new(Port {
+                listener,
+                south,
+                metrics,
+            }),
             connections: JoinSet::new(),
             open: HashMap::new(),
         };
@@ -134,15 +138,14 @@ impl ListenerTask {
             accepting,
             closed,
             mut connections,
-            metrics,
+            port,
             ..
         } = self;
         drop(accepting);
         closed.cancel();
         while let Some(ended) = connections.join_next().await {
-            count_end(&metrics, ended.map_err(|error| error.to_string()));
+            count_end(&port.metrics, ended.map_err(|error| error.to_string()));
         }
-        metrics.connections(0);
     }
 
     fn accepted(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
@@ -153,12 +156,12 @@ impl ListenerTask {
             }
             Err(error) => error,
         };
-        let now = self.south.clock.now().monotonic;
+        let now = self.port.south.clock.now().monotonic;
         let Some(pause) = self.accepting.failed(&error, now) else {
             // The peer was gone before it was accepted.
             return tracing::debug!(%error, "accept failed");
         };
-        self.metrics.accept_paused();
+        self.port.metrics.accept_paused();
         self.warn("accept_paused", format_args!(
             "{error}: accepting pauses for {pause:?}, open connections work on; raise the container's limits (nofile for open files, memory)"
         ));
@@ -177,7 +180,7 @@ impl ListenerTask {
             None
         };
         if let Some((reason, text)) = refused {
-            self.metrics.refused(reason);
+            self.port.metrics.refused(reason);
             return self.warn(reason, format_args!("{text}"));
         }
         if let Err(error) = socket::prepare(&stream) {
@@ -186,21 +189,20 @@ impl ListenerTask {
         let listener = &terms.listener;
         let peer = Peer::new(address, Arc::clone(&listener.name), listener.device.clone());
         let span =
-            tracing::info_span!("connection", listener = %listener.name, peer = %peer.address);
+            tracing::debug_span!("connection", listener = %listener.name, peer = %peer.address);
         let inbox = Inbox::default();
         let conversation = Conversation::new(Arc::clone(&listener.protocol), terms.conversation)
-            .with_half_frame(self.south.timeouts.half_frame);
+            .with_half_frame(self.port.south.timeouts.half_frame);
         let connection = Connection::new(
             stream,
             peer,
             conversation,
-            Arc::clone(&self.south),
+            Arc::clone(&self.port),
             inbox.clone(),
         );
         let task = self.connections.spawn(connection.run().instrument(span));
         self.open.insert(task.id(), (inbox, generation));
-        self.metrics.accepted();
-        self.metrics.connections(self.open.len());
+        self.port.metrics.accepted();
     }
 
     fn ended(&mut self, ended: Result<(Id, Reason), JoinError>) {
@@ -209,9 +211,8 @@ impl ListenerTask {
             Err(error) => error.id(),
         };
         self.open.remove(&id);
-        self.metrics.connections(self.open.len());
         count_end(
-            &self.metrics,
+            &self.port.metrics,
             ended
                 .map(|(_, reason)| reason)
                 .map_err(|error| error.to_string()),
@@ -220,6 +221,7 @@ impl ListenerTask {
 
     fn spread_terms(&mut self) {
         let (terms, generation) = self.terms.borrow_and_update().clone();
+        show_bounds(&self.port.metrics, &terms);
         for (inbox, started) in self.open.values() {
             if *started == generation {
                 inbox.settings(Arc::clone(&terms.conversation));
@@ -230,15 +232,27 @@ impl ListenerTask {
     }
 
     fn warn(&self, what: &'static str, text: fmt::Arguments<'_>) {
-        let listener = self.terms.borrow().0.listener.name.clone();
+        let listener = &self.port.listener;
         if let Some(held_back) =
-            self.south
+            self.port
+                .south
                 .throttle
-                .allows(what, &listener, self.south.clock.now().monotonic)
+                .allows(what, listener, self.port.south.clock.now().monotonic)
         {
             tracing::warn!(%listener, held_back, "{text}");
         }
     }
+}
+
+fn show_bounds(metrics: &ListenerMetrics, terms: &Terms) {
+    let bounds = &terms.conversation.bounds;
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let each = Backlog {
+        replies: count(bounds.waiting_replies),
+        commands: count(bounds.waiting_commands),
+        bytes: count(bounds.waiting_bytes),
+    };
+    metrics.bounds(terms.listener.max_connections, each);
 }
 
 fn count_end(metrics: &ListenerMetrics, ended: Result<Reason, String>) {

@@ -9,14 +9,17 @@ mod socket;
 mod tests;
 mod timeouts;
 
+use std::sync::Arc;
+
 pub use limits::raise_open_files;
 pub use listener::{ListenerHandle, ListenerTask, Terms};
 pub use socket::{BindError, bind};
 pub use timeouts::Timeouts;
 
 use crate::clock::Clock;
+use crate::message::Name;
 use crate::ops::logging::Throttle;
-use crate::ops::metrics::Metrics;
+use crate::ops::metrics::{ListenerMetrics, Metrics};
 use crate::outbox::Submitter;
 use crate::registry::Registry;
 
@@ -35,4 +38,12 @@ pub struct South {
     pub clock: Clock,
     /// How long what may take.
     pub timeouts: Timeouts,
+}
+
+/// What all connections of one listener share.
+#[derive(Debug)]
+struct Port {
+    listener: Name,
+    south: Arc<South>,
+    metrics: ListenerMetrics,
 }

@@ -6,8 +6,9 @@ use super::worker::Job;
 use super::{Hold, Spool};
 use crate::message::Name;
 
-/// Dead letters that wait for the disk, and their bytes; what is over is dropped.
-const MOST_WAITING: usize = 100;
+/// Dead letters that wait for the disk at most; one more is dropped.
+pub const MOST_WAITING: usize = 100;
+/// Their bytes.
 const MOST_BYTES: usize = 4 << 20;
 
 /// A dead letter that waits for the disk.
@@ -60,12 +61,15 @@ impl<H: Hold> Spool<H> {
         Some(Job::DeadLetter { line })
     }
 
-    pub(super) fn buried(&mut self, result: io::Result<()>) -> Option<Buried<H>> {
+    pub(super) fn buried(&mut self, result: io::Result<u64>) -> Option<Buried<H>> {
         self.burying = false;
         let Letter { output, hold, .. } = self.dead_letters.pop_front()?;
         self.forget(&output, 1);
-        if let Err(error) = &result {
-            tracing::error!(%error, "a message that can never be delivered cannot be kept among the dead letters");
+        match &result {
+            Ok(bytes) => self.dead_letter_bytes = *bytes,
+            Err(error) => {
+                tracing::error!(%error, "a message that can never be delivered cannot be kept among the dead letters");
+            }
         }
         Some(Buried {
             output,

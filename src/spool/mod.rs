@@ -27,11 +27,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use disk::{Disk, Folder};
-pub use letters::Buried;
+pub use letters::{Buried, MOST_WAITING as MOST_WAITING_LETTERS};
 pub use persist::Persist;
 pub use recover::{Note, Recovered, Whose};
 pub use schedule::Finished;
-pub use worker::{Job, Outcome, Trouble, Worker, carry_out};
+pub use worker::{DEAD_LETTER_BYTES, Job, Outcome, Trouble, Worker, carry_out};
 
 use letters::Letter;
 use log::Log;
@@ -58,6 +58,10 @@ pub trait Hold {
     fn waits(&self) -> bool;
     /// Whether that can only be edgeHub's acknowledgement. `disk` says whether the disk makes safe.
     fn waits_for_edgehub(&self, disk: bool) -> bool;
+    /// Whether it has the last room in memory that its connection may have.
+    fn has_last_room(&self) -> bool {
+        false
+    }
 }
 
 /// A message that is to be sent now.
@@ -192,6 +196,7 @@ pub struct Spool<H> {
     noting: bool,
     note_again: Option<Instant>,
     dead_letters: VecDeque<Letter<H>>,
+    dead_letter_bytes: u64,
     burying: bool,
     syncs: u64,
     outstanding: usize,
@@ -241,6 +246,7 @@ impl<H: Hold> Spool<H> {
             noting: false,
             note_again: None,
             dead_letters: VecDeque::new(),
+            dead_letter_bytes: found.dead_letters,
             burying: false,
             syncs: 0,
             outstanding: 0,
@@ -295,6 +301,25 @@ impl<H: Hold> Spool<H> {
             .find_map(|priority| self.log(priority).read(disk))
     }
 
+    /// It is us who keep a message that was read until that moment, so it waits for edgeHub from then
+    /// on. Without effect where somebody waits for it.
+    pub fn postpone(&mut self, priority: Priority, sequence: Sequence, until: Instant) {
+        if self.limits.persist != Persist::EachBatch {
+            self.log(priority).postpone(sequence, until);
+        }
+    }
+
+    /// Whether a message that was read has the last room in memory that its connection may have.
+    pub fn has_last_room(&self, priority: Priority, sequence: Sequence) -> bool {
+        let log = self.logs.get(index(priority));
+        log.is_some_and(|log| log.has_last_room(sequence))
+    }
+
+    /// Whether messages are on their way from the disk. Not while the disk cannot be read.
+    pub fn reads_on(&self) -> bool {
+        self.logs.iter().any(Log::reads_on)
+    }
+
     /// Ends a message that was read; gives it back and what it held, or `None` if it was done before.
     pub fn done(
         &mut self,
@@ -332,6 +357,11 @@ impl<H: Hold> Spool<H> {
     /// Bytes of the files.
     pub fn disk_bytes(&self) -> u64 {
         self.logs.iter().map(Log::disk_bytes).sum()
+    }
+
+    /// Bytes of the file of dead letters, and how many letters wait for the disk.
+    pub fn dead_letters(&self) -> (u64, usize) {
+        (self.dead_letter_bytes, self.dead_letters.len())
     }
 
     /// How often something was forced to the disk.

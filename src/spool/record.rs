@@ -243,7 +243,7 @@ impl Record<'_> {
         let id = content.optional_text()?.map(str::to_owned);
         let mut properties = Vec::new();
         for _ in 0..content.number()? {
-            properties.push((Name::from(content.text()?), content.text()?.to_owned()));
+            properties.push((Name::from(content.text()?), Name::from(content.text()?)));
         }
         let body = Bytes::copy_from_slice(content.0);
         let body = match form {
@@ -339,7 +339,7 @@ mod tests {
                     },
                     properties: properties
                         .into_iter()
-                        .map(|(name, value)| (name.as_str().into(), value))
+                        .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
                         .collect(),
                 }
             },

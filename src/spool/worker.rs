@@ -19,7 +19,7 @@ pub const OLDER_DEAD_LETTERS: &str = "dead-letters.1.jsonl";
 /// File that is written to find out whether the disk works.
 const PROBE: &str = "probe";
 /// Bytes of dead letters from which on the file is replaced by the next.
-const DEAD_LETTER_BYTES: u64 = 4 << 20;
+pub const DEAD_LETTER_BYTES: u64 = 4 << 20;
 /// Damaged segments that are kept; the oldest go.
 const MOST_ASIDE: usize = 8;
 /// Jobs that the spool has outstanding at most; so many are on their way to the thread or back.
@@ -105,7 +105,7 @@ pub enum Outcome {
     /// Of [`Job::Position`].
     Positioned(io::Result<()>),
     /// Of [`Job::DeadLetter`].
-    DeadLettered(io::Result<()>),
+    DeadLettered(io::Result<u64>),
 }
 
 /// Why something could not be stored.
@@ -222,8 +222,8 @@ fn set_aside(disk: &mut dyn Disk, file: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A line that was torn stays a line of its own.
-fn dead_letter(disk: &mut dyn Disk, mut line: Vec<u8>) -> io::Result<()> {
+/// Appends a line; gives the file's length. A line that was torn stays a line of its own.
+fn dead_letter(disk: &mut dyn Disk, mut line: Vec<u8>) -> io::Result<u64> {
     let mut length = disk.length(DEAD_LETTERS)?;
     if length >= DEAD_LETTER_BYTES {
         disk.rename(DEAD_LETTERS, OLDER_DEAD_LETTERS)?;
@@ -235,7 +235,8 @@ fn dead_letter(disk: &mut dyn Disk, mut line: Vec<u8>) -> io::Result<()> {
         line.insert(0, b'\n');
     }
     disk.write(DEAD_LETTERS, length, &line)?;
-    disk.sync(DEAD_LETTERS)
+    disk.sync(DEAD_LETTERS)?;
+    Ok(length.saturating_add(u64::try_from(line.len()).unwrap_or(0)))
 }
 
 /// The thread with the disk, and the ways to it and back.

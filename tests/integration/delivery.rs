@@ -1,11 +1,11 @@
 //! How messages leave: together, in their turn, and with bounds.
 
-use std::collections::BTreeMap;
-
+use edge_tcp_gateway::outbox::MOST_OF_ONE;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::disk::TrialDisk;
-use crate::rig::{Device, Rig, free_port, lines};
+use crate::rig::{Device, PATIENCE, Rig, free_port, lines};
 use crate::scrape;
 
 /// A reading of some 100 bytes.
@@ -56,31 +56,42 @@ async fn batches_cost_hardly_more_units_than_their_bytes() {
             .sum();
         let least = bytes.div_ceil(4096);
         assert!(
-            units * 100 <= least * 105 + 100,
+            units * 100 <= least * 105,
             "{units} units for {bytes} bytes, which need {least}"
         );
-        assert_eq!(
-            rig.metrics.sample("edge_tcp_gateway_metering_units_total"),
-            units as f64
-        );
+        assert_eq!(rig.sample("metering_units_total"), units as f64);
         let refused = rig.metrics.accounts()["telemetry"];
         assert_eq!((refused.dead_lettered, refused.dropped), (0, 0));
         assert_eq!(rig.hub.counters().silent_losses(), 0);
     }
 }
 
-/// Between the arrival of an honest device's line and its delivery, at most as many messages of a
-/// flooding one are delivered as one connection may have submitted, and those on their way.
+/// A message of a flooding device that is delivered between the arrival of an honest device's line
+/// and its delivery had room in memory before that line: messages leave in the order in which they
+/// got room, what is on its way to edgeHub keeps its room until it is acknowledged, and the honest
+/// device has room to itself, as the flood's share is far from all. So they are at most the share of
+/// one connection. What stands in the kernel has no room yet, and comes behind. The disk is full, as
+/// a message that goes there makes room for another before it is delivered.
 #[tokio::test]
 async fn a_flooding_device_does_not_hold_up_an_honest_one() {
-    let port = free_port();
+    let (port, honest_port) = (free_port(), free_port());
     let mut protocol = lines();
     protocol["identity"] = json!({"field": "id"});
-    let rig = Rig::with(json!({
-        "listeners": {"a": {"port": port, "protocol": "lines"}},
-        "protocols": {"lines": protocol}
-    }))
-    .await;
+    let disk = TrialDisk::default();
+    disk.set_free(0);
+    let mut rig = Rig::new().await;
+    rig.disk = Some(disk);
+    rig.start();
+    let outcome = rig
+        .set(json!({
+            "listeners": {
+                "flood": {"port": port, "protocol": "lines"},
+                "honest": {"port": honest_port, "protocol": "lines"}
+            },
+            "protocols": {"lines": protocol}
+        }))
+        .await;
+    assert_eq!(outcome["ac"], 200, "{outcome}");
     let flood = async {
         let mut device = Device::connect(port).await;
         let block = "{\"id\":\"flood\"}\n".repeat(500);
@@ -89,98 +100,33 @@ async fn a_flooding_device_does_not_hold_up_an_honest_one() {
         }
     };
     let honest = async {
-        let mut device = Device::connect(port).await;
+        let mut device = Device::connect(honest_port).await;
         let mut between = Vec::new();
         rig.messages(1_000).await;
-        for n in 0..20 {
+        for n in 1..=20 {
+            let line = format!("{{\"id\":\"honest\",\"n\":{n}}}\n");
+            device.send(line).await;
+            while rig.sample("frames_total{listener=\"honest\"}") < f64::from(n) {
+                tokio::task::yield_now().await;
+            }
             let before = rig.hub.upstream().count();
-            device
-                .send(format!("{{\"id\":\"honest\",\"n\":{n}}}\n"))
-                .await;
             let arrived = rig.value("n", n).await;
-            between.push(arrived.sequence - before);
+            between.push(arrived.sequence.saturating_sub(before + 1));
         }
         between
     };
-    let between = tokio::select! {
-        () = flood => unreachable!("it floods for ever"),
-        between = honest => between,
+    let both = async {
+        tokio::select! {
+            () = flood => unreachable!("it floods for ever"),
+            between = honest => between,
+        }
     };
-    // What one connection may have in memory, what is outstanding, and what the socket hides.
-    let most = 256 + 200 + 500;
+    let between = timeout(PATIENCE, both).await.expect("in time");
+    assert!(between.iter().any(|count| *count > 0), "there was no flood");
     assert!(
-        between.iter().all(|count| *count <= most),
+        between.iter().all(|count| *count <= MOST_OF_ONE as u64),
         "{between:?} of the flood came before the honest one"
     );
-}
-
-/// edgeHub away, many devices flat out: nothing is dropped, memory and disk stay within their
-/// bounds, and when it is back all get on.
-#[tokio::test]
-async fn with_edgehub_away_devices_wait_and_nothing_is_dropped() {
-    const DEVICES: u32 = 200;
-    const LINES: u32 = 300;
-    let port = free_port();
-    let mut protocol = lines();
-    protocol["identity"] = json!({"field": "id"});
-    let mut rig = Rig::new().await;
-    let disk = TrialDisk::default();
-    rig.disk = Some(disk.clone());
-    rig.start();
-    let bound = 4_194_304_u32;
-    let outcome = rig
-        .set(json!({
-            "listeners": {"a": {"port": port, "protocol": "lines", "maxConnections": DEVICES}},
-            "protocols": {"lines": protocol},
-            "spool": {"maxBytes": bound, "maxMemoryBytes": 1_048_576}
-        }))
-        .await;
-    assert_eq!(outcome["ac"], 200, "{outcome}");
-    rig.hub.faults().stop_listening().await;
-    let mut sending = tokio::task::JoinSet::new();
-    for device in 0..DEVICES {
-        sending.spawn(async move {
-            let mut connection = Device::connect(port).await;
-            let stream: String = (0..LINES)
-                .map(|n| format!("{{\"id\":\"d{device}\",\"n\":{n}}}\n"))
-                .collect();
-            connection.send(stream).await;
-            connection
-        });
-    }
-    // Until the disk has its fill, and memory too.
-    rig.counted("spool_bytes", |bytes| bytes > f64::from(bound) * 0.9)
-        .await;
-    rig.counted("memory_bytes", |bytes| bytes > 900_000.0).await;
-    let text = rig.metrics.text().expect("text");
-    scrape::adds_up(&text);
-    let on_disk: usize = disk.files().values().map(Vec::len).sum();
-    assert!(
-        on_disk < (bound as usize) + 65_536,
-        "{on_disk} bytes on disk"
-    );
-    assert!(rig.metrics.sample("edge_tcp_gateway_memory_bytes") <= 1_048_576.0);
-    rig.hub.faults().listen_again().await.expect("listens");
-    let devices = sending.join_all().await;
-    let all = f64::from(DEVICES * LINES);
-    rig.counted("messages_delivered_total{output=\"telemetry\"}", |count| {
-        count == all
-    })
-    .await;
-    let account = rig.metrics.accounts()["telemetry"];
-    assert_eq!(
-        (account.dropped, account.dead_lettered, account.spooled),
-        (0, 0, 0)
-    );
-    let mut last: BTreeMap<String, u64> = BTreeMap::new();
-    for message in rig.hub.upstream().messages() {
-        let body = message.json().expect("JSON");
-        let n = body["values"]["n"].as_u64().expect("a number");
-        let next = last.entry(body["device"].to_string()).or_default();
-        assert_eq!(n, *next, "in order");
-        *next += 1;
-    }
-    assert_eq!(last.len(), devices.len());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use edge_tcp_gateway::clock::Clock;
 use serde_json::json;
 
 use crate::rig::{Device, MODULE, PATIENCE, Rig, free_port, lines};
@@ -68,6 +69,47 @@ async fn a_stream_through_three_restarts_of_edgehub_arrives_whole_and_in_order()
     assert_eq!(ids.len() as u64, LINES);
 }
 
+/// edgeHub closes the session instead of storing, again and again: each session meets that once, the
+/// pauses between them double although each connect succeeds, and nothing is lost.
+#[tokio::test]
+async fn a_lasting_store_limit_upstream_is_tried_again_ever_more_rarely() {
+    const LINES: u64 = 300;
+    const FAILURES: u32 = 10;
+    let port = free_port();
+    let mut rig = Rig::new().await;
+    rig.link.first_retry = Duration::from_millis(4);
+    rig.link.longest_retry = Duration::from_secs(4);
+    rig.start();
+    let outcome = rig.set(answered_lines(port)).await;
+    assert_eq!(outcome["ac"], 200, "{outcome}");
+    let before = rig.hub.counters();
+    let clock = Clock::system();
+    let began = clock.now().monotonic;
+    rig.hub.faults().fail_stores(FAILURES as usize);
+    let mut device = Device::connect(port).await;
+    let stream: String = (1..=LINES).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    device.send(stream).await;
+    let replies: String = (1..=LINES).map(|n| format!("{n}\n")).collect();
+    assert_eq!(device.receive(replies.len()).await, replies.as_bytes());
+    let took = clock.now().monotonic - began;
+    let after = rig.hub.counters();
+    let failures = u64::from(FAILURES);
+    assert_eq!(after.store_failed, failures);
+    assert_eq!(after.connected - before.connected, failures);
+    // The window is all that a session has under way.
+    assert!(after.publishes - before.publishes <= failures * 100 + LINES);
+    // Each pause but the first is at least half of what has doubled so often.
+    let least: Duration = (1..FAILURES)
+        .map(|times| rig.link.first_retry * 2_u32.pow(times) / 2)
+        .sum();
+    assert!(took >= least, "{took:?} for pauses of at least {least:?}");
+    let numbers = rig.hub.upstream().messages();
+    let numbers = numbers
+        .iter()
+        .filter_map(|message| message.json()?["values"]["n"].as_u64());
+    assert!(numbers.eq(1..=LINES), "each once and in order");
+}
+
 #[tokio::test]
 async fn a_stop_ends_connections_with_fin_and_no_reply_that_was_not_earned() {
     let port = free_port();
@@ -94,9 +136,10 @@ async fn it_listens_from_the_last_good_settings_while_edgehub_and_workload_are_a
     rig.stop().await.expect("asked to stop");
     rig.hub.faults().stop_workload();
     rig.hub.faults().stop_listening().await;
+    let refused = "link_connects_total{result=\"credentials\"}";
+    let before = rig.sample(refused);
     rig.start();
-    rig.counted("link_connects_total{result=\"workload\"}", |_| true)
-        .await;
+    rig.counted(refused, |count| count > before).await;
     let mut device = connected(port).await;
     device.send("{\"n\":1}\n").await;
     rig.counted("messages_spooled{output=\"telemetry\"}", |count| {

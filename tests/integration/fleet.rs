@@ -1,7 +1,7 @@
 //! Devices that send numbered lines, wait for replies, connect again and send again what was not
 //! answered: what a good device does.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,21 +32,32 @@ pub fn settings(port: u16, promise: &str) -> Value {
 
 /// The devices, while they run.
 pub struct Fleet {
-    devices: JoinSet<(String, u64)>,
+    devices: JoinSet<(String, Log)>,
     answered: Arc<AtomicU64>,
     stop: CancellationToken,
 }
 
+/// What a device did: how often it began to send each of its lines. All of them are answered.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    pub sends: BTreeMap<u64, usize>,
+}
+
+/// What a fleet did, by the name of the device.
+pub type Logs = BTreeMap<String, Log>;
+
 impl Fleet {
-    pub fn start(port: u16, count: usize) -> Fleet {
+    /// Devices whose names begin so.
+    pub fn start(port: u16, prefix: &str, count: usize) -> Fleet {
         let (answered, stop) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
         let mut devices = JoinSet::new();
         for n in 0..count {
             let device = Device {
-                name: format!("d{n}"),
+                name: format!("{prefix}{n}"),
                 port,
                 sent: 0,
                 unanswered: VecDeque::new(),
+                log: Log::default(),
                 answered: Arc::clone(&answered),
             };
             devices.spawn(device.run(stop.clone()));
@@ -58,11 +69,12 @@ impl Fleet {
         }
     }
 
-    /// Waits until so many lines are answered, of all devices together and from the start on.
-    pub async fn answered(&self, count: u64) {
+    /// Waits until so many more lines are answered, of all devices together.
+    pub async fn answered(&self, more: u64) {
+        let count = self.answers() + more;
         let mut look = tokio::time::interval(Duration::from_millis(1));
         let waited = tokio::time::timeout(crate::rig::PATIENCE, async {
-            while self.answered.load(Ordering::Relaxed) < count {
+            while self.answers() < count {
                 look.tick().await;
             }
         });
@@ -73,8 +85,8 @@ impl Fleet {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// No more new lines; each device's last answered number.
-    pub async fn finish(self) -> BTreeMap<String, u64> {
+    /// No more new lines; what each device did, when it has its last answer.
+    pub async fn finish(self) -> Logs {
         self.stop.cancel();
         let all = self.devices.join_all();
         let all = tokio::time::timeout(crate::rig::PATIENCE, all).await;
@@ -87,12 +99,13 @@ struct Device {
     port: u16,
     sent: u64,
     unanswered: VecDeque<u64>,
+    log: Log,
     answered: Arc<AtomicU64>,
 }
 
 impl Device {
     /// Until it is told to stop and everything is answered.
-    async fn run(mut self, stop: CancellationToken) -> (String, u64) {
+    async fn run(mut self, stop: CancellationToken) -> (String, Log) {
         while !(stop.is_cancelled() && self.unanswered.is_empty()) {
             if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)).await {
                 // Whatever ends the connection: it is tried again.
@@ -100,7 +113,7 @@ impl Device {
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        (self.name, self.sent)
+        (self.name, self.log)
     }
 
     async fn talk(
@@ -137,35 +150,80 @@ impl Device {
         }
     }
 
-    fn line(&self, n: u64) -> String {
+    /// A line that is about to be sent.
+    fn line(&mut self, n: u64) -> String {
+        *self.log.sends.entry(n).or_default() += 1;
         format!("{{\"id\":\"{}\",\"n\":{n}}}\n", self.name)
     }
 }
 
-/// Every answered number of every device is there, first arrivals in order, an id always with the same body.
-pub fn nothing_lost(messages: &[Arc<UpstreamMessage>], answered: &BTreeMap<String, u64>) {
+/// One line as it arrived: a message, or an element of a batch.
+struct Arrival {
+    id: String,
+    device: String,
+    n: u64,
+    body: Value,
+}
+
+/// Every line of every device of these is there, first arrivals in order. An id always has the same
+/// body, and a line has at most one id for each time that its device sent it: what the module sends
+/// again bears the id of the first time. Gives how many arrivals were repeats.
+pub fn nothing_lost(messages: &[Arc<UpstreamMessage>], logs: &Logs) -> usize {
     let mut last: BTreeMap<String, u64> = BTreeMap::new();
-    let mut ids = BTreeMap::new();
-    for message in messages {
-        let body = message.json().expect("JSON");
-        let id = message.message_id().expect("an id").to_owned();
-        assert_eq!(body["id"], id);
-        let device = body["device"].as_str().expect("a device").to_owned();
-        let n = body["values"]["n"].as_u64().expect("a number");
-        if let Some(before) = ids.insert(id, body.clone()) {
-            assert_eq!(before, body, "a repeat is the same message");
+    let mut bodies = BTreeMap::new();
+    let mut ids: BTreeMap<(String, u64), BTreeSet<String>> = BTreeMap::new();
+    let mut repeats = 0;
+    for arrival in messages.iter().flat_map(|message| arrivals(message)) {
+        let Arrival {
+            id,
+            device,
+            n,
+            body,
+        } = arrival;
+        if !logs.contains_key(&device) {
+            continue;
         }
+        if let Some(before) = bodies.insert(id.clone(), body.clone()) {
+            assert_eq!(before, body, "a repeat is the same message");
+            repeats += 1;
+        }
+        ids.entry((device.clone(), n)).or_default().insert(id);
         let last = last.entry(device).or_default();
         if n > *last {
             assert_eq!(n, *last + 1, "first arrivals are in order: {body}");
             *last = n;
         }
     }
-    for (device, answered) in answered {
-        let arrived = last.get(device).copied().unwrap_or(0);
-        assert!(
-            arrived >= *answered,
-            "{device}: {answered} answered, {arrived} arrived"
-        );
+    for (device, log) in logs {
+        for (n, sends) in &log.sends {
+            let ids = ids.remove(&(device.clone(), *n)).unwrap_or_default();
+            assert!(!ids.is_empty(), "line {n} of {device} is lost");
+            assert!(
+                ids.len() <= *sends,
+                "{device} sent line {n} {sends} times, and it arrived as {ids:?}"
+            );
+        }
+    }
+    assert!(ids.is_empty(), "nobody sent these: {ids:?}");
+    repeats
+}
+
+fn arrivals(message: &UpstreamMessage) -> Vec<Arrival> {
+    let body = message.json().expect("JSON");
+    let elements = match body {
+        Value::Array(elements) => elements,
+        body => vec![body],
+    };
+    assert_eq!(elements[0]["id"].as_str(), message.message_id());
+    elements.into_iter().map(arrival).collect()
+}
+
+fn arrival(body: Value) -> Arrival {
+    let text = |name: &str| body[name].as_str().expect("a text").to_owned();
+    Arrival {
+        id: text("id"),
+        device: text("device"),
+        n: body["values"]["n"].as_u64().expect("a number"),
+        body,
     }
 }

@@ -9,17 +9,23 @@
 
 use edge_tcp_gateway::spool::Disk;
 
+mod clock;
 mod delivery;
 #[path = "../../src/spool/tests/disk.rs"]
 mod disk;
+mod disk_trouble;
 mod faults;
 mod fleet;
 mod fuzz;
+mod gateway;
 mod hostile;
 mod house;
 mod kill;
 mod link;
+mod metrics;
 mod network;
+mod pressure;
+mod promises;
 mod protocols;
 mod proxy;
 mod reload;

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use crate::disk::TrialDisk;
 use crate::proxy::Proxy;
+use crate::scrape;
 use dev_hub::{DevHub, UpstreamMessage};
 use edge_tcp_gateway::app::{self, Environment, Timeouts};
+use edge_tcp_gateway::clock::Clock;
 use edge_tcp_gateway::edge::{Identity, twin::Pace};
 use edge_tcp_gateway::northbound;
 use edge_tcp_gateway::ops::metrics::Metrics;
@@ -25,6 +27,8 @@ use tracing::level_filters::LevelFilter;
 /// How long a test waits for what must happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const MODULE: &str = "gateway";
+/// Messages that the stand-in remembers: more than the longest soak delivers.
+pub const RECORD: usize = 2_000_000;
 
 /// The link's limits, short where a test would have to wait for them.
 pub fn quick_link() -> northbound::Timeouts {
@@ -75,7 +79,9 @@ pub struct Rig {
     pub metrics_port: Option<u16>,
     /// In place of the spool's folder.
     pub disk: Option<TrialDisk>,
-    storage: TempDir,
+    /// What tells the module the time.
+    pub clock: Clock,
+    pub storage: TempDir,
     shutdown: CancellationToken,
     module: JoinSet<anyhow::Result<()>>,
 }
@@ -86,7 +92,7 @@ impl Rig {
         let hub = DevHub::builder()
             .module(MODULE)
             .route("up", "FROM /messages/* INTO $upstream")
-            .record(100_000);
+            .record(RECORD);
         Rig {
             hub: hub.start().await.expect("the stand-in starts"),
             metrics: Metrics::default(),
@@ -94,6 +100,7 @@ impl Rig {
             link: quick_link(),
             metrics_port: None,
             disk: None,
+            clock: Clock::system(),
             storage: TempDir::new().expect("a folder"),
             shutdown: CancellationToken::new(),
             module: JoinSet::new(),
@@ -143,6 +150,7 @@ impl Rig {
             environment,
             self.metrics.clone(),
             timeouts,
+            self.clock,
             self.shutdown.clone(),
         );
         self.module.spawn(run);
@@ -233,17 +241,21 @@ impl Rig {
 
     /// Waits until a counter or gauge is as wanted; the name is without prefix.
     pub async fn counted(&self, name: &str, wanted: impl Fn(f64) -> bool) {
-        let sample = format!("edge_tcp_gateway_{name}");
         let mut look = interval(Duration::from_millis(5));
         let waited = timeout(PATIENCE, async {
-            while !wanted(self.metrics.sample(&sample)) {
+            while !wanted(self.sample(name)) {
                 look.tick().await;
             }
         });
         let text = || self.metrics.text().unwrap_or_default();
         waited
             .await
-            .unwrap_or_else(|_| panic!("{sample} is not as wanted:\n{}", text()));
+            .unwrap_or_else(|_| panic!("{name} is not as wanted:\n{}", text()));
+    }
+
+    /// A counter or gauge as it is now; the name is without prefix.
+    pub fn sample(&self, name: &str) -> f64 {
+        scrape::sample(&self.metrics.text().expect("text"), name)
     }
 
     /// Waits until a listener has counted such a trouble at least so often.

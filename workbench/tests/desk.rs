@@ -252,7 +252,7 @@ async fn bench_writes_what_it_measured() {
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("figures.json");
     let path = file.display().to_string();
-    let arguments = ["--runs", "1", "--seconds", "1", "--variant", "flat"];
+    let arguments = ["--runs", "1", "--seconds", "3", "--variant", "flat"];
     let output = Command::new(env!("CARGO_BIN_EXE_workbench"))
         .args(["bench", "--json", &path])
         .args(arguments)
@@ -276,6 +276,12 @@ async fn bench_writes_what_it_measured() {
         }
     }
     assert_eq!(flat["goals"][0]["goal"], 0.6, "{figures:#}");
+    assert_eq!(figures["optimised"], !cfg!(debug_assertions));
+    let module = &flat["module"];
+    assert!(module["syncsPerMinute"].is_number(), "{figures:#}");
+    let cost = &module["cpuMicrosPerFrame"];
+    let spread = &module["spread"]["cpuMicrosPerFrame"];
+    assert_eq!(*spread, json!([cost, cost]), "one run is its own spread");
 }
 
 #[tokio::test]

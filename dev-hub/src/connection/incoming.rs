@@ -111,7 +111,7 @@ impl Connection {
         self.interpret(publication)?;
         match (publication.mark, fault) {
             (Mark::ExactlyOnce { .. }, _) => Err(Some(Count::qos_2)),
-            (_, Some(PublishFault::LosePuback)) => Err(None),
+            (_, Some(PublishFault::LosePuback)) => Err(Some(Count::pubacks_lost)),
             (Mark::AtLeastOnce { id, .. }, fault) => {
                 let delay = if let Some(PublishFault::Delay(delay)) = fault {
                     delay

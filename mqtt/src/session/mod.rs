@@ -135,6 +135,8 @@ pub enum Event<T> {
     },
     /// A SUBSCRIBE was answered.
     Subscribed(SubAck),
+    /// So much has been written that [`Session::room`] is not 0 any more for want of it.
+    Room,
     /// The session is over; from here on `next` gives nothing else.
     Closed(Closed),
 }
@@ -146,6 +148,8 @@ pub struct Session<S, T> {
     read: BytesMut,
     write: BytesMut,
     unflushed: bool,
+    /// A publish filled the write buffer.
+    crowded: bool,
     window: Window<T>,
     session_present: bool,
     next_subscribe: PacketId,
@@ -182,6 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
             read,
             write,
             unflushed: false,
+            crowded: false,
             window: Window::new(options.window, options.window_bytes),
             session_present,
             next_subscribe: FIRST_SUBSCRIBE,
@@ -200,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
 
     /// How many publishes may be added now.
     pub fn room(&self) -> usize {
-        if self.write.len() > WRITE_BUFFER {
+        if is_full(&self.write) {
             0
         } else {
             self.window.room()
@@ -238,6 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
         )?;
         self.window
             .push(self.write.len().saturating_sub(before), tag);
+        self.crowded |= is_full(&self.write);
         Ok(())
     }
 
@@ -286,6 +292,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
                 Ok(Some(event)) => return event,
                 Ok(None) => {}
                 Err(closed) => return Event::Closed(closed),
+            }
+            if self.crowded && !is_full(&self.write) {
+                self.crowded = false;
+                return Event::Room;
             }
             if let Err(closed) = self.exchange().await {
                 return Event::Closed(closed);
@@ -355,11 +365,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
             read,
             write,
             unflushed,
+            crowded,
             ping,
             ping_answer,
             ping_deadline,
             ..
         } = self;
+        let crowded = *crowded;
         tokio::select! {
             biased;
             _ = ping.tick() => {
@@ -371,9 +383,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
                 Ok(())
             }
             // Before the deadline: who did not look for long must not take a server for silent.
-            done = poll_fn(|context| poll_io(stream, read, write, unflushed, context)) => match done? {
-                0 => Err(Closed::ByServer),
-                _ => {
+            done = poll_fn(|context| match poll_io(stream, read, write, unflushed, context) {
+                Poll::Pending if crowded && !is_full(write) => Poll::Ready(Ok(None)),
+                done => done.map_ok(Some),
+            }) => match done? {
+                None => Ok(()),
+                Some(0) => Err(Closed::ByServer),
+                Some(_) => {
                     // Whoever speaks is there.
                     *ping_deadline = None;
                     Ok(())
@@ -382,6 +398,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T> Session<S, T> {
             () = due(ping_deadline) => Err(Closed::Silent),
         }
     }
+}
+
+fn is_full(write: &BytesMut) -> bool {
+    write.len() > WRITE_BUFFER
 }
 
 async fn due(deadline: &mut Option<Pin<Box<Sleep>>>) {

@@ -76,9 +76,12 @@ fn options() -> ConnectOptions {
 }
 
 async fn delivered(session: &mut Session<DuplexStream, &'static str>) -> &'static str {
-    match session.next().await {
-        Event::Delivered(tag) => tag,
-        other => panic!("expected Delivered, got {other:?}"),
+    loop {
+        match session.next().await {
+            Event::Delivered(tag) => return tag,
+            Event::Room => {}
+            other => panic!("expected Delivered, got {other:?}"),
+        }
     }
 }
 
@@ -298,4 +301,33 @@ async fn what_was_acknowledged_is_told_before_a_write_that_fails() {
     assert_eq!(delivered(&mut session).await, "first");
     assert!(matches!(session.next().await, Event::Closed(_)));
     assert_eq!(session.into_unacknowledged(), ["second"]);
+}
+
+#[tokio::test]
+async fn a_long_publish_that_is_written_makes_room_without_an_acknowledgement() {
+    let (mut session, mut server) = open(options()).await;
+    let long = "x".repeat(2 * WRITE_BUFFER);
+    let client = async {
+        for tag in ["a", "b", "c"] {
+            session.publish("t", long.as_bytes(), tag).unwrap();
+            assert_eq!(session.room(), 0);
+            let event = session.next().await;
+            assert!(matches!(event, Event::Room), "{event:?}");
+            assert!(session.room() > 0);
+        }
+        session.next().await
+    };
+    let heard = async {
+        for _ in 0..3 {
+            assert_eq!(server.expect_publish().await.1, long);
+        }
+    };
+    let both = async {
+        tokio::select! {
+            event = client => panic!("{event:?}"),
+            () = heard => {}
+        }
+    };
+    timeout(Duration::from_secs(20), both).await.unwrap();
+    assert_eq!(session.in_flight(), 3);
 }

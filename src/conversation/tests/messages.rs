@@ -35,7 +35,7 @@ fn reading() -> Reading {
 fn device(properties: &[(&str, &str)]) -> Device {
     let properties = properties
         .iter()
-        .map(|(name, value)| (Name::from(*name), (*value).to_owned()))
+        .map(|(name, value)| (Name::from(*name), Name::from(*value)))
         .collect();
     Device {
         name: "trück".into(),
@@ -57,7 +57,7 @@ fn with<T>(
         device,
         unknown,
         bad_checksum: unknown,
-        received: "2026-01-31T12:00:00.0004Z".parse().unwrap(),
+        received: &super::super::encode::stamp("2026-01-31T12:00:00.0004Z".parse().unwrap()),
         frame: &Bytes::from_static(b"\x00\xff"),
         reading,
         part: None,
@@ -145,7 +145,7 @@ fn properties_are_ascii_and_never_take_over_the_sender() {
     });
     let shown: Vec<(&str, &str)> = properties
         .iter()
-        .map(|(name, value)| (&**name, value.as_str()))
+        .map(|(name, value)| (&**name, &**value))
         .collect();
     assert_eq!(
         shown,

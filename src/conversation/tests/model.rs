@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::script::{Play, protocol};
-use crate::conversation::Action;
+use crate::conversation::{AHEAD, Action};
 
 #[derive(Debug, Default)]
 struct Model {
@@ -35,7 +35,7 @@ impl Model {
                 }
                 Action::Write(bytes) => self.take_write(bytes),
                 Action::Close(_) => self.closed = true,
-                Action::Withdraw | Action::Bind { .. } | Action::Count(_) => {}
+                Action::Withdraw | Action::Forget(_) | Action::Bind { .. } | Action::Count(_) => {}
             }
         }
     }
@@ -100,7 +100,7 @@ fn line(
         }
         9 | 10 if outstanding > 0 => format!("written {}", 1 + usize::from(number) % outstanding),
         11 => format!("after {}", number % 1500),
-        12 => ["paused", "resumed"][usize::from(number) % 2].to_owned(),
+        12 => ["paused", "taken"][usize::from(number) % 2].to_owned(),
         13 if number.is_multiple_of(16) => {
             ["fin", "stop", "settings {}"][usize::from(number / 16) % 3].to_owned()
         }
@@ -122,6 +122,7 @@ proptest! {
                 model.take(&actions);
             }
             prop_assert!(play.conversation.due.len() <= 3, "more replies wait than the bound");
+            prop_assert!(play.conversation.ahead < AHEAD + 1000, "more is submitted than the bound and a frame");
             prop_assert!(model.asked.len() - model.answered.len() <= 2, "more commands wait than the bound");
         }
         let actions = play.act("reset");

@@ -109,6 +109,8 @@ pub struct Play {
     pub now: Now,
     peer: Peer,
     pub outstanding: usize,
+    /// Whether what is submitted is taken over at once.
+    room: bool,
 }
 
 impl Play {
@@ -123,6 +125,7 @@ impl Play {
             now,
             peer: peer(listener),
             outstanding: 0,
+            room: true,
         }
     }
 
@@ -159,8 +162,18 @@ impl Play {
                 self.outstanding -= count;
                 self.step(Input::Written(count))
             }
-            "paused" => self.step(Input::Paused),
-            "resumed" => self.step(Input::Resumed),
+            "full" => {
+                self.room = false;
+                Vec::new()
+            }
+            "paused" => {
+                self.room = false;
+                self.step(Input::Paused)
+            }
+            "taken" => {
+                self.room = true;
+                self.step(Input::TakenOver)
+            }
             "after" => {
                 self.now.monotonic += Duration::from_millis(number());
                 self.step(Input::Tick)
@@ -190,6 +203,21 @@ impl Play {
     pub fn step(&mut self, input: Input<'_>) -> Vec<Action> {
         let mut actions = Vec::new();
         self.conversation.step(self.now, input, &mut actions);
+        let mut seen = 0;
+        let submits = |actions: &[Action]| {
+            let submit = |action: &Action| matches!(action, Action::Submit(..));
+            actions.iter().any(submit)
+        };
+        while self.room && submits(&actions[seen..]) {
+            seen = actions.len();
+            self.conversation
+                .step(self.now, Input::TakenOver, &mut actions);
+        }
+        let deadline = self.conversation.deadline();
+        assert!(
+            deadline.is_none_or(|deadline| deadline > self.now.monotonic),
+            "it would turn for ever"
+        );
         for action in &actions {
             match action {
                 Action::Write(bytes) => {
@@ -223,6 +251,7 @@ fn show(action: &Action) -> String {
             String::from_utf8_lossy(bytes).replace('\n', "|")
         ),
         Action::Withdraw => "withdraw".to_owned(),
+        Action::Forget(ticket) => format!("forget {}", ticket.0),
         Action::Answer(id, outcome) => format!("answer {} {}", id.0, show_outcome(*outcome)),
         Action::Bind {
             device,

@@ -19,7 +19,7 @@ pub struct Device {
     /// Its name in messages, properties and commands.
     pub name: Name,
     /// What every message of it carries as application properties.
-    pub properties: Arc<[(Name, String)]>,
+    pub properties: Arc<[(Name, Name)]>,
     /// Its output, where its layout names none.
     pub output: Option<Name>,
 }
@@ -62,7 +62,7 @@ struct Entry {
     address: Option<IpNet>,
     listener: Option<Name>,
     name: Naming,
-    properties: Arc<[(Name, String)]>,
+    properties: Arc<[(Name, Name)]>,
     output: Option<Name>,
 }
 
@@ -396,7 +396,7 @@ fn canonical(network: IpNet) -> IpNet {
     canonical.unwrap_or(network).trunc()
 }
 
-fn read_properties(section: &Section<'_>, problems: &mut Problems) -> Arc<[(Name, String)]> {
+fn read_properties(section: &Section<'_>, problems: &mut Problems) -> Arc<[(Name, Name)]> {
     let Some(section) = section.member("properties") else {
         return Arc::from([]);
     };
@@ -406,7 +406,7 @@ fn read_properties(section: &Section<'_>, problems: &mut Problems) -> Arc<[(Name
     let mut properties = Vec::new();
     for (name, property) in section.members() {
         match property.value {
-            Value::String(text) => properties.push((Name::from(name), text.clone())),
+            Value::String(text) => properties.push((Name::from(name), Name::from(text.as_str()))),
             other => problems.add(
                 &property,
                 format!("expected a text, found {}", name_of(other)),

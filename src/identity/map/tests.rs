@@ -93,7 +93,7 @@ fn properties_and_output_come_with_the_device() {
     }) else {
         panic!("unknown");
     };
-    assert_eq!(*device.properties, [("line".into(), "A".to_owned())]);
+    assert_eq!(*device.properties, [("line".into(), "A".into())]);
     assert_eq!(device.output.as_deref(), Some("weights"));
 }
 

@@ -197,6 +197,21 @@ async fn messages_go_out_in_order_and_come_back_as_delivered() {
 }
 
 #[tokio::test]
+async fn long_parcels_do_not_wait_for_the_acknowledgement_of_those_before() {
+    let (mut bench, parcels) = Bench::with_twin(Given::default()).await;
+    for id in 1..=4 {
+        let long = Parcel {
+            payload: Bytes::from(vec![b'x'; 100_000]),
+            ..parcel(id)
+        };
+        parcels.send(long).await.unwrap();
+    }
+    for _ in 0..4 {
+        assert_eq!(bench.hub.hear_telemetry().await.1.len(), 100_000);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_said_in_mqtt_is_refused_and_holds_up_nothing() {
     let (mut bench, parcels) = Bench::with_twin(Given::default()).await;
     let wrong = Parcel {

@@ -4,7 +4,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{bench, rest};
+use super::{Bench, bench, rest};
+use crate::conversation::AHEAD;
 
 #[tokio::test]
 async fn after_the_devices_fin_its_frames_are_delivered_and_answered_and_half_a_frame_is_counted() {
@@ -37,6 +38,11 @@ async fn no_reply_leaves_before_its_message_is_delivered() {
     let mut device = bench.connect().await;
     device.write_all(b"one\n").await.unwrap();
     let submission = bench.submission().await;
+    // Whatever the module would have done by itself, it has done once another device has its answer.
+    let mut other = bench.connect().await;
+    other.write_all(b"two\n").await.unwrap();
+    bench.deliver().await;
+    other.read_exact(&mut [0; 3]).await.unwrap();
     let mut place = [0; 16];
     assert!(
         device
@@ -51,15 +57,57 @@ async fn no_reply_leaves_before_its_message_is_delivered() {
 async fn without_room_nothing_is_read_and_nothing_is_lost() {
     let mut bench = bench(json!({}), 1);
     let mut device = bench.connect().await;
-    for n in 0..200 {
+    let level = bench.south.submitter.level();
+    let read = |bench: &Bench| bench.sample("received_bytes_total{listener=\"lines\"}");
+    for n in 0..10 {
         device.write_all(format!("{n}\n").as_bytes()).await.unwrap();
     }
+    bench.until("no room", |_| level.waiting() > 0).await;
+    let before = read(&bench);
+    for n in 10..200 {
+        device.write_all(format!("{n}\n").as_bytes()).await.unwrap();
+    }
+    let _other = bench.connect().await;
+    let two = "connections{listener=\"lines\"}";
+    bench
+        .until("another", |bench| bench.sample(two) == 2.0)
+        .await;
+    assert_eq!(read(&bench), before, "nothing is read");
     for n in 0..200 {
         assert!(
             bench.deliver().await.contains(&format!("\"{n}\"")),
             "in order, each once"
         );
     }
+}
+
+#[tokio::test]
+async fn what_waits_outside_of_the_room_is_bounded_for_each_connection() {
+    let mut bench = bench(json!({}), 1);
+    let level = bench.south.submitter.level();
+    let mut devices = Vec::new();
+    for _ in 0..50 {
+        let mut device = bench.connect().await;
+        device.write_all(&b"ab\n".repeat(300)).await.unwrap();
+        devices.push(device);
+    }
+    // A message of such a line needs less than 1000 bytes.
+    let (least, most) = (50 * AHEAD, 50 * (AHEAD + 1000));
+    bench
+        .until("all wait", |_| level.waiting() + 10_000 > least)
+        .await;
+    let another = bench.connect().await;
+    bench
+        .until("another", |bench| {
+            bench.sample("connections{listener=\"lines\"}") == 51.0
+        })
+        .await;
+    assert!(level.waiting() <= most, "{} bytes wait", level.waiting());
+    for _ in 0..50 * 300 {
+        assert!(bench.deliver().await.contains("ab"));
+        assert!(level.waiting() <= most, "{} bytes wait", level.waiting());
+    }
+    drop((devices, another));
 }
 
 #[tokio::test]

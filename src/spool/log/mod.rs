@@ -25,6 +25,9 @@ use super::recover::Found;
 use super::{Hold, Read, Sizes};
 use crate::message::{Message, Name, Priority, Sequence};
 
+/// Holds of records on disk before it is first looked at who still waits.
+const FIRST_HOLDS: usize = 64;
+
 /// Where a record is, besides in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -49,8 +52,10 @@ struct Flight<H> {
     sequence: Sequence,
     message: Arc<Message>,
     hold: Option<H>,
-    /// When it came, unless it was read from the disk.
+    /// Since when it waits for edgeHub, unless it was read from the disk.
     since: Option<Instant>,
+    /// It is us who made it wait later than it came.
+    postponed: bool,
     place: Place,
     done: bool,
 }
@@ -152,6 +157,8 @@ pub(super) struct Log<H> {
     segments: VecDeque<Segment>,
     /// What records on disk still hold that are not read.
     holds: HashMap<Sequence, H>,
+    /// So many of them, and those for whom nobody waits any more are let go.
+    most_holds: usize,
     /// Whether the last segment takes more records.
     appends: bool,
     next_segment: u64,
@@ -175,6 +182,8 @@ pub(super) struct Log<H> {
     left_from: Option<Sequence>,
     /// Records in flight of which no copy is on disk or on its way.
     bare_flights: usize,
+    /// Those of them that are postponed.
+    bare_postponed: usize,
     /// Room in memory of messages of which no copy is known to be on disk, read or not.
     cost: usize,
 }
@@ -198,6 +207,7 @@ impl<H: Hold> Log<H> {
             memory: VecDeque::new(),
             segments,
             holds: HashMap::new(),
+            most_holds: FIRST_HOLDS,
             appends: false,
             // Names of segments are as unique as sequences.
             next_segment: first.0,
@@ -215,6 +225,7 @@ impl<H: Hold> Log<H> {
             delete_again: None,
             left_from,
             bare_flights: 0,
+            bare_postponed: 0,
             cost: 0,
         }
     }
@@ -288,6 +299,7 @@ impl<H: Hold> Log<H> {
                 message: resident.message,
                 hold: Some(resident.hold),
                 since: Some(resident.since),
+                postponed: false,
                 place: resident.place,
                 done: false,
             }
@@ -319,9 +331,42 @@ impl<H: Hold> Log<H> {
             hold: self.holds.remove(&ahead.sequence),
             message: Arc::new(ahead.message),
             since: None,
+            postponed: false,
             place: Place::Disk(ahead.segment),
             done: false,
         }
+    }
+
+    /// A message that was read waits for edgeHub from that moment on, unless somebody waits for it.
+    pub(super) fn postpone(&mut self, sequence: Sequence, until: Instant) {
+        let at = self.flight(sequence);
+        let Some(flight) = at.and_then(|at| self.flights.get_mut(at)) else {
+            return;
+        };
+        let awaited = flight.hold.as_ref().is_some_and(Hold::waits);
+        if flight.place == Place::Memory && !flight.done && !flight.postponed && !awaited {
+            flight.since = Some(until);
+            flight.postponed = true;
+            self.bare_postponed += 1;
+        }
+    }
+
+    /// Whether a message that was read has the last room of its connection.
+    pub(super) fn has_last_room(&self, sequence: Sequence) -> bool {
+        let flight = self.flight(sequence).and_then(|at| self.flights.get(at));
+        let hold = flight.and_then(|flight| flight.hold.as_ref());
+        hold.is_some_and(Hold::has_last_room)
+    }
+
+    fn flight(&self, sequence: Sequence) -> Option<usize> {
+        let flights = &self.flights;
+        let at = flights.binary_search_by_key(&sequence, |flight| flight.sequence);
+        at.ok()
+    }
+
+    /// Whether something is to be read from the disk, which can be read.
+    pub(super) fn reads_on(&self) -> bool {
+        self.cursor.is_some() && self.read_again.is_none()
     }
 
     /// Whether `read` gives a message, now or after the disk was read.
@@ -346,6 +391,7 @@ impl<H: Hold> Log<H> {
         match flight.place {
             Place::Memory => {
                 self.bare_flights -= 1;
+                self.bare_postponed -= usize::from(flight.postponed);
                 self.cost -= ended.0.cost();
             }
             Place::Writing => self.cost -= ended.0.cost(),
@@ -368,22 +414,30 @@ impl<H: Hold> Log<H> {
         self.left_from.map_or(open, |left| left.min(open))
     }
 
-    /// When the oldest record came of which no copy is on disk or on its way.
+    /// Since when the oldest record waits of which no copy is on disk or on its way.
     pub(super) fn oldest_bare(&self) -> Option<Instant> {
-        let bare = |place| place == Place::Memory;
-        let flight = (self.bare_flights > 0).then(|| {
-            self.flights
-                .iter()
-                .find(|flight| !flight.done && bare(flight.place))
-        });
-        let flight = flight.flatten().and_then(|flight| flight.since);
-        flight.or_else(|| {
-            let first = match &self.batch {
-                None => self.memory.front(),
-                Some(_) => self.memory.iter().find(|resident| bare(resident.place)),
-            };
-            first.map(|resident| resident.since)
-        })
+        let resident = match &self.batch {
+            None => self.memory.front(),
+            Some(_) => {
+                let mut memory = self.memory.iter();
+                memory.find(|resident| resident.place == Place::Memory)
+            }
+        };
+        let prompt = (self.bare_flights > self.bare_postponed)
+            .then(|| self.oldest_bare_flight(false))
+            .flatten()
+            .or(resident.map(|resident| resident.since));
+        let postponed = (self.bare_postponed > 0)
+            .then(|| self.oldest_bare_flight(true))
+            .flatten();
+        prompt.into_iter().chain(postponed).min()
+    }
+
+    fn oldest_bare_flight(&self, postponed: bool) -> Option<Instant> {
+        let bare = |flight: &&Flight<H>| {
+            !flight.done && flight.place == Place::Memory && flight.postponed == postponed
+        };
+        self.flights.iter().find(bare)?.since
     }
 
     fn segment(&mut self, number: u64) -> Option<&mut Segment> {

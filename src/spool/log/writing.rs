@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Batch, Log, Place, Segment};
+use super::{Batch, FIRST_HOLDS, Log, Place, Segment};
 use crate::message::{Message, Name, Sequence};
 use crate::spool::Hold;
 use crate::spool::record::{self, HEADER_BYTES, Header};
@@ -97,6 +97,7 @@ impl<H: Hold> Log<H> {
                     break;
                 }
                 self.bare_flights -= 1;
+                self.bare_postponed -= usize::from(flight.postponed);
             }
         }
         for resident in &mut self.memory {
@@ -174,10 +175,20 @@ impl<H: Hold> Log<H> {
         self.cost -= resident.message.cost();
         settle(&mut resident.hold, forced);
         if resident.hold.waits() {
-            self.holds.insert(sequence, resident.hold);
+            self.keep(sequence, resident.hold);
         }
         self.cursor.get_or_insert(place);
         Some(Some(Arc::clone(&resident.message.output)))
+    }
+
+    /// Keeps what a record on disk holds. Whose connection is gone holds nothing: they would be as
+    /// many as there are records.
+    fn keep(&mut self, sequence: Sequence, hold: H) {
+        if self.holds.len() >= self.most_holds {
+            self.holds.retain(|_, hold| hold.waits());
+            self.most_holds = FIRST_HOLDS.max(2 * self.holds.len());
+        }
+        self.holds.insert(sequence, hold);
     }
 
     /// Nothing was written of the batch.
@@ -187,6 +198,7 @@ impl<H: Hold> Log<H> {
             if flight.place == Place::Writing {
                 flight.place = Place::Memory;
                 self.bare_flights += usize::from(!flight.done);
+                self.bare_postponed += usize::from(!flight.done && flight.postponed);
             }
         }
         for resident in &mut self.memory {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::Disk;
 use super::position::{Position, SLOT_BYTES};
-use super::worker::POSITION;
+use super::worker::{DEAD_LETTERS, POSITION};
 use crate::message::{Name, Priority, Sequence};
 
 /// Whose messages a spool keeps.
@@ -41,6 +41,8 @@ pub struct Recovered {
     pub segments: BTreeMap<Priority, Vec<Found>>,
     /// Logs that have a segment that could not be read. In it anything may be open from there on.
     pub unread_from: BTreeMap<Priority, Sequence>,
+    /// Bytes of the file of dead letters.
+    pub dead_letters: u64,
     /// What an operator should know.
     pub notes: Vec<Note>,
 }
@@ -126,6 +128,7 @@ pub fn recover(disk: &mut dyn Disk, whose: &Whose) -> io::Result<Recovered> {
         numbers.sort_unstable();
         segment::look_through(disk, (priority, &numbers), &mut found);
     }
+    found.dead_letters = disk.length(DEAD_LETTERS).unwrap_or(0);
     Ok(found)
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Disk;
 
 /// Cheap to clone; every clone is the same disk.
 #[derive(Clone, Debug)]
-pub struct TrialDisk(Arc<Mutex<State>>);
+pub struct TrialDisk(Arc<(Mutex<State>, Condvar)>);
 
 #[derive(Debug)]
 struct State {
@@ -20,6 +20,7 @@ struct State {
     /// Operations until one fails.
     fails_in: Option<usize>,
     syncs: usize,
+    holds_syncs: bool,
     operations: usize,
     /// How often each file was written.
     writes: BTreeMap<String, usize>,
@@ -39,7 +40,7 @@ struct Content {
 
 impl Default for TrialDisk {
     fn default() -> Self {
-        TrialDisk(Arc::new(Mutex::new(State {
+        let state = State {
             files: BTreeMap::new(),
             free: u64::MAX,
             failing: false,
@@ -49,15 +50,17 @@ impl Default for TrialDisk {
             syncs: 0,
             operations: 0,
             writes: BTreeMap::new(),
+            holds_syncs: false,
             owner: 0,
-        })))
+        };
+        TrialDisk(Arc::new((Mutex::new(state), Condvar::new())))
     }
 }
 
 #[allow(dead_code, reason = "two test programs use different parts")]
 impl TrialDisk {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a process uses; after the next loss of power it reaches nothing any more.
@@ -94,11 +97,12 @@ impl TrialDisk {
     /// Another disk with the same content, as forced as here.
     pub fn copy(&self) -> TrialDisk {
         let state = self.state();
-        TrialDisk(Arc::new(Mutex::new(State {
+        let copy = State {
             files: state.files.clone(),
             writes: state.writes.clone(),
             ..*state
-        })))
+        };
+        TrialDisk(Arc::new((Mutex::new(copy), Condvar::new())))
     }
 
     /// From now on it works.
@@ -127,6 +131,13 @@ impl TrialDisk {
         self.state().free = free;
     }
 
+    /// From now on nothing is forced, and whoever asks for it waits.
+    pub fn hold_syncs(&self, hold: bool) {
+        self.state().holds_syncs = hold;
+        self.0.1.notify_all();
+    }
+
+    /// How often something was to be forced.
     pub fn syncs(&self) -> usize {
         self.state().syncs
     }
@@ -160,6 +171,13 @@ impl TrialDisk {
             .into_iter()
             .map(|(name, content)| (name, content.bytes))
             .collect()
+    }
+
+    /// Names, and what a loss of power leaves for certain.
+    pub fn forced(&self) -> BTreeMap<String, Vec<u8>> {
+        let files = self.state().files.clone();
+        let forced = |(name, content): (String, Content)| Some((name, content.forced?));
+        files.into_iter().filter_map(forced).collect()
     }
 
     /// Gives a file this content.
@@ -267,6 +285,9 @@ impl Disk for Plugged {
             return failed.map_or(Ok(()), Err);
         }
         state.syncs += 1;
+        let gate = &self.disk.0.1;
+        let state = gate.wait_while(state, |state| state.holds_syncs);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let content = state.files.get_mut(file).ok_or_else(missing)?;
         let forced = content.forced.as_ref().map_or(0, Vec::len);
         if let Some(failed) = failed {

@@ -1,6 +1,7 @@
 mod conditions;
 mod damage;
 pub(crate) mod disk;
+mod holds;
 mod letters;
 mod model;
 mod persist;
@@ -84,7 +85,7 @@ fn message(output: &str, text: &str) -> Message {
         device: "scale".into(),
         id: None,
         body: Body::Raw(text.to_owned().into()),
-        properties: vec![("line".into(), "A".to_owned())],
+        properties: vec![("line".into(), "A".into())],
     }
 }
 

@@ -17,7 +17,7 @@ use edge_tcp_gateway::northbound::dialect::Dialect;
 use edge_tcp_gateway::northbound::{
     Inbound, Link, LinkChannels, LinkEnded, LinkSettings, Outgoing, Timeouts,
 };
-use edge_tcp_gateway::ops::{health::Health, metrics::Metrics};
+use edge_tcp_gateway::ops::{health::Health, logging::Throttle, metrics::Metrics};
 use edge_tcp_gateway::outbox::{self, Outbox};
 use edge_tcp_gateway::settings::SpoolSettings;
 use edge_tcp_gateway::spool::{Condition, Whose};
@@ -104,6 +104,7 @@ fn start(identity: Identity, timeouts: Timeouts) -> North {
         condition: watch::channel(Condition::Good).0,
         metrics,
         health: Health::new(Clock::system().now().monotonic),
+        throttle: Throttle::default(),
         clock: Clock::system(),
     };
     _forwarder.spawn(async move {
@@ -192,7 +193,7 @@ fn message(number: u64) -> Message {
         device: "scale".into(),
         id: None,
         body: Body::Contract(format!("{{\"n\":{number}}}").into()),
-        properties: vec![("device".into(), "scale 1".to_owned())],
+        properties: vec![("device".into(), "scale 1".into())],
     }
 }
 

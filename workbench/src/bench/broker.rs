@@ -139,3 +139,95 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll};
+
+    use tokio::io::{DuplexStream, ReadBuf, duplex};
+
+    use super::*;
+
+    /// A connection that counts its writes.
+    struct Counted(DuplexStream, Arc<AtomicUsize>);
+
+    impl AsyncRead for Counted {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(context, buffer)
+        }
+    }
+
+    impl AsyncWrite for Counted {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<std::io::Result<usize>> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            Pin::new(&mut self.0).poll_write(context, bytes)
+        }
+
+        fn poll_flush(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(context)
+        }
+
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(context)
+        }
+    }
+
+    fn publishes(ids: std::ops::RangeInclusive<u16>) -> Vec<u8> {
+        let mut bytes = BytesMut::new();
+        for id in ids {
+            let publish = Publish {
+                topic: "devices/edge-device/modules/m/messages/events/",
+                payload: b"{}",
+                delivery: Delivery::AtLeastOnce {
+                    id: mqtt::PacketId::new(id).unwrap(),
+                    dup: false,
+                },
+                retain: false,
+            };
+            encode(&Packet::Publish(publish), &mut bytes).unwrap();
+        }
+        bytes.to_vec()
+    }
+
+    #[tokio::test]
+    async fn all_that_was_read_is_acknowledged_in_one_write() {
+        let (mut client, served) = duplex(READ);
+        let writes = Arc::new(AtomicUsize::new(0));
+        let broker = Mutex::new(Broker::new(json!({})));
+        let sent = publishes(1..=20);
+        let half = sent.len() - 10;
+        let script = async {
+            for (part, acknowledged) in [(&sent[..half], 1..=19_u8), (&sent[half..], 20..=20)] {
+                client.write_all(part).await.unwrap();
+                for id in acknowledged {
+                    let mut acknowledgement = [0; 4];
+                    client.read_exact(&mut acknowledgement).await.unwrap();
+                    assert_eq!(acknowledgement, [0x40, 2, 0, id]);
+                }
+            }
+            drop(client);
+        };
+        let serving = serve(Counted(served, Arc::clone(&writes)), &broker);
+        let (served, ()) = tokio::join!(serving, script);
+        served.unwrap();
+        assert_eq!(writes.load(Ordering::Relaxed), 2);
+        assert_eq!(broker.into_inner().unwrap().tally.report().messages, 20);
+    }
+}

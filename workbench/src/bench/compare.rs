@@ -96,7 +96,8 @@ impl Comparison {
     async fn once(&self, gateway: Gateway, time: Duration) -> anyhow::Result<Figures> {
         let mut rig = Rig::start(gateway).await?;
         let load = rig.devices(CONNECTIONS, &[("--rate", self.rate)]).await?;
-        // Queues fill and the first connections are made in this time, which is not counted.
+        rig.first_frame().await?;
+        // Queues fill in this time, which is not counted.
         sleep((time / 2).clamp(Duration::from_millis(300), Duration::from_secs(3))).await;
         rig.latencies().await?;
         let begin = rig.sample().await?;
@@ -124,19 +125,66 @@ impl Comparison {
     reason = "figures for people; no count comes near 2^52"
 )]
 fn figures(begin: &Sample, end: &Sample, peak: u64) -> anyhow::Result<Figures> {
-    let frames = end.arrived.frames - begin.arrived.frames;
+    // What is sent again is no work that was asked for.
+    let frames = end.arrived.distinct - begin.arrived.distinct;
     ensure!(frames > 0, "no frame arrived while it was measured");
     let (frames, seconds) = (frames as f64, (end.at - begin.at) as f64 / 1e9);
+    let carried = (end.arrived.frames - begin.arrived.frames) as f64;
     let messages = (end.arrived.messages - begin.arrived.messages) as f64;
     let micros = end.cpu.since(&begin.cpu) as f64 / 1e3;
     let mut figures = Figures::from([
         (Measure::CpuMicrosPerFrame, micros / frames),
         (Measure::FramesPerSecond, frames / seconds),
-        (Measure::FramesPerMessage, frames / messages),
+        (Measure::FramesPerMessage, carried / messages),
         (Measure::PeakRssBytes, peak as f64),
     ]);
     if let Some((before, after)) = begin.syncs.zip(end.syncs) {
         figures.insert(Measure::SyncsPerMinute, (after - before) * 60.0 / seconds);
     }
     Ok(figures)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::super::measure::Cpu;
+    use super::super::tally::Report;
+    use super::*;
+
+    fn sample(at: u64, (frames, distinct, messages): (u64, u64, u64), nanos: u64) -> Sample {
+        Sample {
+            at: at * 1_000_000_000,
+            arrived: Report {
+                frames,
+                distinct,
+                messages,
+                settings: Map::new(),
+            },
+            cpu: Cpu::of(nanos),
+            syncs: Some(at as f64),
+        }
+    }
+
+    #[test]
+    fn repeats_are_no_frames() {
+        let begin = sample(10, (100, 100, 50), 1_000_000);
+        let end = sample(15, (1_600, 1_100, 350), 6_000_000);
+        let figures = figures(&begin, &end, 7).unwrap();
+        let expected = Figures::from([
+            (Measure::CpuMicrosPerFrame, 5.0),
+            (Measure::FramesPerSecond, 200.0),
+            (Measure::FramesPerMessage, 5.0),
+            (Measure::PeakRssBytes, 7.0),
+            (Measure::SyncsPerMinute, 60.0),
+        ]);
+        assert_eq!(figures, expected);
+    }
+
+    #[test]
+    fn repeats_alone_are_no_run() {
+        let begin = sample(10, (100, 100, 50), 0);
+        let end = sample(15, (200, 100, 80), 10);
+        assert!(figures(&begin, &end, 7).is_err());
+    }
 }

@@ -87,3 +87,41 @@ impl Summary {
         self.spread.get(&measure).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_best_is_the_least_of_costs_and_the_most_of_rates_and_the_spread_is_all_of_both() {
+        let run = |cost: f64, rate: f64| {
+            Figures::from([
+                (Measure::CpuMicrosPerFrame, cost),
+                (Measure::FramesPerSecond, rate),
+            ])
+        };
+        let mut last = run(4.0, 90.0);
+        last.insert(Measure::SyncsPerMinute, 2.0);
+        let summary = Summary::new(vec![run(3.0, 70.0), run(5.0, 110.0), last]);
+        for (measure, best, spread) in [
+            (Measure::CpuMicrosPerFrame, 3.0, (3.0, 5.0)),
+            (Measure::FramesPerSecond, 110.0, (70.0, 110.0)),
+            (Measure::SyncsPerMinute, 2.0, (2.0, 2.0)),
+        ] {
+            assert_eq!(summary.best(measure), Some(best), "{measure:?}");
+            assert_eq!(summary.spread(measure), Some(spread), "{measure:?}");
+        }
+        assert_eq!(summary.best(Measure::PeakRssBytes), None);
+        let said = serde_json::to_value(&summary).unwrap();
+        assert_eq!(said["cpuMicrosPerFrame"], 3.0);
+        assert_eq!(said["spread"]["framesPerSecond"], json!([70.0, 110.0]));
+        assert_eq!(said["runs"].as_array().map(Vec::len), Some(3));
+    }
+
+    #[test]
+    fn of_no_run_there_is_no_best() {
+        assert_eq!(Summary::new(Vec::new()).best(Measure::PeakRssBytes), None);
+    }
+}

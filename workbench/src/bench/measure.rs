@@ -11,13 +11,18 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 const SYNCS: &str = "edge_tcp_gateway_spool_syncs_total";
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Nanoseconds of processor time by thread.
 #[derive(Debug)]
 pub struct Cpu(BTreeMap<String, u64>);
 
 impl Cpu {
+    #[cfg(test)]
+    pub fn of(nanos: u64) -> Self {
+        Cpu(BTreeMap::from([("1".to_owned(), nanos)]))
+    }
+
     /// Nanoseconds that all threads used since then. A thread that has ended does not count: threads
     /// end after long idleness.
     pub fn since(&self, before: &Cpu) -> u64 {

@@ -112,7 +112,7 @@ impl Variant {
 /// Runs the benchmark, unless it is asked to stop.
 ///
 /// # Errors
-/// When a part of it fails, or the figures cannot be written.
+/// When a part of it fails, a variant cannot be run, or the figures cannot be written.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let stop = stop::asked(None)?;
     let report = tokio::select! {
@@ -123,7 +123,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let written = std::fs::write(path, report.json()?);
         written.with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    Ok(report.table(&mut io::stdout().lock())?)
+    report.table(&mut io::stdout().lock())?;
+    report.complete()
 }
 
 async fn all(options: &Options) -> anyhow::Result<Report> {

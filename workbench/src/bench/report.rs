@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use anyhow::ensure;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -78,6 +79,20 @@ impl Report {
         let variants = variants.collect::<serde_json::Result<Map<_, _>>>()?;
         value["variants"] = variants.into();
         serde_json::to_string_pretty(&value)
+    }
+
+    /// Whether every variant was run.
+    ///
+    /// # Errors
+    /// When one was not: which.
+    pub fn complete(&self) -> anyhow::Result<()> {
+        let missing = self
+            .variants
+            .iter()
+            .filter(|(_, outcome)| outcome.not_available.is_some());
+        let missing: Vec<_> = missing.map(|(name, _)| *name).collect();
+        ensure!(missing.is_empty(), "not available: {}", missing.join(", "));
+        Ok(())
     }
 
     /// For people.
@@ -166,4 +181,43 @@ fn row(summary: &Summary) -> String {
         best(Measure::LatencyP99Micros, 1.0, 0),
         best(Measure::SyncsPerMinute, 1.0, 0),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(variants: Vec<(&'static str, Outcome)>) -> Report {
+        Report {
+            processors: 2,
+            optimised: true,
+            seconds: 5,
+            runs: 5,
+            variants,
+        }
+    }
+
+    #[test]
+    fn a_variant_that_was_not_run_is_no_success() {
+        let missing = |why: &str| Outcome {
+            not_available: Some(why.to_owned()),
+            ..Outcome::default()
+        };
+        assert!(
+            report(vec![("flat", Outcome::default())])
+                .complete()
+                .is_ok()
+        );
+        let report = report(vec![
+            ("flat", Outcome::default()),
+            ("batched", missing("the module refuses the settings")),
+            ("idle", missing("too few open files")),
+        ]);
+        let error = report.complete().unwrap_err().to_string();
+        assert_eq!(error, "not available: batched, idle");
+        let mut table = Vec::new();
+        report.table(&mut table).unwrap();
+        let table = String::from_utf8(table).unwrap();
+        assert!(table.contains("the module refuses the settings"), "{table}");
+    }
 }

@@ -16,7 +16,7 @@ use crate::module::Module;
 use crate::sample::free_port;
 
 const LOOK: Duration = Duration::from_millis(50);
-/// How often [`LOOK`] before settings are given up.
+/// How often [`LOOK`] before settings or frames are given up.
 const LOOKS: u32 = 400;
 /// The sink looks at no token: any key signs.
 const KEY: &str = "YW55IGtleSBzaWducw==";
@@ -141,6 +141,20 @@ impl Rig {
     /// When the sink has ended.
     pub async fn arrived(&mut self) -> anyhow::Result<Report> {
         report(&mut self.sink).await
+    }
+
+    /// Waits until something has arrived.
+    ///
+    /// # Errors
+    /// When nothing does, or the sink has ended.
+    pub async fn first_frame(&mut self) -> anyhow::Result<()> {
+        for _ in 0..LOOKS {
+            if self.arrived().await?.distinct > 0 {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
+        anyhow::bail!("no frame has arrived");
     }
 
     /// How long lines took since the last time this was asked.

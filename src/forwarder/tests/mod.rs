@@ -1,3 +1,9 @@
+//! A forwarder between real outboxes and a link that is played.
+
+mod batches;
+mod given_up;
+mod window;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -30,6 +36,7 @@ fn terms(outputs: &[(&str, OutputTerms)]) -> Terms {
             persist: Persist::Interval,
             sizes: Sizes::default(),
         },
+        settled: true,
         outputs: outputs
             .iter()
             .map(|(name, terms)| ((*name).into(), *terms))
@@ -54,16 +61,21 @@ struct Bench {
     submitter: Submitter,
     link: mpsc::Sender<LinkReport>,
     metrics: Metrics,
-    _terms: watch::Sender<Arc<Terms>>,
+    terms: watch::Sender<Arc<Terms>>,
 }
 
 async fn bench(terms: Terms, disk: &TrialDisk) -> Bench {
+    bench_over(terms, Ok(disk.plugged()), 1 << 20).await
+}
+
+/// With another disk, or none, and so many bytes of room in memory.
+async fn bench_over(terms: Terms, disk: Result<Box<dyn Disk>, String>, room: usize) -> Bench {
     let metrics = Metrics::default();
-    let (submitter, submissions) = outbox::channel(1 << 20, metrics.clone());
+    let (submitter, submissions) = outbox::channel(room, metrics.clone());
     let (link, reports) = mpsc::channel(100);
-    let (_terms, terms) = watch::channel(Arc::new(terms));
+    let (said_terms, terms) = watch::channel(Arc::new(terms));
     let parts = Parts {
-        disk: Ok(disk.plugged()),
+        disk,
         whose: Whose {
             hub: "hub".to_owned(),
             device: "dev".to_owned(),
@@ -77,6 +89,7 @@ async fn bench(terms: Terms, disk: &TrialDisk) -> Bench {
         condition: watch::channel(Condition::Good).0,
         metrics: metrics.clone(),
         health: Health::new(Clock::system().now().monotonic),
+        throttle: Throttle::default(),
         clock: Clock::system(),
     };
     Bench {
@@ -84,7 +97,7 @@ async fn bench(terms: Terms, disk: &TrialDisk) -> Bench {
         submitter,
         link,
         metrics,
-        _terms,
+        terms: said_terms,
     }
 }
 
@@ -134,11 +147,47 @@ async fn deliver(link: &mpsc::Sender<LinkReport>, id: ParcelId) {
     link.send(LinkReport::Delivered(vec![id])).await.unwrap();
 }
 
+/// Waits until a condition holds.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let condition = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, condition).await;
+    waited.unwrap_or_else(|_| panic!("never came: {what}"));
+}
+
+/// Waits until the forwarder has taken over so many messages of an output, and done all it can with them.
+async fn taken_over(metrics: &Metrics, output: &str, count: u64) {
+    let submitted = || {
+        metrics
+            .accounts()
+            .get(output)
+            .map(|account| account.submitted)
+    };
+    until("all are taken over", || submitted() == Some(count)).await;
+}
+
+/// Runs the forwarder to its end. Whatever it has done, nothing that it could do at once is left.
+async fn run(forwarder: &mut Forwarder) -> io::Result<Undelivered> {
+    let mut group = Vec::new();
+    loop {
+        let now = forwarder.clock.now().monotonic;
+        forwarder.work()?;
+        let due = forwarder.batches.deadline();
+        assert!(due.is_none_or(|due| due > now), "it would turn for ever");
+        if let Some(left) = forwarder.turn(&mut group).await? {
+            return Ok(left);
+        }
+    }
+}
+
 /// Runs the forwarder beside the script until the script is done.
 async fn beside<T>(forwarder: &mut Forwarder, script: impl Future<Output = T>) -> T {
     tokio::select! {
         biased;
-        ended = forwarder.run() => panic!("the forwarder ended: {ended:?}"),
+        ended = run(forwarder) => panic!("the forwarder ended: {ended:?}"),
         done = script => done,
     }
 }
@@ -172,10 +221,11 @@ async fn what_a_session_did_not_deliver_comes_first_on_the_next_in_order() {
             assert_eq!(found, expected);
             deliver(&link, id).await;
         }
+        until("all are told", || said.lock().unwrap().len() == 4).await;
     };
     beside(&mut bench.forwarder, script).await;
     drop((outbox, bench.submitter));
-    let left = bench.forwarder.run().await.unwrap();
+    let left = run(&mut bench.forwarder).await.unwrap();
     assert_eq!((left.spooled, left.lost), (0, 0));
     let said: Vec<_> = said
         .lock()
@@ -216,10 +266,11 @@ async fn progress_is_said_once_with_the_last_message_of_a_frame() {
         assert_eq!(*said.lock().unwrap(), []);
         deliver(&link, ids[0]).await;
         deliver(&link, ids[2]).await;
+        until("both are told", || said.lock().unwrap().len() == 2).await;
     };
     beside(&mut bench.forwarder, script).await;
     drop((outbox, bench.submitter));
-    bench.forwarder.run().await.unwrap();
+    run(&mut bench.forwarder).await.unwrap();
     let mut said = said.lock().unwrap().clone();
     said.sort_by_key(|(ticket, _)| *ticket);
     assert_eq!(said, [(1, Progress::Delivered), (2, Progress::Lost)]);
@@ -243,12 +294,7 @@ async fn with_edgehub_away_a_stored_promise_is_kept_by_the_disk_and_a_restart_de
     let (mut outbox1, said) = outbox(&first.submitter);
     let script = async {
         submit(&mut outbox1, "o", &["a", "b"], Some(Progress::Stored)).await;
-        let stored = async {
-            while said.lock().unwrap().len() < 2 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, stored).await.unwrap();
+        until("both are stored", || said.lock().unwrap().len() == 2).await;
     };
     beside(&mut first.forwarder, script).await;
     assert_eq!(
@@ -283,7 +329,7 @@ async fn a_stop_with_edgehub_away_leaves_everything_on_disk() {
     let (mut outbox, _) = outbox(&bench.submitter);
     submit(&mut outbox, "o", &["a", "b"], None).await;
     drop((outbox, bench.submitter));
-    let left = bench.forwarder.run().await.unwrap();
+    let left = run(&mut bench.forwarder).await.unwrap();
     assert_eq!((left.spooled, left.lost), (2, 0));
 }
 
@@ -323,6 +369,34 @@ async fn a_device_goes_on_where_the_oldest_are_dropped_though_the_disk_takes_not
         .metrics
         .sample("edge_tcp_gateway_messages_dropped_total{output=\"o\"}");
     assert!((700.0..900.0).contains(&dropped), "{dropped}");
+}
+
+#[tokio::test]
+async fn what_was_on_its_way_when_the_link_ended_is_kept_too() {
+    let disk = TrialDisk::default();
+    let mut bench = bench(terms(&[]), &disk).await;
+    let (mut outbox, _) = outbox(&bench.submitter);
+    submit(&mut outbox, "o", &["a", "b", "c"], None).await;
+    drop(bench.link);
+    let left = run(&mut bench.forwarder).await.unwrap();
+    assert!(left.link_ended);
+    assert_eq!((left.spooled, left.lost), (3, 0));
+    outbox.queue(Ticket(4), vec![message("o", "d")], None);
+    assert_eq!(outbox.flush().await, Err(outbox::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_takes_long_does_not_look_as_if_it_hangs() {
+    let clock = Clock::system();
+    let health = Health::new(clock.now().monotonic - Duration::from_secs(3600));
+    let hangs = |health: &Health| health.hangs(clock.now().monotonic) == Some("forwarder");
+    health.beat(Loop::Gateway, clock.now().monotonic);
+    assert!(hangs(&health));
+    tokio::select! {
+        () = beating(&health, clock, std::future::pending()) => unreachable!("it never ends"),
+        () = tokio::time::sleep(BEAT * 2) => {}
+    }
+    assert!(!hangs(&health));
 }
 
 #[tokio::test]

@@ -7,8 +7,10 @@
 //!      ╰═ methods ═▶ commands ═ outgoing ════════════════╯
 //! ```
 
+mod environment;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::level_filters::LevelFilter;
 
 use crate::clock::Clock;
 use crate::commands::Commands;
@@ -28,7 +29,7 @@ use crate::gateway::{self, Gateway, Parts};
 use crate::identity::DeviceMap;
 use crate::northbound::dialect::Dialect;
 use crate::northbound::{self, DesiredDocument, Link, LinkChannels, LinkSettings};
-use crate::ops::health::Health;
+use crate::ops::health::{BEAT, Health};
 use crate::ops::http;
 use crate::ops::logging::{self, Throttle};
 use crate::ops::metrics::Metrics;
@@ -36,8 +37,15 @@ use crate::outbox;
 use crate::registry::Registry;
 use crate::settings::SpoolSettings;
 use crate::southbound::{self, South};
-use crate::spool::{Condition, Disk, Folder, Whose};
-use crate::storage::{Document, Storage, Stored};
+use crate::spool::{Condition, Note, Whose};
+use crate::storage::{self, Document, Storage, Stored};
+
+use environment::open_disk;
+pub use environment::{Environment, StorageTaken};
+
+/// How many tasks have their turn before sockets are looked at again. Under load this is how soon
+/// edgeHub's acknowledgements are seen between the bytes of many devices.
+const POLLS_BETWEEN_EVENTS: u32 = 8;
 
 /// Every time limit of the process in one value, so that tests can shorten them.
 #[derive(Clone, Copy, Debug)]
@@ -69,52 +77,6 @@ impl Default for Timeouts {
     }
 }
 
-/// What the process is told once, from outside.
-#[derive(Debug)]
-pub struct Environment {
-    /// Who the module is and where edgeHub stands.
-    pub identity: edge::Identity,
-    /// Where documents are kept.
-    pub storage: PathBuf,
-    /// Where mounted protocol files are.
-    pub protocols: PathBuf,
-    /// What is logged.
-    pub level: LevelFilter,
-    /// Port of `/metrics` and `/healthz`; none if there is to be no such port.
-    pub metrics_port: Option<u16>,
-    /// Where messages are kept, if not in a folder of the storage directory.
-    pub disk: Option<Box<dyn Disk>>,
-}
-
-impl Environment {
-    /// Reads it through `variable`.
-    ///
-    /// # Errors
-    /// When the module's identity is missing or wrong, or a word is not known: which one, and the remedy.
-    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
-        let word = variable("RuntimeLogLevel").unwrap_or_else(|| "info".into());
-        let level = logging::level(&word).with_context(|| {
-            format!(
-                "RuntimeLogLevel is \"{word}\", expected error, warning, info, debug or verbose"
-            )
-        })?;
-        let path =
-            |name, default: &str| PathBuf::from(variable(name).unwrap_or_else(|| default.into()));
-        let port = variable("METRICS_PORT").unwrap_or_else(|| http::DEFAULT_PORT.to_string());
-        let port: u16 = port.trim().parse().with_context(|| {
-            format!("METRICS_PORT is \"{port}\", expected a port, or 0 for none")
-        })?;
-        Ok(Environment {
-            metrics_port: (port != 0).then_some(port),
-            identity: edge::Identity::from_environment(variable)?,
-            storage: path("STORAGE_DIR", "/data"),
-            protocols: path("PROTOCOLS_DIR", "/data/protocols"),
-            level,
-            disk: None,
-        })
-    }
-}
-
 /// Runs the module until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -126,48 +88,45 @@ pub fn start(environment: Environment) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .event_interval(POLLS_BETWEEN_EVENTS)
         .build()?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let asked = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            shutdown.cancel();
-        };
-        let (result, ()) = tokio::join!(
-            run(
-                environment,
-                Metrics::default(),
-                Timeouts::default(),
-                shutdown.clone()
-            ),
-            async {
-                tokio::select! {
-                    () = asked => {}
-                    () = shutdown.cancelled() => {}
-                }
-            }
-        );
-        result
+        let mut running = std::pin::pin!(run(
+            environment,
+            Metrics::default(),
+            Timeouts::default(),
+            Clock::system(),
+            shutdown.clone(),
+        ));
+        tokio::select! {
+            result = &mut running => return result,
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        shutdown.cancel();
+        running.await
     })
 }
 
 /// Builds everything, and runs until `shutdown` is cancelled or an essential task has ended.
-/// Everything is counted in `metrics`.
+/// Everything is counted in `metrics`, and `clock` tells the time.
 ///
 /// # Errors
-/// When an essential task ended by itself.
+/// When an essential task ended by itself; [`StorageTaken`] before anything is begun.
 pub async fn run(
     environment: Environment,
     metrics: Metrics,
     timeouts: Timeouts,
+    clock: Clock,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let clock = Clock::system();
+    let disk = match environment.disk {
+        Some(disk) => Ok(disk),
+        None => open_disk(&environment.storage)?,
+    };
     let health = Health::new(clock.now().monotonic);
     let throttle = Throttle::default();
     let (storage, error) = Storage::open(&environment.storage);
@@ -177,10 +136,6 @@ pub async fn run(
     let desired = load(&storage, Document::Desired);
     let last_good = load(&storage, Document::LastGood);
 
-    let disk = match environment.disk {
-        Some(disk) => Ok(disk),
-        None => open_disk(&environment.storage)?,
-    };
     let (submitter, submissions) =
         outbox::channel(gateway::room(SpoolSettings::default()), metrics.clone());
     let (reports, link_reports) = mpsc::channel(256);
@@ -189,8 +144,13 @@ pub async fn run(
     let (methods, method_calls) = mpsc::channel(64);
 
     let spool = SpoolSettings::default();
-    let (delivery, terms) = watch::channel(Arc::new(gateway::delivery(spool, &BTreeMap::new())));
+    let unsettled = forwarder::Terms {
+        settled: false,
+        ..gateway::delivery(spool, &BTreeMap::new())
+    };
+    let (delivery, terms) = watch::channel(Arc::new(unsettled));
     let (condition, how_disk_is) = watch::channel(Condition::Good);
+    let (notes, what_disk_had) = watch::channel(Vec::new());
 
     let registry = Registry::default();
     let devices = Arc::new(ArcSwap::from_pointee(DeviceMap::default()));
@@ -205,6 +165,7 @@ pub async fn run(
         condition,
         metrics: metrics.clone(),
         health: health.clone(),
+        throttle: throttle.clone(),
         clock,
     };
     let channels = LinkChannels {
@@ -243,6 +204,7 @@ pub async fn run(
         outgoing: outgoing.clone(),
         delivery,
         condition: how_disk_is,
+        notes: what_disk_had,
         bind_again: timeouts.bind_again,
     };
     let gateway = Gateway::new(parts, shutdown.clone());
@@ -253,9 +215,9 @@ pub async fn run(
     };
 
     let leave = CancellationToken::new();
-    let mut essential: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
+    let (mut essential, mut last) = (Tasks::new(), Tasks::new());
     let leaving = leave.clone();
-    essential.spawn(async move { ("link", link.run(leaving).await.map_err(Into::into)) });
+    last.spawn(async move { ("link", link.run(leaving).await.map_err(Into::into)) });
     essential.spawn(async move {
         gateway.run(last_good, inbound).await;
         ("gateway", Ok(()))
@@ -264,8 +226,9 @@ pub async fn run(
         commands.run(method_calls, outgoing).await;
         ("commands", Ok(()))
     });
-    essential.spawn(async move { ("forwarder", forward(forwarder).await) });
+    essential.spawn(async move { ("forwarder", forward(forwarder, notes).await) });
     let mut others = JoinSet::new();
+    others.spawn(watch_disk(environment.storage, told.metrics.clone()));
     if let Some(port) = environment.metrics_port {
         match http::bind(port) {
             Ok(listener) => drop(others.spawn(http::serve(listener, told, leave.clone()))),
@@ -276,14 +239,17 @@ pub async fn run(
             ),
         }
     }
-    let outcome = supervise(essential, shutdown, leave, timeouts).await;
+    let outcome = supervise([essential, last], shutdown, leave, timeouts).await;
     others.shutdown().await;
     outcome
 }
 
-/// Waits for the first task to end, then for the others in the order of the data's way.
+type Tasks = JoinSet<(&'static str, anyhow::Result<()>)>;
+
+/// Waits for the first task to end, then for the others in the order of the data's way, the link
+/// last: the forwarder needs it to its own end.
 async fn supervise(
-    mut essential: JoinSet<(&'static str, anyhow::Result<()>)>,
+    [mut essential, mut last]: [Tasks; 2],
     shutdown: CancellationToken,
     leave: CancellationToken,
     timeouts: Timeouts,
@@ -295,25 +261,29 @@ async fn supervise(
             outcome = Err(unasked(ended));
             shutdown.cancel();
         }
+        Some(ended) = last.join_next() => {
+            outcome = Err(unasked(ended));
+            shutdown.cancel();
+        }
     }
     // No more input: the stages end in order because their senders drop.
     let drained = drain(&mut essential, timeouts.connections + timeouts.spool).await;
     leave.cancel();
-    let left = drain(&mut essential, timeouts.leave).await;
-    for ended in drained.into_iter().chain(left) {
+    let (link, left) = tokio::join!(
+        drain(&mut last, timeouts.leave),
+        drain(&mut essential, timeouts.leave)
+    );
+    for ended in drained.into_iter().chain(link).chain(left) {
         outcome = outcome.and(ended);
     }
-    if !essential.is_empty() {
+    if !essential.is_empty() || !last.is_empty() {
         tracing::warn!("not everything ended in time");
     }
     outcome
 }
 
 /// Joins tasks until all have ended or the time is over.
-async fn drain(
-    essential: &mut JoinSet<(&'static str, anyhow::Result<()>)>,
-    within: Duration,
-) -> Vec<anyhow::Result<()>> {
+async fn drain(essential: &mut Tasks, within: Duration) -> Vec<anyhow::Result<()>> {
     let mut outcomes = Vec::new();
     let joined = async {
         while let Some(ended) = essential.join_next().await {
@@ -338,8 +308,9 @@ fn unasked(
     }
 }
 
-async fn forward(parts: forwarder::Parts) -> anyhow::Result<()> {
+async fn forward(parts: forwarder::Parts, notes: watch::Sender<Vec<Note>>) -> anyhow::Result<()> {
     let mut forwarder = Forwarder::new(parts).await?;
+    notes.send_replace(forwarder.notes().to_vec());
     let left = forwarder.run().await?;
     forwarder.end().await;
     say_undelivered(left);
@@ -361,22 +332,16 @@ fn say_undelivered(left: Undelivered) {
     }
 }
 
-/// The spool's folder in the storage directory, or why there is none.
-///
-/// # Errors
-/// When another process has it: two of them would send everything twice.
-fn open_disk(storage: &Path) -> anyhow::Result<Result<Box<dyn Disk>, String>> {
-    let path = storage.join("spool");
-    match Folder::open(&path) {
-        Ok(folder) => Ok(Ok(Box::new(folder))),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Err(anyhow!(
-            "another process uses the storage directory {}; give each module a directory of its own",
-            storage.display()
-        )),
-        Err(error) => Ok(Err(format!(
-            "the spool {} cannot be written ({error})",
-            path.display()
-        ))),
+/// Shows from time to time how much the disk has left. One that hangs is asked once.
+async fn watch_disk(folder: PathBuf, metrics: Metrics) {
+    let mut look = tokio::time::interval(BEAT);
+    loop {
+        look.tick().await;
+        let folder = folder.clone();
+        let free = tokio::task::spawn_blocking(move || storage::free(&folder)).await;
+        if let Ok(Ok(free)) = free {
+            metrics.rooms().disk.level(free);
+        }
     }
 }
 
@@ -420,5 +385,31 @@ mod tests {
         assert!(connections + spool + leave <= Duration::from_secs(8));
         assert!(link.last_drain + link.disconnect < leave);
         assert!(south.shutdown < connections);
+    }
+
+    #[tokio::test]
+    async fn the_link_takes_leave_as_soon_as_the_others_have_ended() {
+        let never = Duration::from_secs(3600);
+        let timeouts = Timeouts {
+            connections: never,
+            spool: never,
+            leave: never,
+            ..Timeouts::default()
+        };
+        let (shutdown, leave) = (CancellationToken::new(), CancellationToken::new());
+        let ends = |name, asked: &CancellationToken| {
+            let asked = asked.clone();
+            async move {
+                asked.cancelled().await;
+                (name, Ok(()))
+            }
+        };
+        let (mut essential, mut last) = (Tasks::new(), Tasks::new());
+        essential.spawn(ends("forwarder", &shutdown));
+        last.spawn(ends("link", &leave));
+        shutdown.cancel();
+        let ended = supervise([essential, last], shutdown, leave, timeouts);
+        let ended = tokio::time::timeout(Duration::from_secs(30), ended).await;
+        ended.expect("no limit is waited for").unwrap();
     }
 }

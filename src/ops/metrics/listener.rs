@@ -1,0 +1,262 @@
+//! What is counted by listener.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::metrics::counter::Counter;
+
+use super::labels::{OfListener, Reasoned, Troubled};
+use super::room::{Fill, Fills};
+use super::{Count, Registered};
+use crate::message::Name;
+
+/// The counts of all listeners.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    connections: Fills,
+    replies: Fills,
+    commands: Fills,
+    bytes: Fills,
+    accepted: Count<OfListener>,
+    accept_pauses: Count<OfListener>,
+    panics: Count<OfListener>,
+    received_bytes: Count<OfListener>,
+    sent_bytes: Count<OfListener>,
+    frames: Count<OfListener>,
+    refused: Count<Reasoned>,
+    closed: Count<Reasoned>,
+    troubles: Count<Troubled>,
+    /// Looked up once for each connection, so kept as they were made.
+    known: Mutex<BTreeMap<Name, ListenerMetrics>>,
+}
+
+impl Listeners {
+    pub(super) fn registered(all: &mut Registered) -> Self {
+        Listeners {
+            connections: Fills::registered(all,
+                (
+                    "connections",
+                    "Open connections; at connections_bound more are refused: raise maxConnections, or see which devices connect twice",
+                ),
+                ("connections_bound", "maxConnections of the listener"),
+            ),
+            replies: Fills::registered(all,
+                (
+                    "replies_waiting",
+                    "Replies of all connections that wait for their promise; when they stay, edgeHub (link_up) or the disk is slow",
+                ),
+                (
+                    "replies_waiting_bound",
+                    "Replies that may wait; a connection with its part of them is not read",
+                ),
+            ),
+            commands: Fills::registered(all,
+                (
+                    "commands_waiting",
+                    "Commands that are not written to their devices yet; when they stay, devices do not read",
+                ),
+                (
+                    "commands_waiting_bound",
+                    "Commands that may wait; beyond its part of them a connection is answered 429",
+                ),
+            ),
+            bytes: Fills::registered(all,
+                (
+                    "waiting_bytes",
+                    "Bytes of replies and commands that are not written yet; when they stay, devices do not read what they are sent",
+                ),
+                (
+                    "waiting_bound_bytes",
+                    "Bytes that may wait, but for one reply or command of each connection; a connection with its part of them is not read",
+                ),
+            ),
+            accepted: all.add(("connections_accepted", "Connections accepted")),
+            accept_pauses: all.add((
+                    "accept_pauses",
+                    "Times a listener paused because no file could be opened: raise the container's limit of open files",
+                ),
+            ),
+            panics: all.add((
+                    "connection_panics",
+                    "Connections ended by a defect in the module: please report it",
+                ),
+            ),
+            received_bytes: all.add(("received_bytes", "Bytes from devices")),
+            sent_bytes: all.add(("sent_bytes", "Bytes to devices")),
+            frames: all.add(("frames", "Frames accepted")),
+            refused: all.add((
+                    "connections_refused",
+                    "Connections closed at once, by reason",
+                ),
+            ),
+            closed: all.add(("connections_closed", "Connections ended, by reason"),
+            ),
+            troubles: all.add((
+                    "frame_troubles",
+                    "What was wrong with foreign bytes, and frames not passed on",
+                ),
+            ),
+            known: Mutex::default(),
+        }
+    }
+
+    pub(super) fn of(&self, name: &Name) -> ListenerMetrics {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let metrics = known
+            .entry(Name::clone(name))
+            .or_insert_with(|| self.make(name));
+        metrics.clone()
+    }
+
+    fn make(&self, name: &Name) -> ListenerMetrics {
+        let labels = OfListener {
+            listener: name.to_string(),
+        };
+        let count = |family: &Count<OfListener>| family.get_or_create_owned(&labels);
+        ListenerMetrics(Arc::new(Counts {
+            connections: self.connections.of(&labels),
+            replies: self.replies.of(&labels),
+            commands: self.commands.of(&labels),
+            bytes: self.bytes.of(&labels),
+            accepted: count(&self.accepted),
+            accept_pauses: count(&self.accept_pauses),
+            panics: count(&self.panics),
+            received_bytes: count(&self.received_bytes),
+            sent_bytes: count(&self.sent_bytes),
+            frames: count(&self.frames),
+            refused: self.refused.clone(),
+            closed: self.closed.clone(),
+            troubles: self.troubles.clone(),
+            listener: labels.listener.clone(),
+        }))
+    }
+}
+
+/// The counts of one listener. Cheap to clone: every connection has one.
+#[derive(Clone)]
+pub struct ListenerMetrics(Arc<Counts>);
+
+struct Counts {
+    listener: String,
+    connections: Fill,
+    replies: Fill,
+    commands: Fill,
+    bytes: Fill,
+    accepted: Counter,
+    accept_pauses: Counter,
+    panics: Counter,
+    received_bytes: Counter,
+    sent_bytes: Counter,
+    frames: Counter,
+    refused: Count<Reasoned>,
+    closed: Count<Reasoned>,
+    troubles: Count<Troubled>,
+}
+
+/// What waits on one connection, or may wait on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Replies that wait for their promise.
+    pub replies: u32,
+    /// Commands without outcome.
+    pub commands: u32,
+    /// Bytes of both that are not written yet.
+    pub bytes: u32,
+}
+
+impl ListenerMetrics {
+    /// A connection was accepted and is open.
+    pub fn accepted(&self) {
+        self.0.accepted.inc();
+        self.0.connections.level.inc();
+    }
+
+    /// A connection was closed at once: `limit` or `address`.
+    pub fn refused(&self, reason: &'static str) {
+        self.0.refused.get_or_create(&self.reasoned(reason)).inc();
+    }
+
+    /// An open connection ended.
+    pub fn closed(&self, reason: &'static str) {
+        self.0.connections.level.dec();
+        self.0.closed.get_or_create(&self.reasoned(reason)).inc();
+    }
+
+    /// An open connection's task panicked.
+    pub fn panicked(&self) {
+        self.0.connections.level.dec();
+        self.0.panics.inc();
+    }
+
+    /// Says how many connections there may be, and what may wait on each.
+    pub fn bounds(&self, connections: usize, each: Backlog) {
+        let all = |one: u32| {
+            u64::try_from(connections)
+                .unwrap_or(u64::MAX)
+                .saturating_mul(one.into())
+        };
+        self.0.connections.bound(connections);
+        self.0.replies.bound(all(each.replies));
+        self.0.commands.bound(all(each.commands));
+        self.0.bytes.bound(all(each.bytes));
+    }
+
+    /// What waits on a connection is no longer what it was before.
+    pub fn backlog(&self, before: &mut Backlog, now: Backlog) {
+        if *before == now {
+            return;
+        }
+        let change = |fill: &Fill, before: u32, now: u32| {
+            fill.level.inc_by(i64::from(now) - i64::from(before));
+        };
+        change(&self.0.replies, before.replies, now.replies);
+        change(&self.0.commands, before.commands, now.commands);
+        change(&self.0.bytes, before.bytes, now.bytes);
+        *before = now;
+    }
+
+    /// Accepting paused because the process may not open another file.
+    pub fn accept_paused(&self) {
+        self.0.accept_pauses.inc();
+    }
+
+    /// Bytes came from a device.
+    pub fn bytes_received(&self, bytes: u64) {
+        self.0.received_bytes.inc_by(bytes);
+    }
+
+    /// Bytes went to a device.
+    pub fn bytes_sent(&self, bytes: u64) {
+        self.0.sent_bytes.inc_by(bytes);
+    }
+
+    /// A frame was accepted.
+    pub fn frame(&self) {
+        self.0.frames.inc();
+    }
+
+    /// Something was wrong with foreign bytes, or a frame was not passed on.
+    pub fn trouble(&self, trouble: &'static str, times: u64) {
+        let labels = Troubled {
+            listener: self.0.listener.clone(),
+            trouble,
+        };
+        self.0.troubles.get_or_create(&labels).inc_by(times);
+    }
+
+    fn reasoned(&self, reason: &'static str) -> Reasoned {
+        Reasoned {
+            listener: self.0.listener.clone(),
+            reason,
+        }
+    }
+}
+
+impl fmt::Debug for ListenerMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ListenerMetrics")
+            .field(&self.0.listener)
+            .finish()
+    }
+}
