@@ -105,10 +105,12 @@ impl<H: Hold> Spool<H> {
 
     /// Gives up the oldest messages in memory while the disk takes nothing.
     pub(super) fn spare_memory(&mut self) {
-        let wanted = std::mem::take(&mut self.wanted);
         if !self.drops_in_memory() {
             return;
         }
+        // A batch under way holds the oldest; what becomes of it tells.
+        let writing = self.logs.iter().any(Log::is_writing);
+        let wanted = !writing && std::mem::take(&mut self.wanted);
         // The longest message that edgeHub takes has room in a quarter of the least bound.
         let most = (self.limits.memory_bytes / 4 * 3).saturating_sub(1024);
         for priority in DROP_ORDER {

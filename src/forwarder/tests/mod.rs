@@ -8,10 +8,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
-use crate::message::{Body, Message, Priority, Progress, Ticket};
+use crate::message::{Body, Message, Progress, Ticket};
 use crate::outbox::{self, Outbox, Submitter};
 use crate::spool::tests::TrialDisk;
-use crate::spool::{Limits, Persist, Sizes};
+use crate::spool::{Persist, Sizes};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -334,34 +334,6 @@ async fn a_stop_with_edgehub_away_leaves_everything_on_disk() {
 }
 
 #[tokio::test]
-async fn what_was_on_its_way_when_the_link_ended_is_kept_too() {
-    let disk = TrialDisk::default();
-    let mut bench = bench(terms(&[]), &disk).await;
-    let (mut outbox, _) = outbox(&bench.submitter);
-    submit(&mut outbox, "o", &["a", "b", "c"], None).await;
-    drop(bench.link);
-    let left = run(&mut bench.forwarder).await.unwrap();
-    assert!(left.link_ended);
-    assert_eq!((left.spooled, left.lost), (3, 0));
-    outbox.queue(Ticket(4), vec![message("o", "d")], None);
-    assert_eq!(outbox.flush().await, Err(outbox::Closed));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_start_that_takes_long_does_not_look_as_if_it_hangs() {
-    let clock = Clock::system();
-    let health = Health::new(clock.now().monotonic - Duration::from_secs(3600));
-    let hangs = |health: &Health| health.hangs(clock.now().monotonic) == Some("forwarder");
-    health.beat(Loop::Gateway, clock.now().monotonic);
-    assert!(hangs(&health));
-    tokio::select! {
-        () = beating(&health, clock, std::future::pending()) => unreachable!("it never ends"),
-        () = tokio::time::sleep(BEAT * 2) => {}
-    }
-    assert!(!hangs(&health));
-}
-
-#[tokio::test]
 async fn when_the_link_ends_what_is_never_forced_is_written_all_the_same() {
     let disk = TrialDisk::default();
     let mut terms = terms(&[]);
@@ -397,6 +369,34 @@ async fn a_device_goes_on_where_the_oldest_are_dropped_though_the_disk_takes_not
         .metrics
         .sample("edge_tcp_gateway_messages_dropped_total{output=\"o\"}");
     assert!((700.0..900.0).contains(&dropped), "{dropped}");
+}
+
+#[tokio::test]
+async fn what_was_on_its_way_when_the_link_ended_is_kept_too() {
+    let disk = TrialDisk::default();
+    let mut bench = bench(terms(&[]), &disk).await;
+    let (mut outbox, _) = outbox(&bench.submitter);
+    submit(&mut outbox, "o", &["a", "b", "c"], None).await;
+    drop(bench.link);
+    let left = run(&mut bench.forwarder).await.unwrap();
+    assert!(left.link_ended);
+    assert_eq!((left.spooled, left.lost), (3, 0));
+    outbox.queue(Ticket(4), vec![message("o", "d")], None);
+    assert_eq!(outbox.flush().await, Err(outbox::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_takes_long_does_not_look_as_if_it_hangs() {
+    let clock = Clock::system();
+    let health = Health::new(clock.now().monotonic - Duration::from_secs(3600));
+    let hangs = |health: &Health| health.hangs(clock.now().monotonic) == Some("forwarder");
+    health.beat(Loop::Gateway, clock.now().monotonic);
+    assert!(hangs(&health));
+    tokio::select! {
+        () = beating(&health, clock, std::future::pending()) => unreachable!("it never ends"),
+        () = tokio::time::sleep(BEAT * 2) => {}
+    }
+    assert!(!hangs(&health));
 }
 
 #[tokio::test]

@@ -240,12 +240,23 @@ fn the_oldest_of_those_go_whose_room_somebody_waits_for() {
     assert!(!bench.spool.drops_in_memory());
     assert_eq!(want(&mut bench, 3), 0, "the disk takes them");
     bench.disk.fail(true);
-    bench.store(5..15);
+    bench.store(5..10);
     assert!(bench.spool.drops_in_memory());
+    assert_eq!(bench.given_up(), 3, "somebody has waited all the time");
+    bench.store(10..15);
     assert_eq!(want(&mut bench, 4), 4);
+    // While the disk is at it, those that it may take stay; then they go.
+    bench.advance(10_000);
+    bench.begin();
+    bench.wanted.store(1, Ordering::Relaxed);
+    bench.spool.want_memory();
+    bench.begin();
+    assert_eq!(bench.given_up(), 0);
+    bench.work();
+    assert_eq!(bench.given_up(), 1);
     bench.disk.fail(false);
     bench.advance(60_000);
     let mut texts = numbers(0..5);
-    texts.extend(numbers(9..15));
+    texts.extend(numbers(13..15));
     assert_eq!(bench.restart_written().drain(), texts);
 }
