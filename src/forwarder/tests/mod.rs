@@ -8,10 +8,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
-use crate::message::{Body, Message, Progress, Ticket};
+use crate::message::{Body, Message, Priority, Progress, Ticket};
 use crate::outbox::{self, Outbox, Submitter};
 use crate::spool::tests::TrialDisk;
-use crate::spool::{Persist, Sizes};
+use crate::spool::{Limits, Persist, Sizes};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
