@@ -1,5 +1,6 @@
 //! A reading as a message: the body and the application properties of the message contract.
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -148,7 +149,10 @@ fn printable(text: &Name) -> Name {
 
 /// RFC 3339, UTC, with milliseconds.
 pub(super) fn stamp(time: Timestamp) -> Name {
-    format!("{time:.3}").into()
+    let mut text = String::with_capacity(32);
+    // Writing into memory does not fail.
+    write!(text, "{time:.3}").unwrap_or(());
+    text.into()
 }
 
 fn not_finite(value: &Value) -> usize {

@@ -1,5 +1,6 @@
 //! `json`: the members of an object.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
@@ -37,8 +38,12 @@ impl JsonDecoder {
 
     /// Sets a field for each member.
     pub fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
-        let text = String::from_utf8_lossy(run.body());
-        run.reading.replaced |= matches!(text, std::borrow::Cow::Owned(_));
+        let body = run.body();
+        let text = match std::str::from_utf8(body) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(body),
+        };
+        run.reading.replaced |= matches!(text, Cow::Owned(_));
         let source = serde_json::from_str::<Tree>(&text);
         let Tree(source @ Value::Object(_)) =
             source.map_err(|error| format!("not JSON: {error}"))?
@@ -58,6 +63,9 @@ impl JsonDecoder {
         let Value::Object(members) = source else {
             return Ok(());
         };
+        if self.fields.is_empty() {
+            return run.put_all(members);
+        }
         for (name, member) in members {
             if self
                 .fields
@@ -166,7 +174,7 @@ impl<'de> Visitor<'de> for Trees {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
+        let mut values = Vec::with_capacity(8);
         while let Some((Key(name), Tree(value))) = members.next_entry()? {
             values.push((name, value));
         }

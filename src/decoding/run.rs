@@ -123,6 +123,19 @@ impl<'a> Run<'a> {
         self.put(name, value, steps.zone)
     }
 
+    /// Sets values as they are.
+    pub fn put_all(&mut self, values: Fields) -> Result<(), String> {
+        let first = self.level.depth == 0 && self.reading.fields.is_empty();
+        if first && values.get("time").is_none() {
+            self.reading.fields = values;
+            return Ok(());
+        }
+        for (name, value) in values {
+            self.put(&name, value, None)?;
+        }
+        Ok(())
+    }
+
     /// Sets a value as it is; that of `time` is the message's time and no value.
     pub fn put(&mut self, name: &Name, value: Value, zone: Option<Offset>) -> Result<(), String> {
         if self.level.depth > 0 {

@@ -12,6 +12,8 @@ use crate::spool::Read;
 
 /// Bytes that all open batches hold at most.
 const MOST_BYTES: usize = 1 << 20;
+/// Bytes that the place for an element keeps.
+const MOST_KEPT: usize = 16 * 1024;
 /// Messages in one batch at most.
 const MOST_MESSAGES: usize = 5000;
 
@@ -31,6 +33,7 @@ pub(super) struct Batch {
     /// The id of its first message.
     pub(super) id: String,
     pub(super) records: Vec<(Priority, Sequence)>,
+    /// The array up to its last element.
     elements: Vec<u8>,
     /// Until when it is held for more; without it, it leaves when nothing is queued behind it.
     held: Option<Instant>,
@@ -44,24 +47,25 @@ impl Batch {
             output,
             id: id.to_owned(),
             records: Vec::new(),
-            elements: Vec::new(),
+            elements: vec![b'['],
             held,
             pressed: None,
         }
     }
 
-    /// The array.
-    pub(super) fn payload(&self) -> Vec<u8> {
-        let mut payload = Vec::with_capacity(self.elements.len() + 2);
-        payload.push(b'[');
-        payload.extend_from_slice(&self.elements);
-        payload.push(b']');
-        payload
+    /// The array, and the records that it is made of.
+    pub(super) fn into_parts(mut self) -> (Vec<u8>, Vec<(Priority, Sequence)>) {
+        self.elements.push(b']');
+        (self.elements, self.records)
+    }
+
+    fn bytes(&self) -> usize {
+        self.elements.len()
     }
 
     fn takes(&self, element: usize, batching: Batching) -> bool {
-        // The brackets, and a comma before the element.
-        let elements = self.elements.len() + element + 3;
+        // A comma before the element, and the bracket at the end.
+        let elements = self.elements.len() + element + 2;
         let bytes = dialect::batch_properties(&self.id, &self.output) + elements;
         bytes <= batching.max_bytes && self.records.len() < MOST_MESSAGES
     }
@@ -83,6 +87,8 @@ pub(super) struct Batches {
     closed: VecDeque<Batch>,
     /// Bytes of the open ones.
     bytes: usize,
+    /// The element that is being added.
+    element: Vec<u8>,
 }
 
 impl Batches {
@@ -95,18 +101,20 @@ impl Batches {
         now: Instant,
     ) -> Option<Instant> {
         let output = &read.message.output;
-        let element = dialect::element(id, &read.message);
+        self.element.clear();
+        self.element.shrink_to(MOST_KEPT);
+        dialect::push_element(&mut self.element, id, &read.message);
         let open = self.open.get(output);
-        if open.is_some_and(|open| !open.takes(element.len(), batching)) {
+        if open.is_some_and(|open| !open.takes(self.element.len(), batching)) {
             self.close(&Name::clone(output));
         }
+        self.bytes -= self.open.get(output).map_or(0, Batch::bytes);
         let open = self
             .open
             .entry(Name::clone(output))
             .or_insert_with(|| Batch::new(Name::clone(output), id, until(now, batching.max_delay)));
-        let before = open.elements.len();
-        open.push((read.priority, read.sequence), &element);
-        self.bytes += open.elements.len() - before;
+        open.push((read.priority, read.sequence), &self.element);
+        self.bytes += open.bytes();
         if read.urgent {
             open.held = None;
         }
@@ -153,7 +161,7 @@ impl Batches {
     fn close_where(&mut self, which: impl Fn(&Batch) -> bool) {
         let chosen = self.open.extract_if(.., |_, open| which(open));
         for (_, batch) in chosen {
-            self.bytes -= batch.elements.len();
+            self.bytes -= batch.bytes();
             self.closed.push_back(batch);
         }
     }
@@ -169,7 +177,7 @@ impl Batches {
     }
 
     fn close_largest(&mut self) -> bool {
-        let largest = self.open.values().max_by_key(|open| open.elements.len());
+        let largest = self.open.values().max_by_key(|open| open.bytes());
         let output = largest.map(|open| Name::clone(&open.output));
         output.is_some_and(|output| self.close(&output))
     }
@@ -178,7 +186,7 @@ impl Batches {
         let Some(batch) = self.open.remove(output) else {
             return false;
         };
-        self.bytes -= batch.elements.len();
+        self.bytes -= batch.bytes();
         self.closed.push_back(batch);
         true
     }

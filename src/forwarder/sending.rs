@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::batch::Batch;
 use super::outstanding::Records;
 use super::{Forwarder, letter};
-use crate::message::{Message, Priority, Sequence};
+use crate::message::{Message, Name, Priority, Sequence};
 use crate::northbound::dialect::{self, Publish};
 use crate::northbound::{LinkReport, ParcelId};
 use crate::outbox::Held;
@@ -101,10 +101,10 @@ impl Forwarder {
     }
 
     fn dispatch_batch(&mut self, batch: Batch) {
-        let publish = self
-            .dialect
-            .publish_batch(&batch.id, &batch.output, batch.payload());
-        self.dispatch(publish, Records::many(batch.records));
+        let (id, output) = (batch.id.clone(), Name::clone(&batch.output));
+        let (elements, records) = batch.into_parts();
+        let publish = self.dialect.publish_batch(&id, &output, elements);
+        self.dispatch(publish, Records::many(records));
     }
 
     fn dispatch(&mut self, publish: Result<Publish, String>, mut records: Records) {

@@ -95,25 +95,31 @@ impl Dialect {
     }
 }
 
-/// A message as an element of a batch. Its application properties stand in the element, where the
-/// body does not say the same.
-pub fn element(id: &str, message: &Message) -> Bytes {
+/// Appends a message as an element of a batch. Its application properties stand in the element,
+/// where the body does not say the same.
+pub fn push_element(out: &mut Vec<u8>, id: &str, message: &Message) {
     let id = wire_id(id);
-    let Body::Contract(json) = &message.body else {
-        return payload(&message.body, &id);
+    let json = match &message.body {
+        Body::Contract(json) => json,
+        Body::Values(bytes) | Body::Raw(bytes) => return out.extend_from_slice(bytes),
     };
+    push_with_id(out, json, &id);
     const SAID: [&str; 4] = ["device", "protocol", "type", "iothub-creation-time-utc"];
-    let properties: serde_json::Map<String, serde_json::Value> = application(message)
-        .filter(|(name, _)| !SAID.contains(name))
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect();
-    let mut element = Vec::from(with_id(json, &id));
-    if !properties.is_empty() && element.pop() == Some(b'}') {
-        element.extend_from_slice(b",\"properties\":");
-        element.extend_from_slice(serde_json::Value::from(properties).to_string().as_bytes());
-        element.push(b'}');
+    let mut first = true;
+    for (name, value) in application(message).filter(|(name, _)| !SAID.contains(name)) {
+        if std::mem::take(&mut first) {
+            out.pop();
+            out.extend_from_slice(b",\"properties\":{");
+        } else {
+            out.push(b',');
+        }
+        push_text(out, name);
+        out.push(b':');
+        push_text(out, value);
     }
-    element.into()
+    if !first {
+        out.extend_from_slice(b"}}");
+    }
 }
 
 /// Bytes of the properties that a batch has.
@@ -208,16 +214,24 @@ fn payload(body: &Body, id: &str) -> Bytes {
 
 /// The object with `id` as its first member.
 fn with_id(json: &Bytes, id: &str) -> Bytes {
+    let mut out = Vec::with_capacity(json.len() + id.len() + 9);
+    push_with_id(&mut out, json, id);
+    out.into()
+}
+
+fn push_with_id(out: &mut Vec<u8>, json: &Bytes, id: &str) {
     let members = json.strip_prefix(b"{").unwrap_or(json);
-    let mut out = Vec::with_capacity(json.len() + id.len() + 16);
     out.extend_from_slice(b"{\"id\":");
-    // Writing into memory does not fail.
-    drop(serde_json::to_writer(&mut out, id));
+    push_text(out, id);
     if !members.starts_with(b"}") {
         out.push(b',');
     }
     out.extend_from_slice(members);
-    out.into()
+}
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    // Writing into memory does not fail.
+    drop(serde_json::to_writer(out, text));
 }
 
 #[cfg(test)]

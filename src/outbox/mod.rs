@@ -119,6 +119,9 @@ impl Outbox {
             let share = Arc::clone(&self.share);
             Arc::new(Claim::new(ticket, awaits, messages.len(), (sink, share)))
         });
+        if self.waiting.capacity() == 0 && !messages.is_empty() {
+            self.waiting.reserve(16);
+        }
         let before = self.waiting_bytes;
         for message in messages {
             let cost = message.cost();

@@ -23,6 +23,7 @@ pub(crate) mod tests;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -339,10 +340,13 @@ impl<H: Hold> Spool<H> {
 
     /// The message's id on the wire: its own, or the spool's name, the run and the number in it.
     pub fn id(&self, sequence: Sequence, message: &Message) -> String {
-        match &message.id {
-            Some(id) => id.clone(),
-            None => format!("{:012x}-{sequence}", self.name),
+        if let Some(id) = &message.id {
+            return id.clone();
         }
+        let mut id = String::with_capacity(40);
+        // Writing into memory does not fail.
+        write!(id, "{:012x}-{sequence}", self.name).unwrap_or(());
+        id
     }
 
     /// Whether a message waits to be read, now or after the disk was read.
