@@ -1,16 +1,16 @@
 //! `json`: the members of an object.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::sync::Arc;
 
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, de};
+use serde::Deserialize;
 
 use super::binary::List;
 use super::run::Run;
 use super::textual::Field;
+use super::tree::KnownNames;
 use crate::document::{Problems, Section};
-use crate::message::{Fields, Name, Value};
+use crate::message::Value;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -24,6 +24,7 @@ struct Options {
 #[derive(Clone, Debug)]
 pub(super) struct JsonDecoder {
     fields: Box<[Field]>,
+    names: Arc<KnownNames>,
 }
 
 impl JsonDecoder {
@@ -33,6 +34,7 @@ impl JsonDecoder {
         let fields = super::each_field(section, &options.fields, problems, Field::parse_structured);
         Some(JsonDecoder {
             fields: fields.into(),
+            names: Arc::default(),
         })
     }
 
@@ -44,10 +46,9 @@ impl JsonDecoder {
             Err(_) => String::from_utf8_lossy(body),
         };
         run.reading.replaced |= matches!(text, Cow::Owned(_));
-        let source = serde_json::from_str::<Tree>(&text);
-        let Tree(source @ Value::Object(_)) =
-            source.map_err(|error| format!("not JSON: {error}"))?
-        else {
+        let source = self.names.read(&text);
+        let source = source.map_err(|error| format!("not JSON: {error}"))?;
+        let Value::Object(_) = source else {
             return Err("not a JSON object".to_owned());
         };
         for field in &self.fields {
@@ -100,7 +101,7 @@ impl JsonDecoder {
 }
 
 /// A member by its key, or deeper by a JSON pointer.
-fn member<'v>(source: &'v Value, key: &str) -> Option<&'v Value> {
+pub(super) fn member<'v>(source: &'v Value, key: &str) -> Option<&'v Value> {
     child(source, key).or_else(|| {
         let mut tokens = key.strip_prefix('/')?.split('/');
         tokens.try_fold(source, |value, token| {
@@ -121,150 +122,4 @@ fn child<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
 fn index(token: &str) -> Option<usize> {
     let plain = token == "0" || token.starts_with(|first: char| matches!(first, '1'..='9'));
     token.parse().ok().filter(|_| plain)
-}
-
-/// Any JSON text as a value; a member that stands there twice counts as it was said last.
-struct Tree(Value);
-
-impl<'de> Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Trees).map(Tree)
-    }
-}
-
-struct Trees;
-
-impl<'de> Visitor<'de> for Trees {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Float(value))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(Tree(value)) = elements.next_element()? {
-            values.push(value);
-        }
-        Ok(Value::List(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut values = Vec::with_capacity(8);
-        while let Some((Key(name), Tree(value))) = members.next_entry()? {
-            values.push((name, value));
-        }
-        Ok(Value::Object(Fields::from(values)))
-    }
-}
-
-/// The name of a member.
-struct Key(Name);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Keys).map(Key)
-    }
-}
-
-struct Keys;
-
-impl Visitor<'_> for Keys {
-    type Value = Name;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Name, E> {
-        Ok(name.into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::Value as Json;
-
-    use super::*;
-
-    /// JSON as another reader has it.
-    fn expected(json: &Json) -> Value {
-        match json {
-            Json::Null => Value::Null,
-            Json::Bool(value) => Value::Bool(*value),
-            Json::String(text) => Value::Text(text.clone()),
-            Json::Array(values) => Value::List(values.iter().map(expected).collect()),
-            Json::Object(members) => {
-                let members = members.iter();
-                let members =
-                    members.map(|(name, member)| (Name::from(name.as_str()), expected(member)));
-                Value::Object(members.collect())
-            }
-            Json::Number(number) => match number.as_i128() {
-                Some(value) => Value::Integer(value),
-                None => Value::Float(number.as_f64().unwrap()),
-            },
-        }
-    }
-
-    fn any_json() -> impl Strategy<Value = String> {
-        let leaf = prop_oneof![
-            Just("null".to_owned()),
-            any::<bool>().prop_map(|value| value.to_string()),
-            any::<i64>().prop_map(|value| value.to_string()),
-            any::<u64>().prop_map(|value| value.to_string()),
-            any::<f64>()
-                .prop_filter("JSON has no others", |value| value.is_finite())
-                .prop_map(|value| format!("{value:e}")),
-            ".{0,6}".prop_map(|text| Json::from(text).to_string()),
-        ];
-        leaf.prop_recursive(4, 60, 20, |inner| {
-            let member = ("[a-e~/]{0,2}", inner.clone())
-                .prop_map(|(name, value)| format!("{}:{value}", Json::from(name)));
-            prop_oneof![
-                prop::collection::vec(inner, 0..6)
-                    .prop_map(|values| format!("[{}]", values.join(","))),
-                prop::collection::vec(member, 0..20)
-                    .prop_map(|members| format!("{{{}}}", members.join(","))),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn every_json_text_is_read_as_others_read_it(text in any_json(), pointer in "(/[a-e0-2]{0,2}){0,3}") {
-            let json: Json = serde_json::from_str(&text).unwrap();
-            let Tree(value) = serde_json::from_str(&text).unwrap();
-            prop_assert_eq!(&value, &expected(&json));
-            if !pointer.is_empty() {
-                let found = json.get(&pointer).or_else(|| json.pointer(&pointer));
-                prop_assert_eq!(member(&value, &pointer).cloned(), found.map(expected));
-            }
-        }
-    }
 }

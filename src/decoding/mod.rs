@@ -16,6 +16,7 @@ mod step_words;
 mod steps;
 mod text;
 mod textual;
+mod tree;
 mod types;
 
 #[cfg(test)]

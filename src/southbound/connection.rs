@@ -26,8 +26,6 @@ use crate::outbox::Outbox;
 
 /// Bytes read at once. The place for them is taken only while there is something to read.
 const READ: usize = 16 * 1024;
-/// Actions that follow from what is read at once, about.
-const AT_ONCE: usize = 32;
 /// Devices that commands can reach over one connection; foreign bytes must not name more without end.
 const MOST_BOUND: usize = 1000;
 /// Bytes read after our FIN at most.
@@ -277,17 +275,13 @@ impl Connection {
     }
 
     fn step(&mut self, input: Input<'_>) {
-        let frames = if matches!(input, Input::Bytes(_)) {
-            AT_ONCE
-        } else {
-            0
-        };
-        let mut actions = Vec::with_capacity(frames);
+        let mut actions = self.port.take_place();
         self.conversation
             .step(self.port.south.clock.now(), input, &mut actions);
-        for action in actions {
+        for action in actions.drain(..) {
             self.carry_out(action);
         }
+        self.port.give_place(actions);
         self.show_backlog();
     }
 

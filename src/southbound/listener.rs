@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -113,6 +113,7 @@ impl ListenerTask {
                 listener,
                 south,
                 metrics,
+                place: Mutex::default(),
             }),
             connections: JoinSet::new(),
             open: HashMap::new(),

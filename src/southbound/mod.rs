@@ -9,7 +9,7 @@ mod socket;
 mod tests;
 mod timeouts;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use limits::raise_open_files;
 pub use listener::{ListenerHandle, ListenerTask, Terms};
@@ -17,6 +17,7 @@ pub use socket::{BindError, bind};
 pub use timeouts::Timeouts;
 
 use crate::clock::Clock;
+use crate::conversation::Action;
 use crate::message::Name;
 use crate::ops::logging::Throttle;
 use crate::ops::metrics::{ListenerMetrics, Metrics};
@@ -46,4 +47,22 @@ struct Port {
     listener: Name,
     south: Arc<South>,
     metrics: ListenerMetrics,
+    /// Place for what follows from one step of a conversation; a place of each its own would stay
+    /// in every idle connection.
+    place: Mutex<Vec<Action>>,
 }
+
+impl Port {
+    fn take_place(&self) -> Vec<Action> {
+        std::mem::take(&mut self.place.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn give_place(&self, place: Vec<Action>) {
+        if place.capacity() <= MOST_KEPT {
+            *self.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        }
+    }
+}
+
+/// Actions for which a place is kept.
+const MOST_KEPT: usize = 256;
