@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const SYNCS: &str = "edge_tcp_gateway_spool_syncs_total";
+const PREFIX: &str = "edge_tcp_gateway_";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Nanoseconds of processor time by thread.
@@ -107,11 +107,15 @@ impl Process {
     }
 }
 
-/// How often the module has written its spool through to the disk, where it says so.
-pub async fn syncs(port: u16) -> Option<f64> {
+/// The sum of a metric of the module over all its labels, where it says it.
+pub async fn sample(port: u16, metric: &str) -> Option<f64> {
     let text = timeout(PATIENCE, metrics(port)).await.ok()?.ok()?;
-    let mut samples = text.lines().filter(|line| line.starts_with(SYNCS));
-    samples.find_map(|line| line.rsplit_once(' ')?.1.parse().ok())
+    let samples = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(PREFIX)?.strip_prefix(metric)?;
+        rest.starts_with([' ', '{']).then_some(rest)
+    });
+    let values = samples.filter_map(|sample| sample.rsplit_once(' ')?.1.parse::<f64>().ok());
+    values.reduce(|sum, value| sum + value)
 }
 
 async fn metrics(port: u16) -> anyhow::Result<String> {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::line;
-use super::measure::{Cpu, Process, syncs};
+use super::measure::{Cpu, Process, sample};
 use super::part::Part;
 use super::tally::{Latencies, Report};
 use crate::module::Module;
@@ -157,6 +157,14 @@ impl Rig {
         anyhow::bail!("no frame has arrived");
     }
 
+    /// What the module says of itself; the yardstick says nothing.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        match &self.gateway {
+            Running::Module(_) => sample(self.metrics, name).await,
+            Running::Naive(_) => None,
+        }
+    }
+
     /// How long lines took since the last time this was asked.
     ///
     /// # Errors
@@ -170,12 +178,8 @@ impl Rig {
     /// # Errors
     /// When a process has ended.
     pub async fn sample(&mut self) -> anyhow::Result<Sample> {
-        let syncs = match &self.gateway {
-            Running::Module(_) => syncs(self.metrics).await,
-            Running::Naive(_) => None,
-        };
         Ok(Sample {
-            syncs,
+            syncs: self.metric("spool_syncs_total").await,
             at: line::monotonic(),
             arrived: self.arrived().await?,
             cpu: self.process.cpu()?,
