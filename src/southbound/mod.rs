@@ -24,6 +24,9 @@ use crate::ops::metrics::{ListenerMetrics, Metrics};
 use crate::outbox::Submitter;
 use crate::registry::Registry;
 
+/// Actions for which a place is kept.
+const MOST_KEPT: usize = 256;
+
 /// What all connections of the process share.
 #[derive(Debug)]
 pub struct South {
@@ -63,6 +66,3 @@ impl Port {
         }
     }
 }
-
-/// Actions for which a place is kept.
-const MOST_KEPT: usize = 256;
