@@ -90,7 +90,7 @@ pub fn start(environment: Environment) -> anyhow::Result<()> {
         .enable_all()
         .event_interval(POLLS_BETWEEN_EVENTS)
         .build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -108,7 +108,10 @@ pub fn start(environment: Environment) -> anyhow::Result<()> {
         }
         shutdown.cancel();
         running.await
-    })
+    });
+    // A disk that hangs must not keep the process.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Builds everything, and runs until `shutdown` is cancelled or an essential task has ended.

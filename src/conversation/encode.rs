@@ -68,14 +68,19 @@ impl Source<'_> {
             0 => {}
             count => counted.push(Counted::NotFinite(count)),
         }
+        // The values of most frames are about as long as the frame; of an element, nobody knows.
+        let about = match self.part {
+            Some(_) => 0,
+            None => self.frame.len().min(MOST_ABOUT),
+        };
         match form {
-            BodyForm::Values => Body::Values(json(&values, self.frame.len())),
+            BodyForm::Values => Body::Values(json(&values, about)),
             BodyForm::Message | BodyForm::Raw => {
                 let values = Contract {
                     source: self,
                     values,
                 };
-                Body::Contract(json(&values, self.frame.len() + ENVELOPE))
+                Body::Contract(json(&values, about + ENVELOPE))
             }
         }
     }
@@ -164,13 +169,21 @@ fn not_finite(value: &Value) -> usize {
     }
 }
 
+/// Bytes that are taken on a guess.
+const MOST_ABOUT: usize = 1024;
 /// What a message says besides its values, about.
 const ENVELOPE: usize = 192;
 
 fn json(value: &impl Serialize, about: usize) -> Bytes {
     let mut body = Vec::with_capacity(about);
     match serde_json::to_writer(&mut body, value) {
-        Ok(()) => body.into(),
+        Ok(()) => {
+            // The room in memory counts what a message says, not what it takes.
+            if body.capacity() > 2 * body.len() {
+                body.shrink_to_fit();
+            }
+            body.into()
+        }
         // Writing into memory fails only for keys that are no text, and there are none.
         Err(_) => Bytes::from_static(b"{}"),
     }

@@ -110,7 +110,7 @@ impl<'de> Visitor<'de> for Tree<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut values = Vec::with_capacity(8);
+        let mut values = Vec::new();
         while let Some(name) = members.next_key_seed(Key(self.0))? {
             values.push((name, members.next_value_seed(self)?));
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::message::{Name, Priority, Sequence};
-use crate::northbound::{ParcelId, dialect};
+use crate::northbound::dialect;
 use crate::spool::Read;
 
 /// Bytes that all open batches hold at most.
@@ -16,6 +16,8 @@ const MOST_BYTES: usize = 1 << 20;
 const MOST_KEPT: usize = 16 * 1024;
 /// Messages in one batch at most.
 const MOST_MESSAGES: usize = 5000;
+/// A batch that is not held waits no longer for those that are queued behind it.
+const UNHELD: Duration = Duration::from_millis(200);
 
 /// Member `batch` of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,21 +37,22 @@ pub(super) struct Batch {
     pub(super) records: Vec<(Priority, Sequence)>,
     /// The array up to its last element.
     elements: Vec<u8>,
-    /// Until when it is held for more; without it, it leaves when nothing is queued behind it.
-    held: Option<Instant>,
-    /// A message in it that took the last room of its connection, and what was sent before.
-    pressed: Option<(Priority, Sequence, ParcelId)>,
+    /// Whether it is held for more although nothing is queued behind it.
+    held: bool,
+    /// When it leaves at the latest.
+    until: Option<Instant>,
 }
 
 impl Batch {
-    fn new(output: Name, id: &str, held: Option<Instant>) -> Self {
+    fn new(output: Name, id: &str, batching: Batching, now: Instant) -> Self {
+        let held = !batching.max_delay.is_zero();
         Batch {
             output,
             id: id.to_owned(),
             records: Vec::new(),
             elements: vec![b'['],
             held,
-            pressed: None,
+            until: now.checked_add(if held { batching.max_delay } else { UNHELD }),
         }
     }
 
@@ -92,14 +95,8 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// Adds a message; gives until when its batch is held.
-    pub(super) fn add(
-        &mut self,
-        read: &Read,
-        id: &str,
-        batching: Batching,
-        now: Instant,
-    ) -> Option<Instant> {
+    /// Adds a message.
+    pub(super) fn add(&mut self, read: &Read, id: &str, batching: Batching, now: Instant) {
         let output = &read.message.output;
         self.element.clear();
         self.element.shrink_to(MOST_KEPT);
@@ -112,40 +109,37 @@ impl Batches {
         let open = self
             .open
             .entry(Name::clone(output))
-            .or_insert_with(|| Batch::new(Name::clone(output), id, until(now, batching.max_delay)));
+            .or_insert_with(|| Batch::new(Name::clone(output), id, batching, now));
         open.push((read.priority, read.sequence), &self.element);
         self.bytes += open.bytes();
         if read.urgent {
-            open.held = None;
+            open.held = false;
+            open.until = [open.until, now.checked_add(UNHELD)]
+                .into_iter()
+                .flatten()
+                .min();
         }
-        let held = open.held;
         while self.bytes > MOST_BYTES && self.close_largest() {}
-        held
     }
 
-    /// Closes those that are not held any longer although more may come.
+    /// Closes those whose time has come, whatever is queued behind them.
     pub(super) fn close_due(&mut self, now: Instant) {
-        self.close_where(|open| open.held.is_some_and(|held| held <= now));
+        self.close_where(|open| open.until.is_some_and(|until| until <= now));
     }
 
-    /// Closes those that may leave because nothing is queued behind them.
+    /// Closes those that are not held, because nothing is queued behind them.
     pub(super) fn close_idle(&mut self) {
-        self.close_where(|open| open.held.is_none());
+        self.close_where(|open| !open.held);
     }
 
-    /// The message that was added last took the last room of its connection.
-    pub(super) fn press(&mut self, read: &Read, sent: ParcelId) {
-        if let Some(open) = self.open.get_mut(&read.message.output) {
-            open.pressed = Some((read.priority, read.sequence, sent));
-        }
-    }
-
-    /// Closes those that hold the last room of a connection, where that helps.
-    pub(super) fn close_pressed(&mut self, helps: impl Fn(Priority, Sequence, ParcelId) -> bool) {
-        self.close_where(|open| {
-            open.pressed
-                .is_some_and(|(priority, sequence, sent)| helps(priority, sequence, sent))
-        });
+    /// Closes those of high priority that are not held: nothing of normal priority goes before them.
+    pub(super) fn close_high(&mut self) {
+        let high = |open: &Batch| {
+            open.records
+                .first()
+                .is_some_and(|first| first.0 == Priority::High)
+        };
+        self.close_where(|open| !open.held && high(open));
     }
 
     /// Whether one is to leave.
@@ -171,9 +165,9 @@ impl Batches {
         self.closed.pop_front()
     }
 
-    /// When the first is not held any longer.
+    /// When the time of the first has come.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.open.values().filter_map(|open| open.held).min()
+        self.open.values().filter_map(|open| open.until).min()
     }
 
     fn close_largest(&mut self) -> bool {
@@ -192,7 +186,59 @@ impl Batches {
     }
 }
 
-fn until(now: Instant, delay: Duration) -> Option<Instant> {
-    let held = now.checked_add(delay);
-    held.filter(|_| !delay.is_zero())
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::message::{Body, Message};
+
+    fn read(number: u64, urgent: bool) -> Read {
+        let message = Message {
+            output: "b".into(),
+            device: "scale".into(),
+            id: None,
+            body: Body::Contract("{}".into()),
+            properties: Vec::new(),
+        };
+        Read {
+            priority: Priority::Normal,
+            sequence: Sequence(number),
+            message: Arc::new(message),
+            urgent,
+        }
+    }
+
+    /// When a batch leaves while others are queued behind it, and whether it leaves when none are.
+    fn leaves(delay: u64, urgent_after: Option<u64>) -> (Duration, bool) {
+        let start = crate::clock::Clock::system().now().monotonic;
+        let batching = Batching {
+            max_bytes: 4096,
+            max_delay: Duration::from_millis(delay),
+        };
+        let mut batches = Batches::default();
+        batches.add(&read(1, false), "1", batching, start);
+        if let Some(after) = urgent_after {
+            let now = start + Duration::from_millis(after);
+            batches.add(&read(2, true), "2", batching, now);
+        }
+        let until = batches.deadline().unwrap();
+        batches.close_due(until - Duration::from_millis(1));
+        assert!(!batches.has_closed());
+        batches.close_idle();
+        let idle = batches.has_closed();
+        batches.close_due(until);
+        assert!(batches.has_closed());
+        (until - start, idle)
+    }
+
+    #[test]
+    fn a_batch_is_held_as_the_settings_say_and_never_for_long_when_they_do_not() {
+        let millis = Duration::from_millis;
+        assert_eq!(leaves(0, None), (millis(200), true));
+        assert_eq!(leaves(50, None), (millis(50), false));
+        assert_eq!(leaves(1000, None), (millis(1000), false));
+        assert_eq!(leaves(1000, Some(100)), (millis(300), true));
+        assert_eq!(leaves(1000, Some(900)), (millis(1000), true));
+    }
 }

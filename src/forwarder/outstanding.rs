@@ -52,25 +52,9 @@ impl Outstanding {
         self.sent.len() < MOST_OUTSTANDING && self.bytes < MOST_BYTES
     }
 
-    /// Whether nothing is outstanding.
-    pub(super) fn is_empty(&self) -> bool {
-        self.sent.is_empty()
-    }
-
-    /// The last parcel that was sent.
-    pub(super) fn last(&self) -> ParcelId {
-        ParcelId(self.last)
-    }
-
     /// How many parcels are outstanding, and their bytes.
     pub(super) fn level(&self) -> (usize, usize) {
         (self.sent.len(), self.bytes)
-    }
-
-    /// Whether that parcel and all before it have come to their end.
-    pub(super) fn is_over(&self, last: ParcelId) -> bool {
-        let oldest = self.sent.front();
-        oldest.is_none_or(|(parcel, _)| parcel.id > last)
     }
 
     /// Takes note of a parcel that is sent now.

@@ -31,10 +31,7 @@ impl Forwarder {
                     self.refuse(priority, sequence, &reason);
                 }
             }
-            LinkReport::Down => {
-                self.session = None;
-                self.spool.hurry(self.clock.now().monotonic);
-            }
+            LinkReport::Down => self.session = None,
         }
     }
 
@@ -58,45 +55,41 @@ impl Forwarder {
     /// Sends as long as the window has room.
     pub(super) fn send(&mut self, now: Instant) {
         self.batches.close_due(now);
+        if !self.open || !self.spool.takes() {
+            // Nothing is held for the process's end, or in memory alone.
+            self.batches.close_all();
+        }
         while self.current.settled && self.session.is_some() && self.outstanding.has_room() {
             if let Some(batch) = self.batches.take() {
                 self.dispatch_batch(batch);
             } else if let Some(read) = self.spool.read() {
                 self.pass_on(&read, now);
-            } else if !self.closes_more() {
+            } else if !self.closes_idle() {
                 return;
             }
         }
     }
 
-    /// Closes batches because nothing is queued behind them, or because nothing but they can give
-    /// room to those who wait for it; whether there are any.
-    fn closes_more(&mut self) -> bool {
+    /// Closes batches because nothing is queued behind them; whether there are any.
+    fn closes_idle(&mut self) -> bool {
         if !self.spool.reads_on() {
             self.batches.close_idle();
         }
-        if self.outstanding.is_empty() && self.level.is_wanted() {
-            self.batches.close_all();
-        }
-        let (spool, outstanding) = (&self.spool, &self.outstanding);
-        self.batches.close_pressed(|priority, sequence, sent| {
-            outstanding.is_over(sent) && spool.has_last_room(priority, sequence)
-        });
         self.batches.has_closed()
     }
 
     /// Sends a message, or puts it into its batch.
     fn pass_on(&mut self, read: &Read, now: Instant) {
-        let id = self.spool.id(read.sequence, &read.message);
-        let Some(batching) = self.terms_of(&read.message.output).batching else {
-            let publish = self.dialect.publish(&id, &read.message);
-            return self.dispatch(publish, Records::one(read.priority, read.sequence));
-        };
-        if let Some(held) = self.batches.add(read, &id, batching, now) {
-            self.spool.postpone(read.priority, read.sequence, held);
+        if read.priority == Priority::Normal {
+            self.batches.close_high();
         }
-        if self.spool.has_last_room(read.priority, read.sequence) {
-            self.batches.press(read, self.outstanding.last());
+        let id = self.spool.id(read.sequence, &read.message);
+        match self.terms_of(&read.message.output).batching {
+            Some(batching) => self.batches.add(read, &id, batching, now),
+            None => {
+                let publish = self.dialect.publish(&id, &read.message);
+                self.dispatch(publish, Records::one(read.priority, read.sequence));
+            }
         }
     }
 

@@ -78,10 +78,6 @@ impl Hold for Held {
         let claim = self.claim.as_ref().filter(|claim| claim.is_awaited());
         claim.is_some_and(|claim| !disk || claim.awaits == Progress::Delivered)
     }
-
-    fn has_last_room(&self) -> bool {
-        self.space.as_ref().is_some_and(Space::is_last)
-    }
 }
 
 /// A frame's ticket, shared by all messages of the frame: progress is said once, with the last of them.

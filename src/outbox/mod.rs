@@ -122,7 +122,6 @@ impl Outbox {
         if self.waiting.capacity() == 0 && !messages.is_empty() {
             self.waiting.reserve(16);
         }
-        let before = self.waiting_bytes;
         for message in messages {
             let cost = message.cost();
             self.waiting_bytes += cost;
@@ -132,7 +131,6 @@ impl Outbox {
                 cost,
             });
         }
-        self.share.room().waits(self.waiting_bytes - before);
     }
 
     /// Nobody waits any more for what becomes of a ticket and those before it.
@@ -233,13 +231,11 @@ impl Outbox {
         slot.send(submissions.collect());
         room.into_use();
         self.waiting_bytes -= bytes;
-        share.room().waits_no_more(bytes);
     }
 }
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        self.share.room().waits_no_more(self.waiting_bytes);
         for waiting in &self.waiting {
             self.submitter.metrics.abandoned(&waiting.message.output);
         }
@@ -321,31 +317,20 @@ mod tests {
     #[tokio::test]
     async fn what_waits_for_room_is_told() {
         let (submitter, mut submissions) = channel(1, Metrics::default());
-        let level = submitter.level();
         let mut outbox = submitter.outbox(Arc::new(|_, _| {}));
         for _ in 0..20 {
             outbox.queue(Ticket(1), vec![message("a")], None);
         }
-        assert_eq!(
-            (level.waiting(), level.is_wanted()),
-            (20 * message("a").cost(), false)
-        );
+        assert_eq!(outbox.waiting_bytes(), 20 * message("a").cost());
         assert!(pending(outbox.flush()).await);
-        assert_eq!(
-            (level.waiting(), level.is_wanted()),
-            (19 * message("a").cost(), true)
-        );
-        level.wanted().await;
+        assert_eq!(outbox.waiting_bytes(), 19 * message("a").cost());
         let drain = async { while submissions.recv().await.is_some_and(|_| true) {} };
         tokio::select! {
             flushed = outbox.flush() => flushed.unwrap(),
             () = drain => unreachable!("the outbox is there"),
         }
-        assert_eq!((level.waiting(), level.is_wanted()), (0, false));
+        assert_eq!(outbox.waiting_bytes(), 0);
         assert!(outbox.waiting.capacity() <= KEPT);
-        outbox.queue(Ticket(1), vec![message("a")], None);
-        drop(outbox);
-        assert_eq!(level.waiting(), 0);
     }
 
     #[tokio::test]

@@ -30,18 +30,7 @@ impl Level {
         (bound.saturating_sub(self.0.free.available_permits()), bound)
     }
 
-    /// Bytes of messages that were submitted and have no room yet. Each connection adds a bounded part.
-    pub fn waiting(&self) -> usize {
-        self.0.waiting.load(Ordering::Acquire)
-    }
-
-    /// Whether somebody stands in the line for room.
-    pub fn is_wanted(&self) -> bool {
-        self.0.line.load(Ordering::Acquire) > 0
-    }
-
-    /// Waits until a connection has begun to wait for room, or for its share of it; may be dropped
-    /// and called again.
+    /// Waits until a connection has begun to wait for its share; may be dropped and called again.
     pub async fn wanted(&self) {
         self.0.wanted.notified().await;
     }
@@ -54,10 +43,7 @@ pub(super) struct Room {
     /// What a smaller bound takes from the room that is given back, and what was given without being there.
     owed: AtomicUsize,
     bound: watch::Sender<usize>,
-    /// Bytes of what waits for room.
-    waiting: AtomicUsize,
-    /// How many wait for it.
-    line: AtomicUsize,
+    /// A connection waits for its share.
     wanted: Notify,
 }
 
@@ -68,20 +54,8 @@ impl Room {
             free: Semaphore::new(bytes),
             owed: AtomicUsize::new(0),
             bound: watch::Sender::new(bytes),
-            waiting: AtomicUsize::new(0),
-            line: AtomicUsize::new(0),
             wanted: Notify::new(),
         }
-    }
-
-    /// So many more bytes wait for room.
-    pub(super) fn waits(&self, bytes: usize) {
-        self.waiting.fetch_add(bytes, Ordering::AcqRel);
-    }
-
-    /// So many bytes wait no more.
-    pub(super) fn waits_no_more(&self, bytes: usize) {
-        self.waiting.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// How many bytes there are.
@@ -92,7 +66,6 @@ impl Room {
     /// Waits for so many bytes. More than there are at all are given when nobody else has any.
     pub(super) async fn take(self: &Arc<Self>, bytes: usize) -> Result<Granted, Closed> {
         let mut bound = self.bound.subscribe();
-        let _place = InLine::join(self);
         loop {
             let most = *bound.borrow_and_update();
             // Who waited for more has given back what it had so far.
@@ -144,23 +117,6 @@ impl Room {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, pay)
             .unwrap_or_default();
         self.free.add_permits(bytes - owed.min(bytes));
-    }
-}
-
-/// A place in the line for room, from the moment of asking until it is given or given up.
-struct InLine<'a>(&'a Room);
-
-impl<'a> InLine<'a> {
-    fn join(room: &'a Room) -> Self {
-        room.line.fetch_add(1, Ordering::AcqRel);
-        room.wanted.notify_one();
-        InLine(room)
-    }
-}
-
-impl Drop for InLine<'_> {
-    fn drop(&mut self) {
-        self.0.line.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -276,11 +232,6 @@ impl Space {
     pub(super) fn is_wanted(&self) -> bool {
         let share = &self.share;
         share.waits.load(Ordering::Acquire) && share.held.load(Ordering::Acquire) > CONTENT
-    }
-
-    /// Whether its connection has no more room beside it.
-    pub(super) fn is_last(&self) -> bool {
-        self.share.held.load(Ordering::Acquire) >= MOST_OF_ONE
     }
 }
 

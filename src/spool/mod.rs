@@ -59,10 +59,6 @@ pub trait Hold {
     fn waits(&self) -> bool;
     /// Whether that can only be edgeHub's acknowledgement. `disk` says whether the disk makes safe.
     fn waits_for_edgehub(&self, disk: bool) -> bool;
-    /// Whether it has the last room in memory that its connection may have.
-    fn has_last_room(&self) -> bool {
-        false
-    }
 }
 
 /// A message that is to be sent now.
@@ -300,26 +296,6 @@ impl<H: Hold> Spool<H> {
         ORDER
             .into_iter()
             .find_map(|priority| self.log(priority).read(disk))
-    }
-
-    /// It is us who keep a message that was read until that moment, so it waits for edgeHub from then
-    /// on. Without effect where somebody waits for it.
-    pub fn postpone(&mut self, priority: Priority, sequence: Sequence, until: Instant) {
-        if self.limits.persist != Persist::EachBatch {
-            self.log(priority).postpone(sequence, until);
-        }
-    }
-
-    /// Nobody takes messages now, so it is not us who keep them: what was postponed waits for edgeHub
-    /// from now on.
-    pub fn hurry(&mut self, now: Instant) {
-        self.logs.iter_mut().for_each(|log| log.hurry(now));
-    }
-
-    /// Whether a message that was read has the last room in memory that its connection may have.
-    pub fn has_last_room(&self, priority: Priority, sequence: Sequence) -> bool {
-        let log = self.logs.get(index(priority));
-        log.is_some_and(|log| log.has_last_room(sequence))
     }
 
     /// Whether messages are on their way from the disk. Not while the disk cannot be read.

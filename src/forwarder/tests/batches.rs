@@ -93,45 +93,27 @@ async fn changed_settings_keep_the_order_of_an_output() {
 }
 
 #[tokio::test]
-async fn what_is_held_is_not_forced_to_disk_before_it_has_left() {
+async fn what_is_held_is_safe_on_disk_and_its_room_is_free() {
     let disk = TrialDisk::default();
-    let mut bench = bench(terms(&[("b", batching(4096, 600))]), &disk).await;
-    let (link, before) = (bench.link.clone(), disk.syncs());
+    let terms = terms(&[("b", batching(261_632, HOUR))]);
+    let mut bench = bench_over(terms, Ok(disk.plugged()), 20_000).await;
+    let link = bench.link.clone();
     let (mut outbox, said) = outbox(&bench.submitter);
     let script = async {
         let mut session = up(&link).await;
-        submit(&mut outbox, "b", &["1", "2"], None).await;
-        let (id, text) = parcel(&mut session).await;
-        assert_eq!((text.as_str(), disk.syncs()), ("[1 2]", before));
-        deliver(&link, id).await;
-        // A reply that waits for the disk does not wait for the batch.
-        submit(&mut outbox, "b", &["3"], Some(Progress::Stored)).await;
+        queue(&mut outbox, (0..100).map(|_| long("b", 100)));
+        outbox.flush().await.unwrap();
+        submit(&mut outbox, "b", &["stored"], Some(Progress::Stored)).await;
         until("it is stored", || said.lock().unwrap().len() == 1).await;
         assert!(session.is_empty(), "it is held");
-        disk.syncs() - before
+        submit(&mut outbox, "b", &["last"], Some(Progress::Delivered)).await;
+        sizes(&mut session, &link, 102).await.len()
     };
     assert_eq!(beside(&mut bench.forwarder, script).await, 1);
 }
 
 #[tokio::test]
-async fn a_held_batch_is_forced_to_disk_when_edgehub_goes_away() {
-    let disk = TrialDisk::default();
-    let mut bench = bench(terms(&[("b", batching(4096, HOUR))]), &disk).await;
-    let (link, metrics, before) = (bench.link.clone(), bench.metrics.clone(), disk.syncs());
-    let (mut outbox, _) = outbox(&bench.submitter);
-    let script = async {
-        let session = up(&link).await;
-        submit(&mut outbox, "b", &["1"], None).await;
-        taken_over(&metrics, "b", 1).await;
-        drop(session);
-        link.send(LinkReport::Down).await.unwrap();
-        until("it is on disk", || disk.syncs() > before).await;
-    };
-    beside(&mut bench.forwarder, script).await;
-}
-
-#[tokio::test]
-async fn without_a_disk_a_held_batch_does_not_keep_a_connections_last_room() {
+async fn without_a_disk_nothing_is_held() {
     let terms = terms(&[("b", batching(261_632, HOUR))]);
     let mut bench = bench_over(terms, Err("none".to_owned()), 1 << 20).await;
     let link = bench.link.clone();
@@ -139,17 +121,70 @@ async fn without_a_disk_a_held_batch_does_not_keep_a_connections_last_room() {
     let script = async {
         let mut session = up(&link).await;
         queue(&mut outbox, (0..512).map(|_| long("b", 10)));
-        let (flushed, sizes) = tokio::join!(outbox.flush(), sizes(&mut session, &link, 512));
+        let (flushed, _) = tokio::join!(outbox.flush(), sizes(&mut session, &link, 512));
         flushed.unwrap();
-        sizes.len()
     };
-    assert_eq!(beside(&mut bench.forwarder, script).await, 2);
+    beside(&mut bench.forwarder, script).await;
 }
 
 #[tokio::test]
-async fn a_batch_waits_for_room_that_acknowledgements_give_before_it_leaves_unfilled() {
+async fn what_is_held_leaves_at_a_stop() {
+    let disk = TrialDisk::default();
+    let mut bench = bench(terms(&[("b", batching(4096, HOUR))]), &disk).await;
+    let (link, metrics) = (bench.link.clone(), bench.metrics.clone());
+    let (mut outbox, _) = outbox(&bench.submitter);
+    let script = async {
+        let session = up(&link).await;
+        submit(&mut outbox, "b", &["1", "2"], None).await;
+        taken_over(&metrics, "b", 2).await;
+        session
+    };
+    let mut session = beside(&mut bench.forwarder, script).await;
+    drop((outbox, bench.submitter));
+    let delivered = async {
+        let (id, text) = parcel(&mut session).await;
+        deliver(&link, id).await;
+        text
+    };
+    let (left, text) = tokio::join!(run(&mut bench.forwarder), delivered);
+    let left = left.unwrap();
+    assert_eq!((left.spooled, left.lost, text.as_str()), (0, 0, "[1 2]"));
+}
+
+#[tokio::test]
+async fn a_batch_of_high_priority_goes_before_a_backlog() {
+    let disk = TrialDisk::default();
+    backlog(&disk, 3000).await;
+    let high = OutputTerms {
+        priority: Priority::High,
+        ..batching(4096, 0)
+    };
+    let mut bench = bench(terms(&[("alarms", high)]), &disk).await;
+    let (link, metrics) = (bench.link.clone(), bench.metrics.clone());
+    let (mut outbox, _) = outbox(&bench.submitter);
+    let script = async {
+        let mut session = up(&link).await;
+        until("the window is full", || session.len() == MOST_OUTSTANDING).await;
+        submit(&mut outbox, "alarms", &["fire"], None).await;
+        taken_over(&metrics, "alarms", 1).await;
+        for before in 0.. {
+            let (id, text) = parcel(&mut session).await;
+            deliver(&link, id).await;
+            if text == "[fire]" {
+                return before;
+            }
+        }
+        unreachable!("parcels without end")
+    };
+    // What was sent before, and one message that was on its way.
+    assert!(beside(&mut bench.forwarder, script).await <= MOST_OUTSTANDING + 1);
+}
+
+#[tokio::test]
+async fn a_held_batch_waits_for_room_that_acknowledgements_give() {
+    let disk = TrialDisk::default();
     let terms = terms(&[("b", batching(4096, HOUR))]);
-    let mut bench = bench_over(terms, Err("none".to_owned()), 1 << 20).await;
+    let mut bench = bench_over(terms, Ok(disk.plugged()), 1 << 20).await;
     let link = bench.link.clone();
     let (mut outbox, _) = outbox(&bench.submitter);
     let script = async {
@@ -165,27 +200,6 @@ async fn a_batch_waits_for_room_that_acknowledgements_give_before_it_leaves_unfi
     let sizes = beside(&mut bench.forwarder, script).await;
     let unfilled = sizes.iter().filter(|size| **size < 3900).count();
     assert!(unfilled <= 1, "{unfilled} of {}: {sizes:?}", sizes.len());
-}
-
-#[tokio::test]
-async fn a_held_batch_leaves_when_somebody_waits_for_room() {
-    let disk = TrialDisk::default();
-    let terms = terms(&[("b", batching(261_632, HOUR))]);
-    let mut bench = bench_over(terms, Ok(disk.plugged()), 20_000).await;
-    let link = bench.link.clone();
-    let (mut outbox, _) = outbox(&bench.submitter);
-    let script = async {
-        let mut session = up(&link).await;
-        queue(&mut outbox, (0..100).map(|_| long("b", 100)));
-        let mut last = outbox;
-        let flushed = async {
-            last.flush().await.unwrap();
-            submit(&mut last, "b", &["last"], Some(Progress::Delivered)).await;
-        };
-        let ((), sizes) = tokio::join!(flushed, sizes(&mut session, &link, 101));
-        sizes.len()
-    };
-    assert!(beside(&mut bench.forwarder, script).await >= 4);
 }
 
 /// Messages of an output without batch that a run before has left on disk.

@@ -54,8 +54,6 @@ struct Flight<H> {
     hold: Option<H>,
     /// Since when it waits for edgeHub, unless it was read from the disk.
     since: Option<Instant>,
-    /// It is us who made it wait later than it came.
-    postponed: bool,
     place: Place,
     done: bool,
 }
@@ -182,8 +180,6 @@ pub(super) struct Log<H> {
     left_from: Option<Sequence>,
     /// Records in flight of which no copy is on disk or on its way.
     bare_flights: usize,
-    /// Those of them that are postponed.
-    bare_postponed: usize,
     /// Room in memory of messages of which no copy is known to be on disk, read or not.
     cost: usize,
 }
@@ -225,7 +221,6 @@ impl<H: Hold> Log<H> {
             delete_again: None,
             left_from,
             bare_flights: 0,
-            bare_postponed: 0,
             cost: 0,
         }
     }
@@ -299,7 +294,6 @@ impl<H: Hold> Log<H> {
                 message: resident.message,
                 hold: Some(resident.hold),
                 since: Some(resident.since),
-                postponed: false,
                 place: resident.place,
                 done: false,
             }
@@ -331,44 +325,9 @@ impl<H: Hold> Log<H> {
             hold: self.holds.remove(&ahead.sequence),
             message: Arc::new(ahead.message),
             since: None,
-            postponed: false,
             place: Place::Disk(ahead.segment),
             done: false,
         }
-    }
-
-    /// A message that was read waits for edgeHub from that moment on, unless somebody waits for it.
-    pub(super) fn postpone(&mut self, sequence: Sequence, until: Instant) {
-        let at = self.flight(sequence);
-        let Some(flight) = at.and_then(|at| self.flights.get_mut(at)) else {
-            return;
-        };
-        let awaited = flight.hold.as_ref().is_some_and(Hold::waits);
-        if flight.place == Place::Memory && !flight.done && !flight.postponed && !awaited {
-            flight.since = Some(until);
-            flight.postponed = true;
-            self.bare_postponed += 1;
-        }
-    }
-
-    /// What was postponed waits for edgeHub from that moment on, if not before.
-    pub(super) fn hurry(&mut self, now: Instant) {
-        for flight in self.flights.iter_mut().filter(|flight| flight.postponed) {
-            flight.since = flight.since.map(|since| since.min(now));
-        }
-    }
-
-    /// Whether a message that was read has the last room of its connection.
-    pub(super) fn has_last_room(&self, sequence: Sequence) -> bool {
-        let flight = self.flight(sequence).and_then(|at| self.flights.get(at));
-        let hold = flight.and_then(|flight| flight.hold.as_ref());
-        hold.is_some_and(Hold::has_last_room)
-    }
-
-    fn flight(&self, sequence: Sequence) -> Option<usize> {
-        let flights = &self.flights;
-        let at = flights.binary_search_by_key(&sequence, |flight| flight.sequence);
-        at.ok()
     }
 
     /// Whether something is to be read from the disk, which can be read.
@@ -398,7 +357,6 @@ impl<H: Hold> Log<H> {
         match flight.place {
             Place::Memory => {
                 self.bare_flights -= 1;
-                self.bare_postponed -= usize::from(flight.postponed);
                 self.cost -= ended.0.cost();
             }
             Place::Writing => self.cost -= ended.0.cost(),
@@ -430,21 +388,13 @@ impl<H: Hold> Log<H> {
                 memory.find(|resident| resident.place == Place::Memory)
             }
         };
-        let prompt = (self.bare_flights > self.bare_postponed)
-            .then(|| self.oldest_bare_flight(false))
-            .flatten()
-            .or(resident.map(|resident| resident.since));
-        let postponed = (self.bare_postponed > 0)
-            .then(|| self.oldest_bare_flight(true))
-            .flatten();
-        prompt.into_iter().chain(postponed).min()
-    }
-
-    fn oldest_bare_flight(&self, postponed: bool) -> Option<Instant> {
-        let bare = |flight: &&Flight<H>| {
-            !flight.done && flight.place == Place::Memory && flight.postponed == postponed
+        let bare = |flight: &&Flight<H>| !flight.done && flight.place == Place::Memory;
+        let flight = match self.bare_flights {
+            0 => None,
+            _ => self.flights.iter().find(bare),
         };
-        self.flights.iter().find(bare)?.since
+        let since = flight.and_then(|flight| flight.since);
+        since.or(resident.map(|resident| resident.since))
     }
 
     fn segment(&mut self, number: u64) -> Option<&mut Segment> {

@@ -97,7 +97,6 @@ impl<H: Hold> Log<H> {
                     break;
                 }
                 self.bare_flights -= 1;
-                self.bare_postponed -= usize::from(flight.postponed);
             }
         }
         for resident in &mut self.memory {
@@ -198,7 +197,6 @@ impl<H: Hold> Log<H> {
             if flight.place == Place::Writing {
                 flight.place = Place::Memory;
                 self.bare_flights += usize::from(!flight.done);
-                self.bare_postponed += usize::from(!flight.done && flight.postponed);
             }
         }
         for resident in &mut self.memory {

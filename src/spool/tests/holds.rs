@@ -1,4 +1,4 @@
-//! What messages hold that are on disk, and those that are kept by us for a while.
+//! What messages hold that are on disk.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -62,69 +62,4 @@ fn what_nobody_waits_for_any_more_is_not_kept_for_as_long_as_its_record_is() {
         101,
         "the living one has all of its claims"
     );
-}
-
-#[test]
-fn a_record_that_we_keep_waits_for_edgehub_from_then_on() {
-    let run = |text: &str, persist| {
-        let mut bench = Bench::new(Limits {
-            persist,
-            ..limits()
-        });
-        bench.append("o", Priority::Normal, text);
-        let read = bench.spool.read().unwrap();
-        let until = bench.now + Duration::from_millis(1000);
-        bench.spool.postpone(read.priority, read.sequence, until);
-        let mut passed = 0;
-        bench.begin();
-        while !bench.end_one() {
-            bench.advance(50);
-            bench.begin();
-            passed += 50;
-        }
-        passed
-    };
-    // Somebody waits for texts of an even length.
-    assert_eq!(run("kept", Persist::Interval), 200);
-    assert_eq!(run("lasts", Persist::Interval), 1200);
-    assert_eq!(run("lasts", Persist::Never), 1200);
-    assert_eq!(run("lasts", Persist::EachBatch), 0);
-}
-
-#[test]
-fn a_record_that_we_keep_does_not_hide_a_prompt_one_behind_it() {
-    let mut bench = Bench::new(limits());
-    for text in ["lasts", "other"] {
-        bench.append("o", Priority::Normal, text);
-    }
-    let first = bench.spool.read().unwrap();
-    let until = bench.now + Duration::from_millis(1000);
-    bench.spool.postpone(first.priority, first.sequence, until);
-    let prompt = bench.now + Duration::from_millis(200);
-    assert_eq!(bench.spool.deadline(), Some(prompt));
-    let second = bench.spool.read().unwrap();
-    assert_eq!(bench.spool.deadline(), Some(prompt));
-    bench.spool.done(second.priority, second.sequence);
-    assert_eq!(
-        bench.spool.deadline(),
-        Some(until + Duration::from_millis(200))
-    );
-    bench.spool.done(first.priority, first.sequence);
-    assert_eq!(bench.spool.deadline(), None);
-}
-
-#[test]
-fn without_edgehub_nothing_is_postponed() {
-    let mut bench = Bench::new(limits());
-    bench.append("o", Priority::Normal, "lasts");
-    let read = bench.spool.read().unwrap();
-    let until = bench.now + Duration::from_millis(1000);
-    bench.spool.postpone(read.priority, read.sequence, until);
-    bench.advance(300);
-    bench.spool.hurry(bench.now);
-    let due = bench.now + Duration::from_millis(200);
-    assert_eq!(bench.spool.deadline(), Some(due));
-    bench.advance(2000);
-    bench.spool.hurry(bench.now);
-    assert_eq!(bench.spool.deadline(), Some(due), "no later than it was");
 }
