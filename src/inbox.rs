@@ -28,7 +28,7 @@ struct Shared {
 #[derive(Debug, Default)]
 pub struct Waiting {
     /// Tickets and how far they have got, in the order in which it was said. Bounded by the
-    /// tickets that the conversation has outstanding, each of which says two things at most.
+    /// tickets that the conversation has outstanding, each of which says one thing.
     pub progress: VecDeque<(Ticket, Progress)>,
     /// Commands and where their outcomes go.
     pub commands: VecDeque<(Request, oneshot::Sender<Outcome>)>,

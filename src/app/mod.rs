@@ -1,7 +1,7 @@
 //! The wiring: every channel and every task of the module, and how they end.
 //!
 //! ```text
-//! connections ═ submissions ═▶ forwarder ═ entries ═▶ link ══▶ edgeHub
+//! connections ═ submissions ═▶ forwarder ═ parcels ═▶ link ══▶ edgeHub
 //!      ▲                           ◀═ reports ═══════  │ │
 //!  gateway ◀════════════════ inbound ══════════════════╯ │
 //!      ╰═ methods ═▶ commands ═ outgoing ════════════════╯

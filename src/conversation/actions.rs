@@ -135,9 +135,8 @@ pub enum Outcome {
 #[derive(Debug, PartialEq)]
 pub enum Action {
     /// Hand the messages of a frame to the outbox, and say so with [`Input::TakenOver`] when it has
-    /// nothing left. While it waits for room, nothing is read. With
-    /// the last member the conversation wants to be told when all of them have got so far, or when
-    /// one is lost.
+    /// nothing left. While it waits for room, nothing is read. With the last member the conversation
+    /// wants to be told when all of them have got so far, or when one is lost.
     Submit(Ticket, Vec<Message>, Option<Progress>),
     /// Write the bytes and say so with [`Input::Written`]. The next one comes only after all of
     /// them are reported. While it waits for the socket, nothing is read.

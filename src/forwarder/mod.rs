@@ -38,8 +38,8 @@ pub use batch::Batching;
 use outstanding::Outstanding;
 pub use terms::{OutputTerms, Terms};
 
-/// Submissions taken over before anything else is looked at.
-const AT_ONCE: usize = 64;
+/// Groups taken over before anything else is looked at: as many as may be on their way.
+const AT_ONCE: usize = 4;
 
 /// What a forwarder is made of.
 #[derive(Debug)]
@@ -117,7 +117,9 @@ impl Forwarder {
         let started = match parts.disk {
             Ok(disk) => beating(&parts.health, parts.clock, Worker::start(disk, parts.whose))
                 .await
-                .map_err(|error| format!("the spool cannot be used: {error}")),
+                .map_err(|error| {
+                    format!("the spool cannot be used before the next start: {error}")
+                }),
             Err(why) => Err(why),
         };
         let mut accounts = Accounts::new(&parts.metrics);

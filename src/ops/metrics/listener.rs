@@ -95,7 +95,7 @@ impl Listeners {
             ),
             received_bytes: all.add(("received_bytes", "Bytes from devices")),
             sent_bytes: all.add(("sent_bytes", "Bytes to devices")),
-            frames: all.add(("frames", "Frames accepted")),
+            frames: all.add(("frames", "Frames found, those of unknown or rejected devices too")),
             refused: all.add((
                     "connections_refused",
                     "Connections closed at once, by reason",

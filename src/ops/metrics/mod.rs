@@ -90,7 +90,7 @@ impl Default for Metrics {
         let inner = Inner {
             abandoned: all.add((
                     "messages_abandoned",
-                    "Messages dropped before they were taken over, never acknowledged",
+                    "Messages dropped before they were taken over; acknowledged only where `after` is `received`",
                 ),
             ),
             dropped: all.add((
