@@ -152,6 +152,20 @@ fn printable(text: &Name) -> Name {
     printable.collect::<String>().into()
 }
 
+/// The last stamp: frames that are read together come at one moment.
+#[derive(Debug, Default)]
+pub(super) struct LastStamp(Option<(Timestamp, Name)>);
+
+impl LastStamp {
+    /// That moment as [`stamp`] writes it.
+    pub(super) fn of(&mut self, time: Timestamp) -> Name {
+        match &self.0 {
+            Some((last, text)) if *last == time => Name::clone(text),
+            _ => Name::clone(&self.0.insert((time, stamp(time))).1),
+        }
+    }
+}
+
 /// RFC 3339, UTC, with milliseconds.
 pub(super) fn stamp(time: Timestamp) -> Name {
     let mut text = String::with_capacity(32);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::actions::{Action, Counted, Reason};
 use super::due::{Due, Waits};
-use super::encode::{Source, stamp};
+use super::encode::Source;
 use super::protocol::{BodyForm, OnBadChecksum, OnUndecoded, Otherwise, Promise, UnknownDevices};
 use super::replies::Reply;
 use super::speaker::Speaker;
@@ -102,10 +102,11 @@ impl Conversation {
             Admission::Refused => return,
         };
         taken.device = speaker.as_ref().map(|speaker| speaker.device.name.clone());
+        let received = self.last_stamp.of(now.utc);
         let messages = speaker
             .as_ref()
             .filter(|_| publish)
-            .map(|speaker| self.messages(now, &taken, speaker, actions));
+            .map(|speaker| self.messages(&received, &taken, speaker, actions));
         let ticket = messages.as_ref().map(|_| Ticket(self.frames));
         let place = actions.len();
         self.answer(now, &taken, ticket, actions);
@@ -198,7 +199,7 @@ impl Conversation {
     /// One message, or one for each element of the list that is split.
     fn messages(
         &self,
-        now: Now,
+        received: &Name,
         taken: &Taken,
         speaker: &Speaker,
         actions: &mut Vec<Action>,
@@ -210,7 +211,6 @@ impl Conversation {
         let output = output.unwrap_or(&DEFAULT_OUTPUT);
         let form = self.settings.bodies.get(output).copied();
         let form = form.unwrap_or(BodyForm::Message);
-        let received = stamp(now.utc);
         let source = Source {
             protocol: &protocol.name,
             listener: self
@@ -220,7 +220,7 @@ impl Conversation {
             device,
             unknown: !speaker.known,
             bad_checksum: !taken.checksum_ok,
-            received: &received,
+            received,
             frame: &taken.bytes,
             reading: &taken.reading,
             part: None,

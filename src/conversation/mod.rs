@@ -42,6 +42,7 @@ pub use protocol::{
 pub use replies::{Replies, Reply, ReplyOptions};
 
 use due::{DueReplies, Turn};
+use encode::LastStamp;
 use speaker::Identity;
 use writes::Writes;
 
@@ -69,6 +70,7 @@ pub struct Conversation {
     writes: Writes,
     /// Frames taken so far; the number of the last one is its ticket.
     frames: u64,
+    last_stamp: LastStamp,
     /// When the device was last heard, or last kept waiting by us.
     heard: Option<Instant>,
     /// A submit waits for room.
@@ -116,6 +118,7 @@ impl Conversation {
             due: DueReplies::new(acknowledge.after, acknowledge.otherwise),
             writes: Writes::default(),
             frames: 0,
+            last_stamp: LastStamp::default(),
             heard: None,
             paused: false,
             ahead: 0,
