@@ -70,7 +70,9 @@ impl<'a> Messages<'a> {
                 serde_json::to_writer(&mut out, &*message)?;
                 writeln!(out)?;
             } else {
-                writeln!(out, "{}", line(&message))?;
+                for line in lines(&message) {
+                    writeln!(out, "{line}")?;
+                }
             }
         }
         out.flush()
@@ -103,15 +105,68 @@ impl<'a> Messages<'a> {
     }
 }
 
-fn line(message: &UpstreamMessage) -> String {
+/// A line for each reading: a batch has several.
+fn lines(message: &UpstreamMessage) -> Vec<String> {
     let output = message.output.as_deref().unwrap_or("-");
-    let device = message.property("device").unwrap_or(&message.device);
-    let body = match message.json() {
-        Some(mut body) => match body["values"].take() {
-            Value::Null => body,
-            values => values,
-        },
-        None => Value::from(format!("{} bytes", message.body.len())),
+    let sender = message.property("device").unwrap_or(&message.device);
+    let readings = match message.json() {
+        Some(body) => readings(sender, body),
+        None => vec![(
+            sender.to_owned(),
+            format!("{} bytes", message.body.len()).into(),
+        )],
     };
-    format!("{output:12} {device:16} {} {body}", message.received)
+    let line = |(device, values)| format!("{output:12} {device:16} {} {values}", message.received);
+    readings.into_iter().map(line).collect()
+}
+
+/// Who says what in a body; `sender` where it does not say who.
+fn readings(sender: &str, body: Value) -> Vec<(String, Value)> {
+    let elements = match body {
+        Value::Array(elements) => elements,
+        single => vec![single],
+    };
+    let reading = |mut element: Value| {
+        let device = element.get("device").and_then(Value::as_str);
+        let device = device.unwrap_or(sender).to_owned();
+        let values = element.get_mut("values").map(Value::take);
+        (device, values.unwrap_or(element))
+    };
+    elements.into_iter().map(reading).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_shape_of_a_body_is_shown() {
+        let rows = [
+            (
+                json!({"device": "a", "values": {"n": 1}}),
+                vec![("a", json!({"n": 1}))],
+            ),
+            (json!({"n": 1}), vec![("s", json!({"n": 1}))]),
+            (
+                json!([{"device": "a", "values": {"n": 1}}, {"device": "b", "values": 2}]),
+                vec![("a", json!({"n": 1})), ("b", json!(2))],
+            ),
+            (
+                json!([{"n": 1}, 2]),
+                vec![("s", json!({"n": 1})), ("s", json!(2))],
+            ),
+            (json!([]), vec![]),
+            (json!("text"), vec![("s", json!("text"))]),
+        ];
+        for (body, expected) in rows {
+            let found = readings("s", body);
+            let found: Vec<(&str, Value)> = found
+                .iter()
+                .map(|(device, values)| (device.as_str(), values.clone()))
+                .collect();
+            assert_eq!(found, expected);
+        }
+    }
 }
