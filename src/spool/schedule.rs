@@ -279,13 +279,9 @@ impl<H: Hold> Spool<H> {
         }
         if !self.logs.iter().any(Log::cannot_read) {
             self.gives = Condition::Good;
-        } else if why.is_some() || self.gives == Condition::Good {
-            let (why, pause) = match why {
-                Some(why) => (why, LONGEST_RETRY),
-                None => ("it is damaged".to_owned(), FIRST_RETRY),
-            };
+        } else if let Some(why) = why {
             self.gives = Condition::Failing(format!("a segment cannot be read: {why}"));
-            self.probe_again = now.checked_add(pause);
+            self.probe_again = now.checked_add(LONGEST_RETRY);
         }
         dropped
     }

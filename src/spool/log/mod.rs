@@ -120,11 +120,24 @@ impl Segment {
 
     /// Whether it can be deleted once what is unread is dropped.
     fn is_droppable(&self) -> bool {
-        self.open > 0 && self.open == self.unread()
+        self.open > 0 && self.open == self.unread() && !self.left
     }
 
     fn unread(&self) -> u64 {
         self.unread.values().sum()
+    }
+
+    /// Goes on with these as its unread records; gives the others.
+    fn keep_unread(&mut self, stays: BTreeMap<Name, u64>) -> BTreeMap<Name, u64> {
+        let mut others = std::mem::replace(&mut self.unread, stays);
+        for (output, count) in &self.unread {
+            if let Some(all) = others.get_mut(output) {
+                *all = all.saturating_sub(*count);
+            }
+        }
+        others.retain(|_, count| *count > 0);
+        self.open -= others.values().sum::<u64>();
+        others
     }
 }
 
@@ -172,7 +185,7 @@ pub(super) struct Log<H> {
     read_bytes: usize,
     /// Attempts to read that failed since the last one that did not.
     read_failures: u32,
-    /// Whether the last one failed.
+    /// Whether the disk gave nothing the last time.
     cannot_read: bool,
     read_again: Option<Instant>,
     delete_again: Option<Instant>,

@@ -1,10 +1,11 @@
 //! From the disk to memory, and what is given up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Ahead, Log, Place, Resident};
-use crate::message::{Message, Sequence};
+use crate::message::{Message, Name, Sequence};
 use crate::spool::record::{self, MAX_RECORD_BYTES, Parsed};
 use crate::spool::recover::file_name;
 use crate::spool::worker::Job;
@@ -41,14 +42,15 @@ impl<H: Hold> Log<H> {
             .filter(|_| self.cursor.is_some() && self.wants_ahead())
     }
 
-    /// Whether the last attempt to read failed.
+    /// Whether the disk gave nothing the last time. What is damaged was given.
     pub(in crate::spool) fn cannot_read(&self) -> bool {
         self.cannot_read
     }
 
     /// Whether it is read once more after an attempt that failed.
     pub(in crate::spool) fn reads_again(&self) -> bool {
-        self.cannot_read && self.cursor.is_some()
+        let reads = self.reading.is_some() || self.wants_ahead();
+        self.cannot_read && self.cursor.is_some() && reads
     }
 
     /// The disk can be read after all.
@@ -71,6 +73,7 @@ impl<H: Hold> Log<H> {
             return Dropped::default();
         };
         let end = self.segment(number).map_or(from, |segment| segment.length);
+        self.cannot_read = bytes.is_err();
         let Ok(mut bytes) = bytes else {
             return self.read_failed(number, now);
         };
@@ -110,7 +113,6 @@ impl<H: Hold> Log<H> {
             self.read_bytes = self.sizes.read;
         }
         self.read_failures = 0;
-        self.cannot_read = false;
         self.read_again = None;
         self.move_cursor(number, from + u64::try_from(used).unwrap_or(0));
         Dropped::default()
@@ -133,24 +135,31 @@ impl<H: Hold> Log<H> {
     }
 
     /// A few attempts, then the rest of the segment stays as it is until the next start. The
-    /// segments behind it have one attempt each, until one succeeds. What was read before is read
-    /// by the forwarder first.
+    /// segments behind it have one attempt each, until one succeeds, but as many where nobody
+    /// waits for them yet.
     fn read_failed(&mut self, number: u64, now: Instant) -> Dropped<H> {
-        self.cannot_read = true;
-        self.read_failures = READ_ATTEMPTS.min(self.read_failures + 1);
-        if self.read_failures < READ_ATTEMPTS || !self.ahead.is_empty() {
+        self.read_failures += 1;
+        if self.read_failures < READ_ATTEMPTS {
             let pause = Duration::from_millis(50) * 2_u32.pow(self.read_failures);
             self.read_again = now.checked_add(pause);
             return Dropped::default();
         }
+        let dropped = self.leave_rest_of(number);
+        self.read_failures = match self.ahead.is_empty() {
+            true => READ_ATTEMPTS - 1,
+            false => 0,
+        };
+        dropped
+    }
+
+    fn leave_rest_of(&mut self, number: u64) -> Dropped<H> {
         if let Some(segment) = self.segment(number) {
             segment.left = true;
         }
-        let first = Sequence(self.last_read.0 + 1);
+        let last = self.ahead.back().map(|ahead| ahead.sequence);
+        let first = Sequence(last.unwrap_or(self.last_read).0 + 1);
         self.left_from = Some(self.left_from.map_or(first, |before| before.min(first)));
-        let dropped = self.drop_unread_of(number);
-        self.read_failures = READ_ATTEMPTS - 1;
-        dropped
+        self.drop_behind_ahead(number)
     }
 
     /// Bytes of the files that could be deleted if what is unread in them were dropped.
@@ -174,19 +183,25 @@ impl<H: Hold> Log<H> {
     }
 
     fn drop_unread_of(&mut self, number: u64) -> Dropped<H> {
+        self.ahead.retain(|ahead| ahead.segment != number);
+        self.ahead_cost = self.ahead.iter().map(|ahead| ahead.message.cost()).sum();
+        self.drop_behind_ahead(number)
+    }
+
+    /// Gives up what is unread in a segment, but for what is ahead of its turn.
+    fn drop_behind_ahead(&mut self, number: u64) -> Dropped<H> {
         let older = || self.segments.iter().take_while(|s| s.number < number);
-        let is_oldest = older().all(|segment| segment.unread.is_empty());
         let older_last = older().map(|segment| segment.last).max();
+        let ahead_last = self.ahead.back().map(|ahead| ahead.sequence);
+        let stays = self.ahead_of(number);
+        let is_next = stays.is_empty() && older().all(|segment| segment.unread.is_empty());
         self.appends = self.appends && self.active() != Some(number);
         let Some(segment) = self.segment(number) else {
             return Dropped::default();
         };
-        let outputs = std::mem::take(&mut segment.unread);
-        segment.open -= outputs.values().sum::<u64>();
+        let outputs = segment.keep_unread(stays);
         let (last, length) = (segment.last, segment.length);
-        self.ahead.retain(|ahead| ahead.segment != number);
-        self.ahead_cost = self.ahead.iter().map(|ahead| ahead.message.cost()).sum();
-        if is_oldest {
+        if is_next {
             self.last_read = self.last_read.max(last);
         }
         if self.cursor.is_some_and(|(at, _)| at == number) {
@@ -194,8 +209,20 @@ impl<H: Hold> Log<H> {
             self.read_again = None;
             self.move_cursor(number, length);
         }
-        let holds = self.holds_between(older_last.unwrap_or_default(), last);
+        let after = older_last.max(ahead_last.filter(|ahead| *ahead < last));
+        let holds = self.holds_between(after.unwrap_or_default(), last);
         Dropped { outputs, holds }
+    }
+
+    /// How many records of a segment are ahead of their turn, by output.
+    fn ahead_of(&self, number: u64) -> BTreeMap<Name, u64> {
+        let mut outputs = BTreeMap::new();
+        for ahead in self.ahead.iter().filter(|ahead| ahead.segment == number) {
+            *outputs
+                .entry(Name::clone(&ahead.message.output))
+                .or_default() += 1;
+        }
+        outputs
     }
 
     /// Takes what the unread records behind the first sequence and up to the second hold.
