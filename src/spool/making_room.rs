@@ -61,7 +61,8 @@ impl<H: Hold> Spool<H> {
 
     /// Whether messages in memory are dropped for those who wait for their room.
     pub fn drops_in_memory(&self) -> bool {
-        self.limits.drop_oldest && !self.is_good() && !self.room_comes()
+        let room_comes = self.answers() && self.room_comes();
+        self.limits.drop_oldest && !self.is_good() && !room_comes
     }
 
     /// Whether segments are being deleted, as far as is known with success.
@@ -108,14 +109,20 @@ impl<H: Hold> Spool<H> {
         if !self.drops_in_memory() {
             return;
         }
-        // A batch under way holds the oldest; what becomes of it tells.
-        let writing = self.logs.iter().any(Log::is_writing);
+        // A batch under way holds the oldest; what becomes of it tells, if the disk answers.
+        let answers = self.answers();
+        let writing = answers && self.logs.iter().any(Log::is_writing);
         let wanted = !writing && std::mem::take(&mut self.wanted);
         // The longest message that edgeHub takes has room in a quarter of the least bound.
         let most = (self.limits.memory_bytes / 4 * 3).saturating_sub(1024);
         for priority in DROP_ORDER {
             while self.logs.iter().map(Log::cost).sum::<usize>() > most {
-                let Some(dropped) = self.log(priority).drop_oldest_resident(None) else {
+                let log = self.log(priority);
+                let dropped = match answers {
+                    true => log.drop_oldest_resident(None),
+                    false => log.drop_oldest_behind_batch(),
+                };
+                let Some(dropped) = dropped else {
                     break;
                 };
                 self.dropped.add_one(dropped);

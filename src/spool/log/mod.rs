@@ -17,16 +17,19 @@ mod writing;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) use writing::Writing;
 
 use super::recover::Found;
-use super::{Hold, Read, Sizes};
+use super::{FIRST_RETRY, Hold, Read, Sizes};
 use crate::message::{Message, Name, Priority, Sequence};
 
 /// Holds of records on disk before it is first looked at who still waits.
 const FIRST_HOLDS: usize = 64;
+
+/// Files that only wait for acknowledgements and do not count among the bytes that are needed.
+const MOST_EXEMPT: usize = 2;
 
 /// Where a record is, besides in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +82,11 @@ struct Segment {
     keep: bool,
     /// It stays for the next start.
     left: bool,
+    /// What a failed write may have left: it has no record.
+    leftover: bool,
     deleting: bool,
+    /// The last attempt to delete it failed.
+    undeletable: bool,
 }
 
 impl Segment {
@@ -96,7 +103,9 @@ impl Segment {
             since: (now, now),
             keep: false,
             left: false,
+            leftover: false,
             deleting: false,
+            undeletable: false,
         }
     }
 
@@ -188,7 +197,9 @@ pub(super) struct Log<H> {
     /// Whether the disk gave nothing the last time.
     cannot_read: bool,
     read_again: Option<Instant>,
+    /// When those are tried again that could not be deleted.
     delete_again: Option<Instant>,
+    delete_pause: Duration,
     /// The first record that is left for the next start.
     left_from: Option<Sequence>,
     /// Records in flight of which no copy is on disk or on its way.
@@ -232,6 +243,7 @@ impl<H: Hold> Log<H> {
             cannot_read: false,
             read_again: None,
             delete_again: None,
+            delete_pause: FIRST_RETRY,
             left_from,
             bare_flights: 0,
             cost: 0,
@@ -244,11 +256,16 @@ impl<H: Hold> Log<H> {
         files.sum::<u64>() + self.batch.as_ref().map_or(0, |batch| batch.bytes)
     }
 
-    /// Bytes of its files, but for those that only wait for acknowledgements.
+    /// Bytes of its files, but for what failed writes left and a few files that only wait for
+    /// acknowledgements.
     pub(super) fn needed_bytes(&self) -> u64 {
         let active = self.active();
+        let mut exempt = MOST_EXEMPT;
         let needed = |segment: &&Segment| {
-            !segment.only_in_flight() || Some(segment.number) == active || segment.left
+            let waits = segment.only_in_flight() && !segment.left && exempt > 0;
+            let is_exempt = waits && Some(segment.number) != active;
+            exempt -= usize::from(is_exempt);
+            !is_exempt && !segment.leftover
         };
         let files = self.segments.iter().filter(needed);
         let batch = self.batch.as_ref().map_or(0, |batch| batch.bytes);

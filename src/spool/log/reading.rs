@@ -250,6 +250,18 @@ impl<H: Hold> Log<H> {
         Some(self.give_up(resident))
     }
 
+    /// Gives up the oldest unread message in memory that the disk was not given.
+    pub(in crate::spool) fn drop_oldest_behind_batch(&mut self) -> Option<(Arc<Message>, H)> {
+        let bare = |resident: &Resident<H>| resident.place == Place::Memory;
+        match self.memory.iter().position(bare)? {
+            0 => self.drop_oldest_resident(None),
+            at => self
+                .memory
+                .remove(at)
+                .map(|resident| self.give_up(resident)),
+        }
+    }
+
     /// Gives up the oldest messages in memory for whose room somebody waits.
     pub(in crate::spool) fn drop_wanted(&mut self) -> Dropped<H> {
         let mut dropped = Dropped::default();

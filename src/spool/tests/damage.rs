@@ -424,3 +424,26 @@ fn a_file_that_cannot_be_read_stops_writing_for_a_while_and_not_until_edgehub_is
     let again = bench.restart().drain();
     assert!(again.starts_with(&texts), "{again:?}");
 }
+
+#[test]
+fn a_segment_whose_new_name_is_not_forced_is_set_aside_and_holds_up_no_other() {
+    let (disk, segments) = segments();
+    let (name, bytes, _) = &segments[0];
+    let mut damaged = bytes.clone();
+    damaged[HEADER_BYTES + 20] ^= 1;
+    disk.put(name, damaged.clone());
+    // More than are kept, and these cannot be deleted.
+    for number in 1..12 {
+        disk.put(&format!("aside-normal-{number:016x}.segment"), Vec::new());
+    }
+    disk.fail_file(Some("aside-normal-0000000000000001.segment"));
+    let mut bench = Bench::over(disk.clone(), limits());
+    disk.fail_names(true);
+    bench.drain();
+    bench.work();
+    assert_eq!(bench.disk.segments(), Vec::<String>::new());
+    assert_eq!(disk.files().get(&format!("aside-{name}")), Some(&damaged));
+    bench.advance(1000);
+    bench.work();
+    assert_eq!(bench.spool.disk_bytes(), 0);
+}
