@@ -151,7 +151,23 @@ fn a_delete_that_fails_is_waited_for() {
 }
 
 #[test]
-fn on_a_disk_that_is_full_the_oldest_go_though_each_batch_begins_a_segment() {
+fn on_a_disk_that_is_full_a_batch_that_begins_a_segment_has_room_too() {
+    let mut bench = stored(0..40).restart();
+    bench.spool.limit(Limits {
+        drop_oldest: true,
+        ..limits()
+    });
+    let bytes: usize = bench.disk.files().values().map(Vec::len).sum();
+    bench.disk.set_quota(bytes + 20);
+    bench.store(40..41);
+    bench.advance(1000);
+    bench.work();
+    assert!(bench.spool.is_written(), "{:?}", bench.spool.condition());
+    assert!((1..20).contains(&bench.given_up()));
+}
+
+#[test]
+fn on_a_disk_that_is_full_the_oldest_go() {
     let mut bench = Bench::new(Limits {
         drop_oldest: true,
         ..limits()
