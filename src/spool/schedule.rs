@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::letters::Buried;
 use super::log::{Log, Writing};
-use super::making_room::MakingRoom;
+use super::making_room::{Lack, MakingRoom};
 use super::position::Position;
 use super::worker::{Job, MOST_OUTSTANDING, Outcome, Trouble, Unwritten};
 use super::{Condition, Dropped, FIRST_RETRY, Hold, LONGEST_RETRY, MOST_SILENT, NOTE_EVERY, Spool};
@@ -225,7 +225,7 @@ impl<H: Hold> Spool<H> {
         // Any segment is enough to go on, where there are no more bytes than there may be.
         let lacks = self.needed_bytes().saturating_sub(most).saturating_add(1);
         self.no_room(
-            lacks,
+            Lack::Spool(lacks),
             format!("the spool holds its maxBytes of {most} bytes"),
             now,
         );
@@ -259,9 +259,12 @@ impl<H: Hold> Spool<H> {
             Trouble::Reserved { lacks } => {
                 let least = self.limits.min_free_bytes;
                 let why = format!("it has less left than the minFreeBytes of {least} bytes");
-                self.no_room(*lacks, why, now);
+                self.no_room(Lack::Disk(*lacks), why, now);
             }
-            Trouble::Full { lacks } => self.no_room(*lacks, "it has nothing left".to_owned(), now),
+            Trouble::Full { lacks } => {
+                let why = "it has nothing left".to_owned();
+                self.no_room(Lack::Disk(*lacks), why, now);
+            }
             Trouble::Disk(error) => {
                 self.condition = Condition::Failing(error.to_string());
                 self.write_again = now.checked_add(self.retry);

@@ -127,9 +127,10 @@ impl Segment {
         self.open > 0 && self.unread.is_empty()
     }
 
-    /// Whether it can be deleted once what is unread is dropped.
-    fn is_droppable(&self) -> bool {
-        self.open > 0 && self.open == self.unread() && !self.left
+    /// Whether it can be deleted, or also set aside, once what is unread is dropped.
+    fn is_droppable(&self, aside: bool) -> bool {
+        let ends = self.open > 0 && self.open == self.unread() && !self.left;
+        ends && (aside || !self.keep)
     }
 
     fn unread(&self) -> u64 {

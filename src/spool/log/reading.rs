@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Ahead, Log, Place, Resident};
 use crate::message::{Message, Name, Sequence};
-use crate::spool::record::{self, MAX_RECORD_BYTES, Parsed};
+use crate::spool::record::{self, MAX_RECORD_BYTES, Parsed, Record};
 use crate::spool::recover::file_name;
 use crate::spool::worker::Job;
 use crate::spool::{Dropped, Hold};
@@ -78,34 +78,7 @@ impl<H: Hold> Log<H> {
             return self.read_failed(number, now);
         };
         bytes.truncate(usize::try_from(end - from).unwrap_or(usize::MAX));
-        let mut used = 0;
-        let damaged = loop {
-            match record::parse(bytes.get(used..).unwrap_or_default()) {
-                Parsed::Record(record) => {
-                    used += record.length;
-                    let before = self
-                        .ahead
-                        .back()
-                        .map_or(self.last_read, |last| last.sequence);
-                    // A batch that was written twice is read once.
-                    if let Some(message) = record.message().filter(|_| record.sequence > before) {
-                        self.ahead_cost += message.cost();
-                        self.ahead.push_back(Ahead {
-                            sequence: record.sequence,
-                            message,
-                            segment: number,
-                        });
-                    }
-                }
-                Parsed::Incomplete(needs)
-                    if needs > self.read_bytes && needs <= MAX_RECORD_BYTES =>
-                {
-                    self.read_bytes = needs;
-                    break false;
-                }
-                Parsed::Incomplete(_) | Parsed::Damaged => break used == 0,
-            }
-        };
+        let (used, damaged) = self.take_ahead_of(number, &bytes);
         if damaged {
             return self.read_failed(number, now);
         }
@@ -116,6 +89,42 @@ impl<H: Hold> Log<H> {
         self.read_again = None;
         self.move_cursor(number, from + u64::try_from(used).unwrap_or(0));
         Dropped::default()
+    }
+
+    /// Takes records ahead of their turn; gives how many bytes they have, and whether the first is
+    /// damaged.
+    fn take_ahead_of(&mut self, number: u64, bytes: &[u8]) -> (usize, bool) {
+        let mut used = 0;
+        loop {
+            match record::parse(bytes.get(used..).unwrap_or_default()) {
+                Parsed::Record(record) => {
+                    used += record.length;
+                    self.add_ahead(number, &record);
+                }
+                Parsed::Incomplete(needs)
+                    if needs > self.read_bytes && needs <= MAX_RECORD_BYTES =>
+                {
+                    self.read_bytes = needs;
+                    return (used, false);
+                }
+                Parsed::Incomplete(_) | Parsed::Damaged => return (used, used == 0),
+            }
+        }
+    }
+
+    /// A batch that was written twice is read once.
+    fn add_ahead(&mut self, number: u64, record: &Record<'_>) {
+        let last = self.ahead.back().map(|last| last.sequence);
+        let before = last.unwrap_or(self.last_read);
+        let Some(message) = record.message().filter(|_| record.sequence > before) else {
+            return;
+        };
+        self.ahead_cost += message.cost();
+        self.ahead.push_back(Ahead {
+            sequence: record.sequence,
+            message,
+            segment: number,
+        });
     }
 
     /// To the next record behind that place.
@@ -162,15 +171,20 @@ impl<H: Hold> Log<H> {
         self.drop_behind_ahead(number)
     }
 
-    /// Bytes of the files that could be deleted if what is unread in them were dropped.
-    pub(in crate::spool) fn droppable_bytes(&self) -> u64 {
-        let files = self.segments.iter().filter(|s| s.is_droppable());
+    /// Bytes of the files that could be deleted, or also set aside, if what is unread in them were
+    /// dropped.
+    pub(in crate::spool) fn droppable_bytes(&self, aside: bool) -> u64 {
+        let files = self.segments.iter().filter(|s| s.is_droppable(aside));
         files.map(|segment| segment.bytes).sum()
     }
 
-    /// Gives up the oldest segment that can be deleted then; with the bytes of its file.
-    pub(in crate::spool) fn drop_oldest_segment(&mut self) -> Option<(u64, Dropped<H>)> {
-        let oldest = self.segments.iter().find(|s| s.is_droppable())?;
+    /// Gives up the oldest segment that can be deleted then, or also set aside; with the bytes of
+    /// its file.
+    pub(in crate::spool) fn drop_oldest_segment(
+        &mut self,
+        aside: bool,
+    ) -> Option<(u64, Dropped<H>)> {
+        let oldest = self.segments.iter().find(|s| s.is_droppable(aside))?;
         let (number, bytes) = (oldest.number, oldest.bytes);
         Some((bytes, self.drop_unread_of(number)))
     }

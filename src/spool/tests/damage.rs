@@ -447,3 +447,26 @@ fn a_segment_whose_new_name_is_not_forced_is_set_aside_and_holds_up_no_other() {
     bench.work();
     assert_eq!(bench.spool.disk_bytes(), 0);
 }
+
+#[test]
+fn a_damaged_file_is_not_dropped_for_room_on_the_disk_because_it_stays_there() {
+    let (disk, segments) = segments();
+    let (name, bytes, texts) = &segments[0];
+    let mut damaged = bytes.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    disk.put(name, damaged);
+    let mut bench = Bench::over(disk.clone(), limits());
+    bench.spool.limit(Limits {
+        min_free_bytes: 1000,
+        drop_oldest: true,
+        ..limits()
+    });
+    disk.set_free(900);
+    bench.store(40..41);
+    assert!(bench.given_up() > 0);
+    disk.set_free(2000);
+    let survivors = bench.drain();
+    assert!(survivors.starts_with(&texts[..2]), "{survivors:?}");
+    assert_eq!(survivors.last().unwrap(), "040");
+}
