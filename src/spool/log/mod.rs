@@ -13,13 +13,16 @@
 //! What is on disk and not read is always older than what is in memory and not read.
 
 mod reading;
+mod segment;
 mod writing;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(super) use writing::Writing;
+
+use segment::Segment;
 
 use super::recover::Found;
 use super::{FIRST_RETRY, Hold, Read, Sizes};
@@ -59,96 +62,6 @@ struct Flight<H> {
     since: Option<Instant>,
     place: Place,
     done: bool,
-}
-
-/// A file of records.
-#[derive(Debug)]
-struct Segment {
-    number: u64,
-    /// Bytes of the file.
-    bytes: u64,
-    /// Bytes up to the end of its last record.
-    length: u64,
-    /// Where its records begin that are open.
-    from: u64,
-    last: Sequence,
-    /// Records that are not done.
-    open: u64,
-    /// Records that are not read, by output.
-    unread: BTreeMap<Name, u64>,
-    /// When its first and its last record came.
-    since: (Instant, Instant),
-    /// It is set aside in the end, and not deleted.
-    keep: bool,
-    /// It stays for the next start.
-    left: bool,
-    /// What a failed write may have left: it has no record.
-    leftover: bool,
-    deleting: bool,
-    /// The last attempt to delete it failed.
-    undeletable: bool,
-}
-
-impl Segment {
-    /// A segment to which so many bytes were written, and nobody knows of a record in it.
-    fn new(number: u64, bytes: u64, now: Instant) -> Self {
-        Segment {
-            number,
-            bytes,
-            length: bytes,
-            from: bytes,
-            last: Sequence(0),
-            open: 0,
-            unread: BTreeMap::new(),
-            since: (now, now),
-            keep: false,
-            left: false,
-            leftover: false,
-            deleting: false,
-            undeletable: false,
-        }
-    }
-
-    fn found(found: Found, now: Instant) -> Self {
-        Segment {
-            length: found.length,
-            from: found.from,
-            last: found.last,
-            open: found.outputs.values().sum(),
-            unread: found.outputs,
-            keep: found.keep,
-            left: found.left,
-            ..Segment::new(found.number, found.bytes, now)
-        }
-    }
-
-    /// Whether it only waits for acknowledgements: dropping something frees nothing of it.
-    fn only_in_flight(&self) -> bool {
-        self.open > 0 && self.unread.is_empty()
-    }
-
-    /// Whether it can be deleted, or also set aside, once what is unread is dropped.
-    fn is_droppable(&self, aside: bool) -> bool {
-        let ends = self.open > 0 && self.open == self.unread() && !self.left;
-        ends && (aside || !self.keep)
-    }
-
-    fn unread(&self) -> u64 {
-        self.unread.values().sum()
-    }
-
-    /// Goes on with these as its unread records; gives the others.
-    fn keep_unread(&mut self, stays: BTreeMap<Name, u64>) -> BTreeMap<Name, u64> {
-        let mut others = std::mem::replace(&mut self.unread, stays);
-        for (output, count) in &self.unread {
-            if let Some(all) = others.get_mut(output) {
-                *all = all.saturating_sub(*count);
-            }
-        }
-        others.retain(|_, count| *count > 0);
-        self.open -= others.values().sum::<u64>();
-        others
-    }
 }
 
 /// A batch on its way to the disk.
