@@ -61,6 +61,11 @@ impl<H: Hold> Spool<H> {
         Some(Job::DeadLetter { line })
     }
 
+    /// Whether one is not on its way to the disk yet: its message's copy there must not go before.
+    pub(super) fn letters_wait(&self) -> bool {
+        self.dead_letters.len() > usize::from(self.burying)
+    }
+
     pub(super) fn buried(&mut self, result: io::Result<u64>) -> Option<Buried<H>> {
         self.burying = false;
         let Letter { output, hold, .. } = self.dead_letters.pop_front()?;

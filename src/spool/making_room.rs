@@ -12,11 +12,20 @@ const LOOKS_AT_AGE: u32 = 8;
 /// Those of normal priority go first.
 const DROP_ORDER: [Priority; 2] = [Priority::Normal, Priority::High];
 
-/// What is known of room on the disk that is missing.
+/// Bytes that are missing, and where.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lack {
+    /// In the spool. What is set aside does not belong to it any more.
+    Spool(u64),
+    /// On the disk.
+    Disk(u64),
+}
+
+/// What is known of room that is missing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MakingRoom {
-    /// Bytes that were missing when a batch was to be written just now.
-    pub(super) lacks: Option<u64>,
+    /// What was missing when a batch was to be written just now.
+    pub(super) lacks: Option<Lack>,
     /// Nothing is dropped before, because the last time did not help.
     again: Option<Instant>,
     pause: Duration,
@@ -61,7 +70,8 @@ impl<H: Hold> Spool<H> {
 
     /// Whether messages in memory are dropped for those who wait for their room.
     pub fn drops_in_memory(&self) -> bool {
-        self.limits.drop_oldest && !self.is_good() && !self.room_comes()
+        let room_comes = self.answers() && self.room_comes();
+        self.limits.drop_oldest && !self.is_good() && !room_comes
     }
 
     /// Whether segments are being deleted, as far as is known with success.
@@ -108,14 +118,20 @@ impl<H: Hold> Spool<H> {
         if !self.drops_in_memory() {
             return;
         }
-        // A batch under way holds the oldest; what becomes of it tells.
-        let writing = self.logs.iter().any(Log::is_writing);
+        // A batch under way holds the oldest; what becomes of it tells, if the disk answers.
+        let answers = self.answers();
+        let writing = answers && self.logs.iter().any(Log::is_writing);
         let wanted = !writing && std::mem::take(&mut self.wanted);
         // The longest message that edgeHub takes has room in a quarter of the least bound.
         let most = (self.limits.memory_bytes / 4 * 3).saturating_sub(1024);
         for priority in DROP_ORDER {
             while self.logs.iter().map(Log::cost).sum::<usize>() > most {
-                let Some(dropped) = self.log(priority).drop_oldest_resident(None) else {
+                let log = self.log(priority);
+                let dropped = match answers {
+                    true => log.drop_oldest_resident(None),
+                    false => log.drop_oldest_behind_batch(),
+                };
+                let Some(dropped) = dropped else {
                     break;
                 };
                 self.dropped.add_one(dropped);
@@ -133,7 +149,12 @@ impl<H: Hold> Spool<H> {
         let Some(lacks) = self.making_room.lacks.take() else {
             return;
         };
-        let droppable: u64 = self.logs.iter().map(Log::droppable_bytes).sum();
+        let (lacks, aside) = match lacks {
+            Lack::Spool(bytes) => (bytes, true),
+            Lack::Disk(bytes) => (bytes, false),
+        };
+        let droppable = self.logs.iter().map(|log| log.droppable_bytes(aside));
+        let droppable: u64 = droppable.sum();
         if droppable < lacks || self.making_room.pauses(now) || self.is_deleting() {
             return;
         }
@@ -141,7 +162,7 @@ impl<H: Hold> Spool<H> {
         let mut made = 0;
         for priority in DROP_ORDER {
             while made < lacks {
-                let Some((bytes, dropped)) = self.log(priority).drop_oldest_segment() else {
+                let Some((bytes, dropped)) = self.log(priority).drop_oldest_segment(aside) else {
                     break;
                 };
                 made += bytes;
@@ -150,8 +171,8 @@ impl<H: Hold> Spool<H> {
         }
     }
 
-    /// A batch does not fit: so many bytes are missing, because of this.
-    pub(super) fn no_room(&mut self, lacks: u64, why: String, now: Instant) {
+    /// A batch does not fit: this is missing, because of that.
+    pub(super) fn no_room(&mut self, lacks: Lack, why: String, now: Instant) {
         for log in &mut self.logs {
             log.roll_if_done();
         }

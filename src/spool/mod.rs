@@ -46,6 +46,8 @@ const NOTE_EVERY: Duration = Duration::from_secs(1);
 /// Between attempts to write to a disk that fails or is full.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// A disk that gives no outcome for so long is told as failing.
+const MOST_SILENT: Duration = Duration::from_secs(30);
 
 /// What a message holds while it is kept: room in memory, and somebody who waits for a promise.
 pub trait Hold {
@@ -197,6 +199,10 @@ pub struct Spool<H> {
     burying: bool,
     syncs: u64,
     outstanding: usize,
+    /// Since when the disk has jobs and gives no outcome.
+    silent_since: Option<Instant>,
+    /// Whether it gives outcomes.
+    answers: Condition,
 }
 
 const ORDER: [Priority; 2] = [Priority::High, Priority::Normal];
@@ -247,6 +253,8 @@ impl<H: Hold> Spool<H> {
             burying: false,
             syncs: 0,
             outstanding: 0,
+            silent_since: None,
+            answers: Condition::Good,
         }
     }
 
@@ -357,10 +365,10 @@ impl<H: Hold> Spool<H> {
 
     /// How the disk is.
     pub fn condition(&self) -> &Condition {
-        match self.condition {
-            Condition::Good => &self.gives,
-            _ => &self.condition,
-        }
+        [&self.answers, &self.condition]
+            .into_iter()
+            .find(|condition| **condition != Condition::Good)
+            .unwrap_or(&self.gives)
     }
 
     /// Whether the disk takes what is written, as far as is known.
@@ -385,6 +393,10 @@ impl<H: Hold> Spool<H> {
 
     fn is_good(&self) -> bool {
         *self.condition() == Condition::Good
+    }
+
+    fn answers(&self) -> bool {
+        self.answers == Condition::Good
     }
 
     fn is_absent(&self) -> bool {

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::letters::Buried;
 use super::log::{Log, Writing};
-use super::making_room::MakingRoom;
+use super::making_room::{Lack, MakingRoom};
 use super::position::Position;
-use super::worker::{Job, MOST_OUTSTANDING, Outcome, Trouble};
-use super::{Condition, Dropped, FIRST_RETRY, Hold, LONGEST_RETRY, NOTE_EVERY, Spool};
+use super::worker::{Job, MOST_OUTSTANDING, Outcome, Trouble, Unwritten};
+use super::{Condition, Dropped, FIRST_RETRY, Hold, LONGEST_RETRY, MOST_SILENT, NOTE_EVERY, Spool};
 use crate::message::Priority;
 
 /// Of all bytes, the part that a segment has.
@@ -28,13 +28,34 @@ impl<H: Hold> Spool<H> {
     /// up by it, also where there is no disk; see [`Spool::given_up`].
     pub fn job(&mut self, now: Instant) -> Option<Job> {
         self.expire(now);
+        self.watch(now);
         self.spare_memory();
         if self.is_busy() {
             return None;
         }
         let job = self.next_job(now)?;
         self.outstanding += 1;
+        self.silent_since.get_or_insert(now);
         Some(job)
+    }
+
+    /// Sees whether the disk answers.
+    fn watch(&mut self, now: Instant) {
+        if self.silence_ends().is_some_and(|end| end <= now) {
+            self.answers = Condition::Failing("it does not answer".to_owned());
+        }
+    }
+
+    /// When a disk that says nothing is told as failing.
+    fn silence_ends(&self) -> Option<Instant> {
+        let since = self.silent_since.filter(|_| self.answers());
+        since.and_then(|since| since.checked_add(MOST_SILENT))
+    }
+
+    fn answered(&mut self, now: Instant) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        self.silent_since = Some(now).filter(|_| self.outstanding > 0);
+        self.answers = Condition::Good;
     }
 
     fn next_job(&mut self, now: Instant) -> Option<Job> {
@@ -45,10 +66,15 @@ impl<H: Hold> Spool<H> {
             return Some(job);
         }
         self.make_room(now);
+        if let Some(job) = self.bury_next() {
+            return Some(job);
+        }
+        if self.letters_wait() {
+            return None;
+        }
         self.logs
             .iter_mut()
             .find_map(|log| log.delete(now))
-            .or_else(|| self.bury_next())
             .or_else(|| self.note(now))
     }
 
@@ -59,7 +85,7 @@ impl<H: Hold> Spool<H> {
 
     /// Takes what came of a job.
     pub fn finished(&mut self, outcome: Outcome, now: Instant) -> Finished<H> {
-        self.outstanding = self.outstanding.saturating_sub(1);
+        self.answered(now);
         let mut finished = Finished {
             dropped: Dropped::default(),
             buried: None,
@@ -82,16 +108,26 @@ impl<H: Hold> Spool<H> {
     /// When [`Spool::job`] has something to do at the latest, but for what an outcome brings.
     pub fn deadline(&self) -> Option<Instant> {
         let age = self.age_deadline();
+        let silence = self.silence_ends();
+        let always = age.into_iter().chain(silence).min();
         if self.is_busy() {
-            return age;
+            return always;
         }
         let read = self.logs.iter().filter_map(Log::read_deadline).min();
-        let delete = self.logs.iter().filter_map(Log::delete_deadline).min();
-        let note = self
-            .note_again
-            .filter(|_| !self.noting && self.new_position().is_some());
         let write = self.write_deadline();
-        [age, write, read, delete, note].into_iter().flatten().min()
+        let end = self.end_deadline();
+        [always, write, read, end].into_iter().flatten().min()
+    }
+
+    /// When something is to be deleted or noted.
+    fn end_deadline(&self) -> Option<Instant> {
+        if self.letters_wait() {
+            return None;
+        }
+        let delete = self.logs.iter().filter_map(Log::delete_deadline).min();
+        let notes = !self.noting && self.new_position().is_some();
+        let note = self.note_again.filter(|_| notes);
+        delete.into_iter().chain(note).min()
     }
 
     fn write_deadline(&self) -> Option<Instant> {
@@ -130,10 +166,13 @@ impl<H: Hold> Spool<H> {
             .min(self.limits.max_bytes / SEGMENTS)
     }
 
-    /// Bytes that may be written still; segments that only wait for acknowledgements do not count.
+    /// Bytes that may be written still.
     fn room(&self) -> u64 {
-        let needed: u64 = self.logs.iter().map(Log::needed_bytes).sum();
-        self.limits.max_bytes.saturating_sub(needed)
+        self.limits.max_bytes.saturating_sub(self.needed_bytes())
+    }
+
+    fn needed_bytes(&self) -> u64 {
+        self.logs.iter().map(Log::needed_bytes).sum()
     }
 
     fn write(&mut self, now: Instant) -> Option<Job> {
@@ -183,24 +222,25 @@ impl<H: Hold> Spool<H> {
             return;
         }
         let most = self.limits.max_bytes;
-        // Any segment is enough to go on.
+        // Any segment is enough to go on, where there are no more bytes than there may be.
+        let lacks = self.needed_bytes().saturating_sub(most).saturating_add(1);
         self.no_room(
-            1,
+            Lack::Spool(lacks),
             format!("the spool holds its maxBytes of {most} bytes"),
             now,
         );
     }
 
-    fn appended(&mut self, priority: Priority, result: Result<(), Trouble>, now: Instant) {
+    fn appended(&mut self, priority: Priority, result: Result<(), Unwritten>, now: Instant) {
         match result {
             Ok(()) => {
                 self.syncs += u64::from(self.log(priority).written(now));
                 self.disk_is_good();
             }
-            Err(trouble) => {
-                match trouble {
-                    Trouble::Reserved { .. } => drop(self.log(priority).not_begun()),
-                    _ => self.log(priority).not_written(now),
+            Err(Unwritten { trouble, begun }) => {
+                match begun {
+                    true => self.log(priority).not_written(now),
+                    false => drop(self.log(priority).not_begun()),
                 }
                 self.troubled(&trouble, now);
             }
@@ -219,9 +259,12 @@ impl<H: Hold> Spool<H> {
             Trouble::Reserved { lacks } => {
                 let least = self.limits.min_free_bytes;
                 let why = format!("it has less left than the minFreeBytes of {least} bytes");
-                self.no_room(*lacks, why, now);
+                self.no_room(Lack::Disk(*lacks), why, now);
             }
-            Trouble::Full { lacks } => self.no_room(*lacks, "it has nothing left".to_owned(), now),
+            Trouble::Full { lacks } => {
+                let why = "it has nothing left".to_owned();
+                self.no_room(Lack::Disk(*lacks), why, now);
+            }
             Trouble::Disk(error) => {
                 self.condition = Condition::Failing(error.to_string());
                 self.write_again = now.checked_add(self.retry);
@@ -235,7 +278,7 @@ impl<H: Hold> Spool<H> {
         let full = matches!(self.condition, Condition::Full(_));
         let no_room = full && self.room() < self.segment_bytes();
         let busy = |log: &Log<H>| log.is_writing() || log.reads_again();
-        let knows = self.probing || self.logs.iter().any(busy);
+        let knows = self.probing || !self.answers() || self.logs.iter().any(busy);
         !knows && !no_room && !self.is_good()
     }
 
@@ -279,22 +322,19 @@ impl<H: Hold> Spool<H> {
         }
         if !self.logs.iter().any(Log::cannot_read) {
             self.gives = Condition::Good;
-        } else if why.is_some() || self.gives == Condition::Good {
-            let (why, pause) = match why {
-                Some(why) => (why, LONGEST_RETRY),
-                None => ("it is damaged".to_owned(), FIRST_RETRY),
-            };
+        } else if let Some(why) = why {
             self.gives = Condition::Failing(format!("a segment cannot be read: {why}"));
-            self.probe_again = now.checked_add(pause);
+            self.probe_again = now.checked_add(LONGEST_RETRY);
         }
         dropped
     }
 
     fn deleted(&mut self, priority: Priority, number: u64, result: &io::Result<()>, now: Instant) {
         if let Err(error) = result {
-            tracing::warn!(%error, "a segment of the spool cannot be deleted; it is tried again");
-            let again = now.checked_add(FIRST_RETRY);
-            return self.log(priority).not_deleted(number, again);
+            if self.log(priority).not_deleted(number, now) {
+                tracing::warn!(%error, "a segment of the spool cannot be deleted; it is tried again");
+            }
+            return;
         }
         let made_room = self.log(priority).deleted(number);
         if made_room && !matches!(self.condition, Condition::Failing(_)) {

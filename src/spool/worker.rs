@@ -95,7 +95,7 @@ pub enum Job {
 #[derive(Debug)]
 pub enum Outcome {
     /// Of [`Job::Append`].
-    Appended(Priority, Result<(), Trouble>),
+    Appended(Priority, Result<(), Unwritten>),
     /// Of [`Job::Probe`].
     Probed(Result<(), Trouble>),
     /// Of [`Job::Read`].
@@ -128,6 +128,15 @@ pub enum Trouble {
     Disk(#[from] io::Error),
 }
 
+/// Why a batch is not on the disk.
+#[derive(Debug)]
+pub struct Unwritten {
+    /// What came in its way.
+    pub trouble: Trouble,
+    /// Whether a part of it may be in the file.
+    pub begun: bool,
+}
+
 /// Does a job.
 pub fn carry_out(disk: &mut dyn Disk, job: Job) -> Outcome {
     match job {
@@ -138,14 +147,15 @@ pub fn carry_out(disk: &mut dyn Disk, job: Job) -> Outcome {
             bytes,
             sync,
             keep_free,
-        } => Outcome::Appended(
-            priority,
-            room(disk, bytes.len(), keep_free).and_then(|()| {
-                let written = disk.write(&file, at, &bytes);
-                let forced = written.and_then(|()| if sync { disk.sync(&file) } else { Ok(()) });
-                forced.map_err(|error| trouble(error, bytes.len()))
-            }),
-        ),
+        } => {
+            let appended = room(disk, bytes.len(), keep_free)
+                .map_err(|trouble| Unwritten {
+                    trouble,
+                    begun: false,
+                })
+                .and_then(|()| append(disk, (&file, at), &bytes, sync));
+            Outcome::Appended(priority, appended)
+        }
         Job::Probe { keep_free } => Outcome::Probed(probe(disk, keep_free)),
         Job::Read {
             priority,
@@ -187,6 +197,20 @@ fn trouble(error: io::Error, bytes: usize) -> Trouble {
     }
 }
 
+fn append(
+    disk: &mut dyn Disk,
+    (file, at): (&str, u64),
+    bytes: &[u8],
+    sync: bool,
+) -> Result<(), Unwritten> {
+    let written = disk.write(file, at, bytes);
+    let forced = written.and_then(|()| if sync { disk.sync(file) } else { Ok(()) });
+    forced.map_err(|error| Unwritten {
+        trouble: trouble(error, bytes.len()),
+        begun: disk.length(file).map_or(true, |length| length > at),
+    })
+}
+
 /// Writes a little, reads it and takes it away.
 fn probe(disk: &mut dyn Disk, keep_free: u64) -> Result<(), Trouble> {
     let written = *b"probe";
@@ -204,9 +228,21 @@ fn probe(disk: &mut dyn Disk, keep_free: u64) -> Result<(), Trouble> {
     attempt().map_err(|error| trouble(error, written.len()))
 }
 
-/// Sets a damaged segment aside; no more than a few are kept.
+/// Sets a damaged segment aside. One that is not there was set aside by an attempt that was said to
+/// fail.
 fn set_aside(disk: &mut dyn Disk, file: &str) -> io::Result<()> {
-    disk.rename(file, &aside_name(file))?;
+    match disk.rename(file, &aside_name(file)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if let Err(error) = delete_old_asides(disk) {
+        tracing::warn!(%error, "damaged segments that were set aside cannot be deleted; more than {MOST_ASIDE} are kept");
+    }
+    Ok(())
+}
+
+/// No more than a few are kept.
+fn delete_old_asides(disk: &mut dyn Disk) -> io::Result<()> {
     let names = disk.list()?.into_iter();
     let numbered = names.filter_map(|name| Some((aside_number(&name)?, name)));
     let mut aside: Vec<_> = numbered.collect();

@@ -13,20 +13,26 @@
 //! What is on disk and not read is always older than what is in memory and not read.
 
 mod reading;
+mod segment;
 mod writing;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) use writing::Writing;
 
+use segment::Segment;
+
 use super::recover::Found;
-use super::{Hold, Read, Sizes};
+use super::{FIRST_RETRY, Hold, Read, Sizes};
 use crate::message::{Message, Name, Priority, Sequence};
 
 /// Holds of records on disk before it is first looked at who still waits.
 const FIRST_HOLDS: usize = 64;
+
+/// Files that only wait for acknowledgements and do not count among the bytes that are needed.
+const MOST_EXEMPT: usize = 2;
 
 /// Where a record is, besides in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,76 +62,6 @@ struct Flight<H> {
     since: Option<Instant>,
     place: Place,
     done: bool,
-}
-
-/// A file of records.
-#[derive(Debug)]
-struct Segment {
-    number: u64,
-    /// Bytes of the file.
-    bytes: u64,
-    /// Bytes up to the end of its last record.
-    length: u64,
-    /// Where its records begin that are open.
-    from: u64,
-    last: Sequence,
-    /// Records that are not done.
-    open: u64,
-    /// Records that are not read, by output.
-    unread: BTreeMap<Name, u64>,
-    /// When its first and its last record came.
-    since: (Instant, Instant),
-    /// It is set aside in the end, and not deleted.
-    keep: bool,
-    /// It stays for the next start.
-    left: bool,
-    deleting: bool,
-}
-
-impl Segment {
-    /// A segment to which so many bytes were written, and nobody knows of a record in it.
-    fn new(number: u64, bytes: u64, now: Instant) -> Self {
-        Segment {
-            number,
-            bytes,
-            length: bytes,
-            from: bytes,
-            last: Sequence(0),
-            open: 0,
-            unread: BTreeMap::new(),
-            since: (now, now),
-            keep: false,
-            left: false,
-            deleting: false,
-        }
-    }
-
-    fn found(found: Found, now: Instant) -> Self {
-        Segment {
-            length: found.length,
-            from: found.from,
-            last: found.last,
-            open: found.outputs.values().sum(),
-            unread: found.outputs,
-            keep: found.keep,
-            left: found.left,
-            ..Segment::new(found.number, found.bytes, now)
-        }
-    }
-
-    /// Whether it only waits for acknowledgements: dropping something frees nothing of it.
-    fn only_in_flight(&self) -> bool {
-        self.open > 0 && self.unread.is_empty()
-    }
-
-    /// Whether it can be deleted once what is unread is dropped.
-    fn is_droppable(&self) -> bool {
-        self.open > 0 && self.open == self.unread()
-    }
-
-    fn unread(&self) -> u64 {
-        self.unread.values().sum()
-    }
 }
 
 /// A batch on its way to the disk.
@@ -172,10 +108,12 @@ pub(super) struct Log<H> {
     read_bytes: usize,
     /// Attempts to read that failed since the last one that did not.
     read_failures: u32,
-    /// Whether the last one failed.
+    /// Whether the disk gave nothing the last time.
     cannot_read: bool,
     read_again: Option<Instant>,
+    /// When those are tried again that could not be deleted.
     delete_again: Option<Instant>,
+    delete_pause: Duration,
     /// The first record that is left for the next start.
     left_from: Option<Sequence>,
     /// Records in flight of which no copy is on disk or on its way.
@@ -219,6 +157,7 @@ impl<H: Hold> Log<H> {
             cannot_read: false,
             read_again: None,
             delete_again: None,
+            delete_pause: FIRST_RETRY,
             left_from,
             bare_flights: 0,
             cost: 0,
@@ -231,11 +170,16 @@ impl<H: Hold> Log<H> {
         files.sum::<u64>() + self.batch.as_ref().map_or(0, |batch| batch.bytes)
     }
 
-    /// Bytes of its files, but for those that only wait for acknowledgements.
+    /// Bytes of its files, but for what failed writes left and a few files that only wait for
+    /// acknowledgements.
     pub(super) fn needed_bytes(&self) -> u64 {
         let active = self.active();
+        let mut exempt = MOST_EXEMPT;
         let needed = |segment: &&Segment| {
-            !segment.only_in_flight() || Some(segment.number) == active || segment.left
+            let waits = segment.only_in_flight() && !segment.left && exempt > 0;
+            let is_exempt = waits && Some(segment.number) != active;
+            exempt -= usize::from(is_exempt);
+            !is_exempt && !segment.leftover
         };
         let files = self.segments.iter().filter(needed);
         let batch = self.batch.as_ref().map_or(0, |batch| batch.bytes);

@@ -1,11 +1,12 @@
 //! From the disk to memory, and what is given up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Ahead, Log, Place, Resident};
-use crate::message::{Message, Sequence};
-use crate::spool::record::{self, MAX_RECORD_BYTES, Parsed};
+use crate::message::{Message, Name, Sequence};
+use crate::spool::record::{self, MAX_RECORD_BYTES, Parsed, Record};
 use crate::spool::recover::file_name;
 use crate::spool::worker::Job;
 use crate::spool::{Dropped, Hold};
@@ -41,14 +42,15 @@ impl<H: Hold> Log<H> {
             .filter(|_| self.cursor.is_some() && self.wants_ahead())
     }
 
-    /// Whether the last attempt to read failed.
+    /// Whether the disk gave nothing the last time. What is damaged was given.
     pub(in crate::spool) fn cannot_read(&self) -> bool {
         self.cannot_read
     }
 
     /// Whether it is read once more after an attempt that failed.
     pub(in crate::spool) fn reads_again(&self) -> bool {
-        self.cannot_read && self.cursor.is_some()
+        let reads = self.reading.is_some() || self.wants_ahead();
+        self.cannot_read && self.cursor.is_some() && reads
     }
 
     /// The disk can be read after all.
@@ -71,38 +73,12 @@ impl<H: Hold> Log<H> {
             return Dropped::default();
         };
         let end = self.segment(number).map_or(from, |segment| segment.length);
+        self.cannot_read = bytes.is_err();
         let Ok(mut bytes) = bytes else {
             return self.read_failed(number, now);
         };
         bytes.truncate(usize::try_from(end - from).unwrap_or(usize::MAX));
-        let mut used = 0;
-        let damaged = loop {
-            match record::parse(bytes.get(used..).unwrap_or_default()) {
-                Parsed::Record(record) => {
-                    used += record.length;
-                    let before = self
-                        .ahead
-                        .back()
-                        .map_or(self.last_read, |last| last.sequence);
-                    // A batch that was written twice is read once.
-                    if let Some(message) = record.message().filter(|_| record.sequence > before) {
-                        self.ahead_cost += message.cost();
-                        self.ahead.push_back(Ahead {
-                            sequence: record.sequence,
-                            message,
-                            segment: number,
-                        });
-                    }
-                }
-                Parsed::Incomplete(needs)
-                    if needs > self.read_bytes && needs <= MAX_RECORD_BYTES =>
-                {
-                    self.read_bytes = needs;
-                    break false;
-                }
-                Parsed::Incomplete(_) | Parsed::Damaged => break used == 0,
-            }
-        };
+        let (used, damaged) = self.take_ahead_of(number, &bytes);
         if damaged {
             return self.read_failed(number, now);
         }
@@ -110,10 +86,45 @@ impl<H: Hold> Log<H> {
             self.read_bytes = self.sizes.read;
         }
         self.read_failures = 0;
-        self.cannot_read = false;
         self.read_again = None;
         self.move_cursor(number, from + u64::try_from(used).unwrap_or(0));
         Dropped::default()
+    }
+
+    /// Takes records ahead of their turn; gives how many bytes they have, and whether the first is
+    /// damaged.
+    fn take_ahead_of(&mut self, number: u64, bytes: &[u8]) -> (usize, bool) {
+        let mut used = 0;
+        loop {
+            match record::parse(bytes.get(used..).unwrap_or_default()) {
+                Parsed::Record(record) => {
+                    used += record.length;
+                    self.add_ahead(number, &record);
+                }
+                Parsed::Incomplete(needs)
+                    if needs > self.read_bytes && needs <= MAX_RECORD_BYTES =>
+                {
+                    self.read_bytes = needs;
+                    return (used, false);
+                }
+                Parsed::Incomplete(_) | Parsed::Damaged => return (used, used == 0),
+            }
+        }
+    }
+
+    /// A batch that was written twice is read once.
+    fn add_ahead(&mut self, number: u64, record: &Record<'_>) {
+        let last = self.ahead.back().map(|last| last.sequence);
+        let before = last.unwrap_or(self.last_read);
+        let Some(message) = record.message().filter(|_| record.sequence > before) else {
+            return;
+        };
+        self.ahead_cost += message.cost();
+        self.ahead.push_back(Ahead {
+            sequence: record.sequence,
+            message,
+            segment: number,
+        });
     }
 
     /// To the next record behind that place.
@@ -133,35 +144,47 @@ impl<H: Hold> Log<H> {
     }
 
     /// A few attempts, then the rest of the segment stays as it is until the next start. The
-    /// segments behind it have one attempt each, until one succeeds. What was read before is read
-    /// by the forwarder first.
+    /// segments behind it have one attempt each, until one succeeds, but as many where nobody
+    /// waits for them yet.
     fn read_failed(&mut self, number: u64, now: Instant) -> Dropped<H> {
-        self.cannot_read = true;
-        self.read_failures = READ_ATTEMPTS.min(self.read_failures + 1);
-        if self.read_failures < READ_ATTEMPTS || !self.ahead.is_empty() {
+        self.read_failures += 1;
+        if self.read_failures < READ_ATTEMPTS {
             let pause = Duration::from_millis(50) * 2_u32.pow(self.read_failures);
             self.read_again = now.checked_add(pause);
             return Dropped::default();
         }
-        if let Some(segment) = self.segment(number) {
-            segment.left = true;
-        }
-        let first = Sequence(self.last_read.0 + 1);
-        self.left_from = Some(self.left_from.map_or(first, |before| before.min(first)));
-        let dropped = self.drop_unread_of(number);
-        self.read_failures = READ_ATTEMPTS - 1;
+        let dropped = self.leave_rest_of(number);
+        self.read_failures = match self.ahead.is_empty() {
+            true => READ_ATTEMPTS - 1,
+            false => 0,
+        };
         dropped
     }
 
-    /// Bytes of the files that could be deleted if what is unread in them were dropped.
-    pub(in crate::spool) fn droppable_bytes(&self) -> u64 {
-        let files = self.segments.iter().filter(|s| s.is_droppable());
+    fn leave_rest_of(&mut self, number: u64) -> Dropped<H> {
+        if let Some(segment) = self.segment(number) {
+            segment.left = true;
+        }
+        let last = self.ahead.back().map(|ahead| ahead.sequence);
+        let first = Sequence(last.unwrap_or(self.last_read).0 + 1);
+        self.left_from = Some(self.left_from.map_or(first, |before| before.min(first)));
+        self.drop_behind_ahead(number)
+    }
+
+    /// Bytes of the files that could be deleted, or also set aside, if what is unread in them were
+    /// dropped.
+    pub(in crate::spool) fn droppable_bytes(&self, aside: bool) -> u64 {
+        let files = self.segments.iter().filter(|s| s.is_droppable(aside));
         files.map(|segment| segment.bytes).sum()
     }
 
-    /// Gives up the oldest segment that can be deleted then; with the bytes of its file.
-    pub(in crate::spool) fn drop_oldest_segment(&mut self) -> Option<(u64, Dropped<H>)> {
-        let oldest = self.segments.iter().find(|s| s.is_droppable())?;
+    /// Gives up the oldest segment that can be deleted then, or also set aside; with the bytes of
+    /// its file.
+    pub(in crate::spool) fn drop_oldest_segment(
+        &mut self,
+        aside: bool,
+    ) -> Option<(u64, Dropped<H>)> {
+        let oldest = self.segments.iter().find(|s| s.is_droppable(aside))?;
         let (number, bytes) = (oldest.number, oldest.bytes);
         Some((bytes, self.drop_unread_of(number)))
     }
@@ -174,19 +197,25 @@ impl<H: Hold> Log<H> {
     }
 
     fn drop_unread_of(&mut self, number: u64) -> Dropped<H> {
+        self.ahead.retain(|ahead| ahead.segment != number);
+        self.ahead_cost = self.ahead.iter().map(|ahead| ahead.message.cost()).sum();
+        self.drop_behind_ahead(number)
+    }
+
+    /// Gives up what is unread in a segment, but for what is ahead of its turn.
+    fn drop_behind_ahead(&mut self, number: u64) -> Dropped<H> {
         let older = || self.segments.iter().take_while(|s| s.number < number);
-        let is_oldest = older().all(|segment| segment.unread.is_empty());
         let older_last = older().map(|segment| segment.last).max();
+        let ahead_last = self.ahead.back().map(|ahead| ahead.sequence);
+        let stays = self.ahead_of(number);
+        let is_next = stays.is_empty() && older().all(|segment| segment.unread.is_empty());
         self.appends = self.appends && self.active() != Some(number);
         let Some(segment) = self.segment(number) else {
             return Dropped::default();
         };
-        let outputs = std::mem::take(&mut segment.unread);
-        segment.open -= outputs.values().sum::<u64>();
+        let outputs = segment.keep_unread(stays);
         let (last, length) = (segment.last, segment.length);
-        self.ahead.retain(|ahead| ahead.segment != number);
-        self.ahead_cost = self.ahead.iter().map(|ahead| ahead.message.cost()).sum();
-        if is_oldest {
+        if is_next {
             self.last_read = self.last_read.max(last);
         }
         if self.cursor.is_some_and(|(at, _)| at == number) {
@@ -194,8 +223,20 @@ impl<H: Hold> Log<H> {
             self.read_again = None;
             self.move_cursor(number, length);
         }
-        let holds = self.holds_between(older_last.unwrap_or_default(), last);
+        let after = older_last.max(ahead_last.filter(|ahead| *ahead < last));
+        let holds = self.holds_between(after.unwrap_or_default(), last);
         Dropped { outputs, holds }
+    }
+
+    /// How many records of a segment are ahead of their turn, by output.
+    fn ahead_of(&self, number: u64) -> BTreeMap<Name, u64> {
+        let mut outputs = BTreeMap::new();
+        for ahead in self.ahead.iter().filter(|ahead| ahead.segment == number) {
+            *outputs
+                .entry(Name::clone(&ahead.message.output))
+                .or_default() += 1;
+        }
+        outputs
     }
 
     /// Takes what the unread records behind the first sequence and up to the second hold.
@@ -221,6 +262,18 @@ impl<H: Hold> Log<H> {
             self.last_read = self.last_read.max(resident.sequence);
         }
         Some(self.give_up(resident))
+    }
+
+    /// Gives up the oldest unread message in memory that the disk was not given.
+    pub(in crate::spool) fn drop_oldest_behind_batch(&mut self) -> Option<(Arc<Message>, H)> {
+        let bare = |resident: &Resident<H>| resident.place == Place::Memory;
+        match self.memory.iter().position(bare)? {
+            0 => self.drop_oldest_resident(None),
+            at => self
+                .memory
+                .remove(at)
+                .map(|resident| self.give_up(resident)),
+        }
     }
 
     /// Gives up the oldest messages in memory for whose room somebody waits.

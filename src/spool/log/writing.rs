@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::{Batch, FIRST_HOLDS, Log, Place, Segment};
 use crate::message::{Message, Name, Sequence};
-use crate::spool::Hold;
 use crate::spool::record::{self, HEADER_BYTES, Header};
 use crate::spool::recover::file_name;
 use crate::spool::worker::Job;
+use crate::spool::{FIRST_RETRY, Hold, LONGEST_RETRY};
 
 /// How a batch is written.
 #[derive(Clone, Copy, Debug)]
@@ -190,7 +190,7 @@ impl<H: Hold> Log<H> {
         self.holds.insert(sequence, hold);
     }
 
-    /// Nothing was written of the batch.
+    /// Nothing was written of the batch; it may be written at the same place again. Gives what it was.
     pub(in crate::spool) fn not_begun(&mut self) -> Option<Batch> {
         let batch = self.batch.take()?;
         for flight in &mut self.flights {
@@ -207,7 +207,7 @@ impl<H: Hold> Log<H> {
         Some(batch)
     }
 
-    /// The batch is not on the disk, or nobody knows; it is written again, into another file.
+    /// Nobody knows how much of the batch is on the disk; it is written again, into another file.
     pub(in crate::spool) fn not_written(&mut self, now: Instant) {
         let Some(batch) = self.not_begun() else {
             return;
@@ -215,9 +215,10 @@ impl<H: Hold> Log<H> {
         self.appends = false;
         if batch.is_new {
             self.next_segment = batch.segment + 1;
-            // What there is of it is deleted; until then it takes room.
-            self.segments
-                .push_back(Segment::new(batch.segment, batch.bytes, now));
+            self.segments.push_back(Segment {
+                leftover: true,
+                ..Segment::new(batch.segment, batch.bytes, now)
+            });
         } else if let Some(segment) = self.segment(batch.segment) {
             segment.bytes += batch.bytes;
         }
@@ -246,24 +247,29 @@ impl<H: Hold> Log<H> {
         segment.open == 0 && !segment.left && !needed
     }
 
-    /// Whether segments are about to be deleted.
+    /// Whether segments are about to be deleted that had records.
     pub(in crate::spool) fn is_deleting(&self) -> bool {
-        self.segments.iter().any(|segment| self.ends(segment))
+        let gives_room = |segment: &Segment| self.ends(segment) && !segment.leftover;
+        self.segments.iter().any(gives_room)
     }
 
-    fn next_to_delete(&self) -> Option<usize> {
+    /// Whether it is to be deleted and nobody is at it.
+    fn is_to_delete(&self, segment: &Segment) -> bool {
         let read = self.reading.map(|(number, _)| number);
-        self.segments.iter().position(|segment| {
-            self.ends(segment) && !segment.deleting && Some(segment.number) != read
-        })
+        self.ends(segment) && !segment.deleting && Some(segment.number) != read
     }
 
-    /// A segment that is not needed any more.
+    /// A segment that is not needed any more. One that could not be deleted holds up no other.
     pub(in crate::spool) fn delete(&mut self, now: Instant) -> Option<Job> {
-        if self.delete_again.is_some_and(|again| again > now) {
-            return None;
+        self.delete_again = self.delete_again.filter(|again| *again > now);
+        if self.delete_again.is_none() {
+            let all = self.segments.iter_mut();
+            all.for_each(|segment| segment.undeletable = false);
         }
-        let next = self.next_to_delete()?;
+        let next = self
+            .segments
+            .iter()
+            .position(|segment| self.is_to_delete(segment) && !segment.undeletable)?;
         let segment = self.segments.get_mut(next)?;
         segment.deleting = true;
         let (number, file) = (segment.number, file_name(self.priority, segment.number));
@@ -284,31 +290,45 @@ impl<H: Hold> Log<H> {
 
     /// A segment is deleted; gives whether it had records.
     pub(in crate::spool) fn deleted(&mut self, number: u64) -> bool {
-        self.delete_again = None;
         let had = self
             .segment(number)
-            .is_some_and(|segment| segment.last > Sequence(0));
+            .is_some_and(|segment| !segment.leftover);
         self.segments.retain(|segment| segment.number != number);
+        if !self.segments.iter().any(|segment| segment.undeletable) {
+            self.delete_again = None;
+            self.delete_pause = FIRST_RETRY;
+        }
         had
     }
 
-    /// A segment could not be deleted; it is tried again at that moment.
-    pub(in crate::spool) fn not_deleted(&mut self, number: u64, again: Option<Instant>) {
-        self.delete_again = again;
+    /// A segment could not be deleted; it is tried again with all others of which that is so.
+    /// Gives whether it is the first of them.
+    pub(in crate::spool) fn not_deleted(&mut self, number: u64, now: Instant) -> bool {
         if let Some(segment) = self.segment(number) {
             segment.deleting = false;
+            segment.undeletable = true;
         }
+        if self.delete_again.is_some() {
+            return false;
+        }
+        self.delete_again = now.checked_add(self.delete_pause);
+        self.delete_pause = (self.delete_pause * 2).min(LONGEST_RETRY);
+        true
     }
 
-    /// Whether the last attempt to delete failed.
+    /// Whether attempts to delete failed, and did not succeed since.
     pub(in crate::spool) fn cannot_delete(&self) -> bool {
-        self.delete_again.is_some()
+        self.delete_pause > FIRST_RETRY
     }
 
-    /// When a failed attempt to delete is repeated.
+    /// When failed attempts to delete are repeated.
     pub(in crate::spool) fn delete_deadline(&self) -> Option<Instant> {
-        self.delete_again
-            .filter(|_| self.next_to_delete().is_some())
+        let any = || {
+            self.segments
+                .iter()
+                .any(|segment| self.is_to_delete(segment))
+        };
+        self.delete_again.filter(|_| any())
     }
 }
 

@@ -62,7 +62,8 @@ fn a_batch_under_way_is_waited_for_and_not_asked_for() {
     bench.advance(500);
     // It does not spin, as this looks for.
     bench.begin();
-    assert_eq!(bench.spool.deadline(), None);
+    let deadline = bench.spool.deadline();
+    assert!(deadline.is_none_or(|deadline| deadline > bench.now + Duration::from_secs(20)));
     bench.work();
     assert!(bench.spool.is_written());
 }
@@ -131,9 +132,117 @@ fn a_failing_delete_is_tried_again_and_not_at_once() {
     bench.drain();
     let before = bench.disk.segments();
     bench.disk.fail_deletes(false);
-    bench.advance(1000);
+    bench.advance(30_000);
     bench.work();
     assert!(bench.disk.segments().len() < before.len());
+}
+
+#[test]
+fn a_file_that_cannot_be_deleted_holds_up_no_other_and_is_tried_ever_more_rarely() {
+    let mut bench = stored(0..40);
+    let first = bench.disk.segments().remove(0);
+    let reads: Vec<Read> = (0..40).filter_map(|_| bench.read()).collect();
+    bench.disk.fail_file(Some(&first));
+    for read in &reads {
+        bench.done(read);
+        bench.work();
+    }
+    let left = bench.disk.segments();
+    assert_eq!(
+        (left.len(), &left[0]),
+        (2, &first),
+        "one takes more records"
+    );
+    let before = bench.disk.operations();
+    for _ in 0..120 {
+        bench.advance(500);
+        bench.work();
+    }
+    // The note of what is done is one more.
+    let operations = bench.disk.operations() - before;
+    assert!((4..=8).contains(&operations), "{operations}");
+    bench.disk.fail_file(None);
+    bench.advance(30_000);
+    bench.work();
+    assert_eq!(bench.disk.segments().len(), 1);
+}
+
+#[test]
+fn attempts_on_a_disk_that_takes_nothing_leave_nothing_that_counts() {
+    type Fault = fn(&TrialDisk, bool);
+    let faults: [Fault; 2] = [TrialDisk::fail, TrialDisk::read_only];
+    for fault in faults {
+        let mut bench = Bench::new(limits());
+        fault(&bench.disk, true);
+        bench.store(0..5);
+        for _ in 0..100 {
+            bench.advance(30_000);
+            bench.work();
+        }
+        assert_eq!(bench.spool.disk_bytes(), 0);
+        assert!(is_failing(&bench), "{:?}", bench.spool.condition());
+        fault(&bench.disk, false);
+        bench.work_until_good();
+        assert!(bench.spool.is_written());
+        assert_eq!(bench.drain(), numbers(0..5));
+    }
+}
+
+/// Appends messages and gives the disk what there is to do; it does nothing.
+fn hang(drop_oldest: bool) -> Bench {
+    let mut bench = Bench::new(Limits {
+        memory_bytes: 40 * message("o", "000").cost(),
+        drop_oldest,
+        ..limits()
+    });
+    for text in numbers(0..39) {
+        bench.append("o", NORMAL, &text);
+    }
+    bench.advance(200);
+    bench.begin();
+    bench
+}
+
+#[test]
+fn a_disk_that_does_not_answer_is_told_until_it_answers() {
+    let mut bench = hang(false);
+    bench.advance(29_000);
+    bench.begin();
+    assert_eq!(*bench.spool.condition(), Condition::Good);
+    bench.now = bench.spool.deadline().expect("it looks after the disk");
+    bench.begin();
+    let told = Condition::Failing("it does not answer".to_owned());
+    assert_eq!(*bench.spool.condition(), told);
+    bench.work();
+    assert_eq!(*bench.spool.condition(), Condition::Good);
+    assert_eq!(bench.spool.deadline(), None);
+    // A disk that takes its time answers.
+    for _ in 0..5 {
+        bench.append("o", NORMAL, "x");
+        bench.advance(20_000);
+        bench.begin();
+        assert_eq!(*bench.spool.condition(), Condition::Good);
+        bench.end_one();
+    }
+}
+
+#[test]
+fn while_the_disk_does_not_answer_the_oldest_in_memory_go_that_it_was_not_given() {
+    let mut bench = hang(true);
+    bench.advance(30_000);
+    bench.begin();
+    let dropped = bench.given_up();
+    assert!((8..14).contains(&dropped), "{dropped}");
+    bench.wanted.store(2, Ordering::Relaxed);
+    bench.spool.want_memory();
+    bench.begin();
+    assert_eq!(bench.given_up(), 2);
+    bench.work();
+    assert_eq!(*bench.spool.condition(), Condition::Good);
+    assert_eq!(bench.kept(), 37 - dropped);
+    let texts = bench.restart_written().drain();
+    assert_eq!(texts.len() as u64, 37 - dropped);
+    assert_eq!((&*texts[0], &*texts[texts.len() - 1]), ("000", "038"));
 }
 
 #[test]

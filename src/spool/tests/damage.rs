@@ -357,3 +357,116 @@ fn a_disk_that_fails_at_any_moment_of_a_start_loses_no_safe_record() {
         assert_eq!(bench.drain(), numbers(0..4), "operation {operations}");
     }
 }
+
+/// Forty messages, of which the file of that number is at once changed; edgeHub is away.
+fn found(segment: usize, change: impl Fn(&TrialDisk, &str, Vec<u8>)) -> (Bench, Stored) {
+    let (disk, mut segments) = segments();
+    let (name, bytes, texts) = segments.swap_remove(segment);
+    let read_ahead = Limits {
+        sizes: Sizes {
+            read: 30_000,
+            ..limits().sizes
+        },
+        ..limits()
+    };
+    let bench = Bench::over(disk.clone(), read_ahead);
+    change(&disk, &name, bytes.clone());
+    (bench, (name, bytes, texts))
+}
+
+#[test]
+fn damage_found_while_edgehub_is_away_stops_no_writing_and_costs_the_rest_of_its_segment() {
+    let (mut bench, (name, bytes, texts)) = found(0, |disk, name, mut bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        disk.put(name, bytes);
+    });
+    for n in 40..60 {
+        bench.store(n..n + 1);
+        assert!(bench.spool.is_written(), "{:?}", bench.spool.condition());
+        assert_eq!(*bench.spool.condition(), Condition::Good);
+        bench.advance(2000);
+        bench.work();
+    }
+    let lost = usize::try_from(bench.unreadable).unwrap();
+    assert!(lost > 0 && lost < texts.len(), "{lost}");
+    assert_eq!(bench.kept(), 60 - lost as u64);
+    let rest = &texts[texts.len() - lost..];
+    let mut survivors = numbers(0..60);
+    survivors.retain(|text| !rest.contains(text));
+    assert_eq!(bench.drain(), survivors);
+    assert_eq!(bench.kept(), 0);
+    bench.advance(1000);
+    bench.work();
+    bench.disk.put(&name, bytes);
+    let again = bench.restart().drain();
+    assert!(again.starts_with(rest), "{again:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_stops_writing_for_a_while_and_not_until_edgehub_is_back() {
+    let (mut bench, (_, _, texts)) = found(1, |disk, name, _| disk.fail_file(Some(name)));
+    bench.work();
+    assert!(matches!(bench.spool.condition(), Condition::Failing(_)));
+    for _ in 0..60 {
+        bench.advance(1000);
+        bench.work();
+    }
+    assert_eq!(*bench.spool.condition(), Condition::Good);
+    bench.store(40..41);
+    assert!(bench.spool.is_written());
+    let mut survivors = numbers(0..41);
+    survivors.retain(|text| !texts.contains(text));
+    assert_eq!(bench.drain(), survivors);
+    bench.advance(1000);
+    bench.work();
+    bench.disk.fail_file(None);
+    let again = bench.restart().drain();
+    assert!(again.starts_with(&texts), "{again:?}");
+}
+
+#[test]
+fn a_segment_whose_new_name_is_not_forced_is_set_aside_and_holds_up_no_other() {
+    let (disk, segments) = segments();
+    let (name, bytes, _) = &segments[0];
+    let mut damaged = bytes.clone();
+    damaged[HEADER_BYTES + 20] ^= 1;
+    disk.put(name, damaged.clone());
+    // More than are kept, and these cannot be deleted.
+    for number in 1..12 {
+        disk.put(&format!("aside-normal-{number:016x}.segment"), Vec::new());
+    }
+    disk.fail_file(Some("aside-normal-0000000000000001.segment"));
+    let mut bench = Bench::over(disk.clone(), limits());
+    disk.fail_names(true);
+    bench.drain();
+    bench.work();
+    assert_eq!(bench.disk.segments(), Vec::<String>::new());
+    assert_eq!(disk.files().get(&format!("aside-{name}")), Some(&damaged));
+    bench.advance(1000);
+    bench.work();
+    assert_eq!(bench.spool.disk_bytes(), 0);
+}
+
+#[test]
+fn a_damaged_file_is_not_dropped_for_room_on_the_disk_because_it_stays_there() {
+    let (disk, segments) = segments();
+    let (name, bytes, texts) = &segments[0];
+    let mut damaged = bytes.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    disk.put(name, damaged);
+    let mut bench = Bench::over(disk.clone(), limits());
+    bench.spool.limit(Limits {
+        min_free_bytes: 1000,
+        drop_oldest: true,
+        ..limits()
+    });
+    disk.set_free(900);
+    bench.store(40..41);
+    assert!(bench.given_up() > 0);
+    disk.set_free(2000);
+    let survivors = bench.drain();
+    assert!(survivors.starts_with(&texts[..2]), "{survivors:?}");
+    assert_eq!(survivors.last().unwrap(), "040");
+}

@@ -17,6 +17,14 @@ struct State {
     failing: bool,
     failing_reads: bool,
     failing_deletes: bool,
+    /// Of this file nothing is read, and it is not deleted.
+    failing_file: Option<String>,
+    /// Renames are done, and told as failed.
+    failing_names: bool,
+    /// Nothing is changed.
+    read_only: bool,
+    /// Bytes of all files at most, of which `free` says nothing.
+    quota: usize,
     /// Operations until one fails.
     fails_in: Option<usize>,
     syncs: usize,
@@ -46,6 +54,10 @@ impl Default for TrialDisk {
             failing: false,
             failing_reads: false,
             failing_deletes: false,
+            failing_file: None,
+            failing_names: false,
+            read_only: false,
+            quota: usize::MAX,
             fails_in: None,
             syncs: 0,
             operations: 0,
@@ -100,6 +112,7 @@ impl TrialDisk {
         let copy = State {
             files: state.files.clone(),
             writes: state.writes.clone(),
+            failing_file: state.failing_file.clone(),
             ..*state
         };
         TrialDisk(Arc::new((Mutex::new(copy), Condvar::new())))
@@ -125,6 +138,26 @@ impl TrialDisk {
     /// From now on nothing can be deleted, or it can.
     pub fn fail_deletes(&self, failing: bool) {
         self.state().failing_deletes = failing;
+    }
+
+    /// From now on one file cannot be read and not be deleted, or all can.
+    pub fn fail_file(&self, file: Option<&str>) {
+        self.state().failing_file = file.map(str::to_owned);
+    }
+
+    /// From now on a file that gets another name is said not to have got it, or no more.
+    pub fn fail_names(&self, failing: bool) {
+        self.state().failing_names = failing;
+    }
+
+    /// From now on nothing is changed, or it is.
+    pub fn read_only(&self, read_only: bool) {
+        self.state().read_only = read_only;
+    }
+
+    /// So many bytes all files have at most, whatever the disk says that it has left.
+    pub fn set_quota(&self, bytes: usize) {
+        self.state().quota = bytes;
     }
 
     pub fn set_free(&self, free: u64) {
@@ -240,7 +273,7 @@ impl Disk for Plugged {
 
     fn read(&mut self, file: &str, from: u64, most: usize) -> io::Result<Vec<u8>> {
         let state = self.state()?;
-        if state.failing_reads {
+        if state.failing_reads || state.failing_file.as_deref() == Some(file) {
             return Err(io::Error::other("reads fail"));
         }
         let bytes = &state.files.get(file).ok_or_else(missing)?.bytes;
@@ -257,7 +290,13 @@ impl Disk for Plugged {
         if state.owner != self.owner {
             return failed.map_or(Ok(()), Err);
         }
+        if state.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        let others = state.files.iter().filter(|(name, _)| *name != file);
+        let others: usize = others.map(|(_, content)| content.bytes.len()).sum();
         let room = usize::try_from(state.free).unwrap_or(usize::MAX);
+        let room = room.min(state.quota.saturating_sub(others + at));
         let part = if failed.is_some() {
             bytes.len() / 2
         } else {
@@ -301,7 +340,7 @@ impl Disk for Plugged {
 
     fn delete(&mut self, file: &str) -> io::Result<()> {
         let mut state = self.state()?;
-        if state.failing_deletes {
+        if state.failing_deletes || state.failing_file.as_deref() == Some(file) || state.read_only {
             return Err(io::Error::other("deletes fail"));
         }
         state.files.remove(file);
@@ -312,7 +351,10 @@ impl Disk for Plugged {
         let mut state = self.state()?;
         let content = state.files.remove(from).ok_or_else(missing)?;
         state.files.insert(to.to_owned(), content);
-        Ok(())
+        match state.failing_names {
+            true => Err(io::Error::other("names are not forced")),
+            false => Ok(()),
+        }
     }
 
     fn free(&mut self) -> io::Result<u64> {

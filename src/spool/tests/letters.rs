@@ -52,3 +52,33 @@ fn a_letter_that_cannot_be_written_is_told_from_one_that_is() {
         assert_eq!((&*buried.output, buried.kept), ("o", !failing));
     }
 }
+
+#[test]
+fn the_copy_on_disk_goes_and_is_noted_as_done_behind_the_letters() {
+    let mut bench = stored(0..3);
+    bench.advance(1000);
+    for read in [bench.read(), bench.read(), bench.read()] {
+        bench.done(&read.unwrap());
+        let line = b"a line\n".to_vec();
+        bench.spool.bury(&"o".into(), line, None).unwrap();
+    }
+    bench.spool.flush();
+    bench.spool.limit(Limits {
+        max_bytes: 0,
+        ..limits()
+    });
+    bench.append("o", NORMAL, "003");
+    let mut kinds = Vec::new();
+    bench.begin();
+    while let Some(job) = bench.under_way.front() {
+        kinds.extend(match job {
+            Job::DeadLetter { .. } => Some("letter"),
+            Job::Delete { .. } => Some("delete"),
+            Job::Position { .. } => Some("note"),
+            _ => None,
+        });
+        bench.end_one();
+        bench.begin();
+    }
+    assert_eq!(kinds, ["letter", "letter", "letter", "delete", "note"]);
+}

@@ -150,6 +150,74 @@ fn a_delete_that_fails_is_waited_for() {
     assert!(dropped < 20, "{dropped}");
 }
 
+#[test]
+fn on_a_disk_that_is_full_a_batch_that_begins_a_segment_has_room_too() {
+    let mut bench = stored(0..40).restart();
+    bench.spool.limit(Limits {
+        drop_oldest: true,
+        ..limits()
+    });
+    let bytes: usize = bench.disk.files().values().map(Vec::len).sum();
+    bench.disk.set_quota(bytes + 20);
+    bench.store(40..41);
+    bench.advance(1000);
+    bench.work();
+    assert!(bench.spool.is_written(), "{:?}", bench.spool.condition());
+    assert!((1..20).contains(&bench.given_up()));
+}
+
+#[test]
+fn on_a_disk_that_is_full_the_oldest_go() {
+    let mut bench = Bench::new(Limits {
+        drop_oldest: true,
+        ..limits()
+    });
+    bench.disk.set_quota(5000);
+    let mut dropped = 0;
+    for n in 0..200 {
+        bench.store(n..n + 1);
+        bench.advance(5000);
+        bench.work();
+        dropped += bench.given_up();
+    }
+    assert!((50..170).contains(&dropped), "{dropped}");
+    assert_eq!(*bench.spool.condition(), Condition::Good);
+    let first = u32::try_from(dropped).unwrap();
+    assert_eq!(bench.restart_written().drain(), numbers(first..200));
+}
+
+#[test]
+fn a_smaller_bound_is_kept_at_once() {
+    let mut bench = Bench::new(limits());
+    bench.store(0..400);
+    bench.spool.limit(few(true));
+    bench.store(400..401);
+    bench.advance(1000);
+    bench.work();
+    assert!(bench.spool.is_written(), "{:?}", bench.spool.condition());
+    assert!(bench.spool.disk_bytes() <= 3000);
+    let first = u32::try_from(bench.given_up()).unwrap();
+    assert_eq!(bench.drain(), numbers(first..401));
+}
+
+#[test]
+fn files_that_wait_for_edgehub_alone_are_bounded_too() {
+    let mut bench = Bench::new(few(false));
+    let mut reads = Vec::new();
+    for n in 0..200 {
+        bench.store(n..n + 1);
+        reads.extend(bench.read_now());
+    }
+    let bytes = bench.spool.disk_bytes();
+    assert!((3000..4200).contains(&bytes), "{bytes}");
+    for read in &reads {
+        bench.done(read);
+    }
+    bench.advance(1000);
+    bench.work();
+    assert!(bench.spool.is_written());
+}
+
 /// What a message of this test costs in memory.
 fn cost() -> usize {
     message("o", "000").cost()
