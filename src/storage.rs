@@ -68,15 +68,6 @@ pub enum StorageError {
     },
 }
 
-/// Bytes that the disk of a folder has left for us.
-///
-/// # Errors
-/// What the system says.
-pub fn free(folder: &Path) -> io::Result<u64> {
-    let space = rustix::fs::statvfs(folder)?;
-    Ok(space.f_bavail.saturating_mul(space.f_frsize))
-}
-
 /// The storage directory, or none where it cannot be written.
 #[derive(Clone, Debug)]
 pub struct Storage {

@@ -37,8 +37,8 @@ use crate::outbox;
 use crate::registry::Registry;
 use crate::settings::SpoolSettings;
 use crate::southbound::{self, South};
-use crate::spool::{Condition, Note, Whose};
-use crate::storage::{self, Document, Storage, Stored};
+use crate::spool::{Condition, Note, Whose, free_bytes};
+use crate::storage::{Document, Storage, Stored};
 
 use environment::open_disk;
 pub use environment::{Environment, StorageTaken};
@@ -341,7 +341,7 @@ async fn watch_disk(folder: PathBuf, metrics: Metrics) {
     loop {
         look.tick().await;
         let folder = folder.clone();
-        let free = tokio::task::spawn_blocking(move || storage::free(&folder)).await;
+        let free = tokio::task::spawn_blocking(move || free_bytes(&folder)).await;
         if let Ok(Ok(free)) = free {
             metrics.rooms().disk.level(free);
         }

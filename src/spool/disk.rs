@@ -163,9 +163,17 @@ impl Disk for Folder {
     }
 
     fn free(&mut self) -> io::Result<u64> {
-        let space = rustix::fs::statvfs(&self.path)?;
-        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+        free_bytes(&self.path)
     }
+}
+
+/// Bytes that the disk of a folder has left for us.
+///
+/// # Errors
+/// What the system says.
+pub fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let space = rustix::fs::statvfs(folder)?;
+    Ok(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use disk::{Disk, Folder};
+pub use disk::{Disk, Folder, free_bytes};
 pub use letters::{Buried, MOST_WAITING as MOST_WAITING_LETTERS};
 pub use persist::Persist;
 pub use recover::{Note, Recovered, Whose};
