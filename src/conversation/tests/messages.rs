@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::conversation::encode::{Source, reserved_property};
+use crate::conversation::encode::{LastStamp, Source, reserved_property, stamp};
 use crate::conversation::{BodyForm, Counted};
 use crate::identity::Device;
 use crate::message::{Body, Fields, Name, Reading, Value};
@@ -57,7 +57,7 @@ fn with<T>(
         device,
         unknown,
         bad_checksum: unknown,
-        received: &super::super::encode::stamp("2026-01-31T12:00:00.0004Z".parse().unwrap()),
+        received: &stamp("2026-01-31T12:00:00.0004Z".parse().unwrap()),
         frame: &Bytes::from_static(b"\x00\xff"),
         reading,
         part: None,
@@ -214,4 +214,21 @@ fn the_message_names_its_output_and_its_id() {
                 .contains("count no_message_id")
         );
     }
+}
+
+#[test]
+fn a_stamp_is_kept_for_its_moment_alone() {
+    let moments = ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.0015Z"];
+    let [first, second] = moments.map(|moment| moment.parse().unwrap());
+    let mut last = LastStamp::default();
+    let stamps = [first, first, second, first].map(|moment| last.of(moment).to_string());
+    assert_eq!(
+        stamps,
+        [
+            "2026-01-31T12:00:00.000Z",
+            "2026-01-31T12:00:00.000Z",
+            "2026-01-31T12:00:00.001Z",
+            "2026-01-31T12:00:00.000Z",
+        ]
+    );
 }
