@@ -55,10 +55,6 @@ impl Forwarder {
     /// Sends as long as the window has room.
     pub(super) fn send(&mut self, now: Instant) {
         self.batches.close_due(now);
-        if !self.open || !self.spool.takes() {
-            // Nothing is held for the process's end, or in memory alone.
-            self.batches.close_all();
-        }
         while self.current.settled && self.session.is_some() && self.outstanding.has_room() {
             if let Some(batch) = self.batches.take() {
                 self.dispatch_batch(batch);
@@ -72,8 +68,13 @@ impl Forwarder {
 
     /// Closes batches because nothing is queued behind them; whether there are any.
     fn closes_idle(&mut self) -> bool {
-        if !self.spool.reads_on() {
-            self.batches.close_idle();
+        if self.spool.reads_on() {
+            return false;
+        }
+        // Nothing is held over the process's end, or in memory alone.
+        match self.open && self.spool.takes() {
+            true => self.batches.close_idle(),
+            false => self.batches.close_all(),
         }
         self.batches.has_closed()
     }

@@ -128,6 +128,26 @@ async fn without_a_disk_nothing_is_held() {
 }
 
 #[tokio::test]
+async fn without_a_disk_a_message_leaves_in_the_turn_that_takes_it_over() {
+    let terms = terms(&[("b", batching(4096, HOUR))]);
+    let mut bench = bench_over(terms, Err("none".to_owned()), 1 << 20).await;
+    let (link, metrics) = (bench.link.clone(), bench.metrics.clone());
+    let (mut outbox, _) = outbox(&bench.submitter);
+    let script = async {
+        let session = up(&link).await;
+        submit(&mut outbox, "b", &["1"], None).await;
+        taken_over(&metrics, "b", 1).await;
+        assert_eq!(session.len(), 1);
+    };
+    // No turn but its own.
+    tokio::select! {
+        biased;
+        ended = bench.forwarder.run() => panic!("the forwarder ended: {ended:?}"),
+        () = script => {}
+    }
+}
+
+#[tokio::test]
 async fn what_is_held_leaves_at_a_stop() {
     let disk = TrialDisk::default();
     let mut bench = bench(terms(&[("b", batching(4096, HOUR))]), &disk).await;
