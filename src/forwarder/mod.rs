@@ -175,18 +175,18 @@ impl Forwarder {
     pub async fn run(&mut self) -> io::Result<Undelivered> {
         let mut group = Vec::with_capacity(AT_ONCE);
         loop {
-            if let Some(left) = self.turn(&mut group).await? {
+            self.work()?;
+            if let Some(left) = self.is_over() {
+                return Ok(left);
+            }
+            if let Some(left) = self.next(&mut group).await? {
                 return Ok(left);
             }
         }
     }
 
-    /// Does what can be done now, and takes what happens next; what is left, if that was the end.
-    async fn turn(&mut self, group: &mut Vec<Vec<Submission>>) -> io::Result<Option<Undelivered>> {
-        self.work()?;
-        if let Some(left) = self.is_over() {
-            return Ok(Some(left));
-        }
+    /// Takes what happens next; what is left, if that was the end.
+    async fn next(&mut self, group: &mut Vec<Vec<Submission>>) -> io::Result<Option<Undelivered>> {
         let deadline = self.deadline();
         tokio::select! {
             biased;

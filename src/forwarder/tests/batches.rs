@@ -139,12 +139,7 @@ async fn without_a_disk_a_message_leaves_in_the_turn_that_takes_it_over() {
         taken_over(&metrics, "b", 1).await;
         assert_eq!(session.len(), 1);
     };
-    // No turn but its own.
-    tokio::select! {
-        biased;
-        ended = bench.forwarder.run() => panic!("the forwarder ended: {ended:?}"),
-        () = script => {}
-    }
+    beside(&mut bench.forwarder, script).await;
 }
 
 #[tokio::test]

@@ -175,9 +175,12 @@ async fn run(forwarder: &mut Forwarder) -> io::Result<Undelivered> {
     loop {
         let now = forwarder.clock.now().monotonic;
         forwarder.work()?;
-        let due = forwarder.batches.deadline();
+        if let Some(left) = forwarder.is_over() {
+            return Ok(left);
+        }
+        let due = forwarder.deadline();
         assert!(due.is_none_or(|due| due > now), "it would turn for ever");
-        if let Some(left) = forwarder.turn(&mut group).await? {
+        if let Some(left) = forwarder.next(&mut group).await? {
             return Ok(left);
         }
     }
