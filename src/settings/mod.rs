@@ -34,7 +34,7 @@ use crate::message::Name;
 pub use listener::{Listener, ListenerOptions};
 pub use output::{BatchOptions, DEFAULT_OUTPUT, Output, PriorityOption};
 pub use plan::Plan;
-pub use presets::{Origin, Presets, Resolved};
+pub use presets::{BuiltIn, Origin, Presets, Resolved};
 pub use protocol::ProtocolOptions;
 pub use spool::{SpoolSettings, WhenFull};
 

@@ -7,16 +7,32 @@ use serde_json::Value;
 use super::merge::{Merged, merge};
 use crate::document::{Problems, Section, name_of, nearest, unknown_word};
 
-struct BuiltIn {
-    /// Name and major version; within it messages never change.
-    name: &'static str,
-    text: &'static str,
+/// A protocol shipped with the module: the folder of its name in `protocols/`.
+#[derive(Debug)]
+pub struct BuiltIn {
+    /// Name and major version, such as `gt06@1`; within it messages never change.
+    pub name: &'static str,
+    /// What it is, in a few words: the heading of its page.
+    pub title: &'static str,
+    /// The document as it is written; it is parsed only where it is used.
+    pub text: &'static str,
 }
 
-const BUILT_IN: &[BuiltIn] = &[BuiltIn {
-    name: "gt06@1",
-    text: include_str!("../../protocols/gt06/protocol.json"),
-}];
+/// Lines of folder, major version and title.
+macro_rules! built_in {
+    ($($folder:literal @ $version:literal $title:literal;)*) => {
+        &[$(BuiltIn {
+            name: concat!($folder, "@", $version),
+            title: $title,
+            text: include_str!(concat!("../../protocols/", $folder, "/protocol.json")),
+        }),*]
+    };
+}
+
+/// In the order of their names.
+const BUILT_IN: &[BuiltIn] = built_in! {
+    "gt06" @ 1 "GT06 and Concox trackers";
+};
 
 /// The documents that protocols can start from.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +44,11 @@ impl Presets {
     /// The presets shipped with the module.
     pub fn built_in() -> Self {
         Self::default()
+    }
+
+    /// The presets shipped with the module, in the order of their names.
+    pub fn all() -> &'static [BuiltIn] {
+        BUILT_IN
     }
 
     /// Names of the presets shipped with the module, with their major versions.

@@ -24,6 +24,7 @@ mod kill;
 mod link;
 mod metrics;
 mod network;
+mod packs;
 mod pressure;
 mod promises;
 mod protocols;
