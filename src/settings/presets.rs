@@ -31,7 +31,23 @@ macro_rules! built_in {
 
 /// In the order of their names.
 const BUILT_IN: &[BuiltIn] = built_in! {
+    "astm" @ 1 "ASTM E1381 and E1394 laboratory analyzers";
+    "barcode" @ 1 "Barcode and RFID readers, a line each";
+    "contact-id" @ 1 "Contact ID of alarm receivers";
+    "dc09" @ 1 "SIA DC-09 alarm panels";
+    "fins" @ 1 "Omron FINS/TCP";
+    "gbt32960" @ 1 "GB/T 32960 electric vehicles";
     "gt06" @ 1 "GT06 and Concox trackers";
+    "hl7" @ 1 "HL7 v2 over MLLP";
+    "iec104" @ 1 "IEC 60870-5-104";
+    "modbus-rtu" @ 1 "Modbus RTU over TCP";
+    "modbus-tcp" @ 1 "Modbus TCP";
+    "mt-sics" @ 1 "MT-SICS scales";
+    "ruptela" @ 1 "Ruptela trackers";
+    "s7" @ 1 "Siemens S7 (ISO on TCP)";
+    "syslog" @ 1 "Syslog over TCP";
+    "teltonika" @ 1 "Teltonika trackers";
+    "toledo" @ 1 "Toledo continuous output";
 };
 
 /// The documents that protocols can start from.

@@ -11,6 +11,12 @@ pub struct Golden {
     /// Ranges of every frame that no checksum covers, such as `0..2`; a frame may say otherwise.
     #[serde(default)]
     pub unchecked: Vec<String>,
+    /// Ranges that hold a check value in hexadecimal digits, whose case means nothing.
+    #[serde(default)]
+    pub hexadecimal: Vec<String>,
+    /// Why a change outside of the checksum can make more frames of a stream; left out where it
+    /// cannot.
+    pub weak: Option<String>,
     pub streams: Vec<Stream>,
 }
 
@@ -130,18 +136,22 @@ impl Frame {
 
     /// Whether a checksum covers that byte.
     pub fn is_checked(&self, at: usize) -> bool {
-        let length = self.bytes().len();
-        let offset = |text: &str, open: usize| match text.parse::<isize>() {
-            Ok(offset) if offset < 0 => length.saturating_sub(offset.unsigned_abs()),
-            Ok(offset) => offset.unsigned_abs(),
-            Err(_) => open,
-        };
-        let covers = |range: &String| {
-            let (from, to) = range.split_once("..").expect("a range");
-            (offset(from, 0)..offset(to, length)).contains(&at)
-        };
-        !self.unchecked.iter().flatten().any(covers)
+        let unchecked = self.unchecked.as_deref().unwrap_or_default();
+        !covers(unchecked, at, self.bytes().len())
     }
+}
+
+/// Whether one of the ranges has that byte of a frame.
+pub fn covers(ranges: &[String], at: usize, length: usize) -> bool {
+    let offset = |text: &str, open: usize| match text.parse::<isize>() {
+        Ok(offset) if offset < 0 => length.saturating_sub(offset.unsigned_abs()),
+        Ok(offset) => offset.unsigned_abs(),
+        Err(_) => open,
+    };
+    ranges.iter().any(|range| {
+        let (from, to) = range.split_once("..").expect("a range");
+        (offset(from, 0)..offset(to, length)).contains(&at)
+    })
 }
 
 pub fn bytes(text: &str) -> Result<Vec<u8>, String> {

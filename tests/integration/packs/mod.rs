@@ -305,7 +305,9 @@ fn flip_each_bit(pack: &Pack, stream: &Stream, frame: &Frame, wire: &Wire<'_>) {
             "protocols/{}, stream \"{}\", frame {}, byte {at} with {mask:#04x} changed",
             pack.name, stream.name, frame.frame
         );
-        if frame.is_checked(at) {
+        let digit = golden::covers(&pack.golden.hexadecimal, at, bytes.len());
+        let case = digit && bytes[at].is_ascii_alphabetic() && mask == 0x20;
+        if frame.is_checked(at) && !case {
             let mut left = originals.iter();
             let wrong = accepted
                 .iter()
@@ -319,7 +321,7 @@ fn flip_each_bit(pack: &Pack, stream: &Stream, frame: &Frame, wire: &Wire<'_>) {
                 accepted.len() < originals.len(),
                 "{place}: as many frames as without the change"
             );
-        } else {
+        } else if pack.golden.weak.is_none() {
             assert!(
                 accepted.len() <= originals.len(),
                 "{place}: {} frames",

@@ -82,7 +82,7 @@ fn the_page_of_every_pack_shows_valid_settings_that_use_it() {
 #[test]
 fn the_list_of_protocols_is_up_to_date() {
     let mut list = String::from(
-        "# Protocols\n\nShipped with the module: `{\"preset\": \"NAME\"}` in `protocols` uses one. \
+        "# Protocols\n\nShipped with the module: `{\"preset\": \"NAME@1\"}` in `protocols` uses one. \
          `edge-tcp-gateway presets` lists them, `edge-tcp-gateway presets NAME` prints one to begin from.\n\n\
          | preset | what it is | transport |\n|---|---|---|\n",
     );

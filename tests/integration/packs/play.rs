@@ -143,6 +143,7 @@ struct Player<'a> {
     replies: Vec<u8>,
     /// Replies of the last frame.
     reply: Vec<u8>,
+    /// The device that the connection is, where it logs in.
     bound: Option<String>,
     ended: bool,
 }
@@ -233,12 +234,19 @@ impl<'a> Player<'a> {
                 self.reply.extend_from_slice(&bytes);
                 return vec![Input::Written(bytes.len())];
             }
-            Action::Bind { device, .. } => self.bound = Some(device.to_string()),
+            Action::Bind {
+                device,
+                newest_wins: true,
+            } => self.bound = Some(device.to_string()),
             Action::Close(reason) if !self.ended => {
                 self.seen.closed = Some(reason.word().to_owned());
             }
             Action::Count(counted) => self.count(&counted),
-            Action::Close(_) | Action::Withdraw | Action::Forget(_) | Action::Answer(..) => {}
+            Action::Bind { .. }
+            | Action::Close(_)
+            | Action::Withdraw
+            | Action::Forget(_)
+            | Action::Answer(..) => {}
         }
         Vec::new()
     }
