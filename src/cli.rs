@@ -32,6 +32,7 @@ struct CommandLine {
 enum Tool {
     Check(check::Arguments),
     Decode(decode::Arguments),
+    Presets(check::presets::Arguments),
 }
 
 /// Reads the arguments and does what they say.
@@ -41,6 +42,7 @@ pub fn run() -> ExitCode {
     match CommandLine::parse().tool {
         None => module(),
         Some(Tool::Check(arguments)) => tool(check::run(&arguments, out)),
+        Some(Tool::Presets(arguments)) => tool(check::presets::run(&arguments, out)),
         Some(Tool::Decode(arguments)) => tool(decode::run(&arguments, Clock::system().now(), out)),
     }
 }

@@ -1,5 +1,6 @@
 //! `edge-tcp-gateway check`: everything that is wrong with settings before they are deployed.
 
+pub mod presets;
 mod report;
 mod show;
 #[cfg(test)]

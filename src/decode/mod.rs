@@ -1,5 +1,9 @@
 //! `edge-tcp-gateway decode`: what the module would make of bytes, without a network.
 
+mod fuzz;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read as _, Write};
@@ -17,6 +21,8 @@ use crate::message::{Body, Frame, Message, Name, Now, Progress, Reading, base64}
 use crate::notation;
 use crate::pipeline::{Pipeline, Received};
 use crate::settings::{Listener, Settings};
+
+pub use fuzz::fuzz;
 
 /// Runs bytes through a protocol with the code of the module; prints frames, readings, messages and
 /// replies as one JSON object each line. Every message counts as delivered at once.

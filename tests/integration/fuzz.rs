@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use edge_tcp_gateway::{decoding, edge, framing, template};
+use edge_tcp_gateway::{decode, decoding, edge, framing, template};
+
+use crate::packs;
 
 /// Inputs of each function.
 const INPUTS: u32 = 20_000;
@@ -40,14 +42,23 @@ fn the_mqtt_codec_takes_any_bytes() {
     run("mqtt", mqtt::fuzz);
 }
 
+/// Its corpus are the golden streams; the first byte chooses the protocol.
+#[test]
+fn shipped_protocols_take_any_bytes() {
+    run_on(&packs::chosen_streams(), INPUTS / 8, decode::fuzz);
+}
+
 fn run(name: &str, target: fn(&[u8])) {
-    let corpus = corpus(name);
-    for seed in &corpus {
+    run_on(&corpus(name), INPUTS, target);
+}
+
+fn run_on(corpus: &[Vec<u8>], inputs: u32, target: fn(&[u8])) {
+    for seed in corpus {
         target(seed);
     }
     let mut chance = fastrand::Rng::with_seed(0x7472_6164);
-    for _ in 0..INPUTS {
-        target(&mutated(&corpus, &mut chance));
+    for _ in 0..inputs {
+        target(&mutated(corpus, &mut chance));
     }
 }
 

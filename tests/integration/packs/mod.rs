@@ -32,6 +32,18 @@ fn packs() -> Vec<Pack> {
     names.into_iter().map(Pack::read).collect()
 }
 
+/// Every golden stream behind the number of its pack.
+pub fn chosen_streams() -> Vec<Vec<u8>> {
+    let mut chosen = Vec::new();
+    for (number, name) in folders().into_iter().enumerate() {
+        let choice = u8::try_from(number).expect("a byte chooses the pack");
+        for stream in Pack::read(name).golden.streams {
+            chosen.push([&[choice][..], &stream.content()].concat());
+        }
+    }
+    chosen
+}
+
 /// The folders of `protocols/`, in the order of their names.
 fn folders() -> Vec<String> {
     let folders = fs::read_dir(protocols()).expect("a folder");
@@ -241,7 +253,14 @@ fn no_changed_bit_under_a_checksum_is_accepted() {
         if pack.subject.protocol.checksums.is_empty() {
             continue;
         }
-        for stream in &pack.golden.streams {
+        let streams = &pack.golden.streams;
+        let mut frames = streams.iter().flat_map(|stream| &stream.frames);
+        assert!(
+            frames.any(|frame| frame.bad_checksum),
+            "protocols/{}: no stream has a frame with a wrong checksum",
+            pack.name
+        );
+        for stream in streams {
             let good = |frame: &&Frame| !frame.bad_checksum;
             let content = stream.content();
             let mut from = 0;
