@@ -4,10 +4,12 @@ use jiff::tz::Offset;
 use serde::Deserialize;
 
 use super::Inherited;
+use super::forms::Form;
+use super::made::Made;
 use super::repeat::Repeat;
 use super::run::Run;
 use super::steps::{Collect, Steps, Subject};
-use super::types::{Form, Size, Type};
+use super::types::Type;
 use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section};
 use crate::message::Name;
@@ -26,7 +28,7 @@ pub(super) struct Options {
 /// The words for the order of bytes.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum Order {
+pub(super) enum Order {
     Big,
     Little,
 }
@@ -50,6 +52,7 @@ pub(super) struct Field {
 enum What {
     Value(Type),
     List(Repeat),
+    Made(Made),
 }
 
 /// A list and what is made of its elements.
@@ -95,17 +98,18 @@ impl Binary {
     }
 
     /// Reads the fields on from where the frame stands.
-    pub fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
+    pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
         self.fields.iter().try_for_each(|field| field.decode(run))
     }
 
     /// Names that it sets.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
-        let set = |field: &&Field| !field.skips() && !field.splits();
-        self.fields.iter().filter(set).flat_map(|field| {
-            let bits = field.steps.bits.iter().map(|bits| &bits.name);
-            std::iter::once(&field.name).chain(bits)
-        })
+        self.fields.iter().flat_map(Field::names)
+    }
+
+    /// The layouts that read values of its fields.
+    pub fn parts(&self) -> impl Iterator<Item = usize> {
+        self.fields.iter().filter_map(|field| field.steps.with)
     }
 
     /// Names that its fields need.
@@ -122,7 +126,8 @@ impl Binary {
 }
 
 impl Order {
-    fn endian(self) -> Endian {
+    /// The order that the word says.
+    pub fn endian(self) -> Endian {
         match self {
             Order::Big => Endian::Big,
             Order::Little => Endian::Little,
@@ -131,7 +136,8 @@ impl Order {
 }
 
 impl Field {
-    fn parse(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
+    /// Reads a field string.
+    pub fn parse(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
         let mut words = Words::new(text)?;
         let name = words.name();
         let first = words.require("a type such as `u16`")?;
@@ -152,9 +158,11 @@ impl Field {
         let _ = words.name();
         let first = words.require("a type such as `u16`")?;
         let field = Self::read(list.clone(), &first, &mut words, inherited)?;
-        if field.skips() || field.splits() || field.steps.dropped || !field.steps.bits.is_empty() {
-            let message =
-                "the value of an element has no `skip`, `bits`, `drop` or `split`: use a layout";
+        let made = matches!(field.what, What::Made(_));
+        let more =
+            field.steps.dropped || !field.steps.bits.is_empty() || field.steps.with.is_some();
+        if field.skips() || field.splits() || made || more {
+            let message = "the value of an element is read, without `bits`, `drop`, `with` or `split`: use a layout";
             return Err(first.error(message));
         }
         Ok(field)
@@ -166,6 +174,14 @@ impl Field {
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
     ) -> Result<Self, NotationError> {
+        if let Some((made, steps)) = Made::parse(&name, first, words, inherited)? {
+            return Ok(Field {
+                name,
+                what: What::Made(made),
+                at: None,
+                steps,
+            });
+        }
         let what = if first.is("repeat") {
             What::List(Repeat::parse(&name, words, inherited)?)
         } else {
@@ -173,10 +189,10 @@ impl Field {
         };
         let at = place(&what, words)?;
         let subject = match what {
-            What::Value(_) => Subject::Value,
             What::List(_) => Subject::List,
+            What::Value(_) | What::Made(_) => Subject::Value,
         };
-        let steps = Steps::parse(words, inherited.endian, subject)?;
+        let steps = Steps::parse(words, inherited, subject)?;
         if let What::List(list) = &what {
             list.check(&steps, first)?;
         }
@@ -189,7 +205,7 @@ impl Field {
     }
 
     /// Reads it, if its condition lets it be read.
-    pub fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
+    pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
         if !run.wants(self.steps.condition.as_ref()) {
             return Ok(());
         }
@@ -201,6 +217,7 @@ impl Field {
         match &self.what {
             What::Value(kind) => self.decode_value(kind, run)?,
             What::List(list) => list.decode(&self.name, &self.steps, run)?,
+            What::Made(made) => made.decode(&self.name, &self.steps, run)?,
         }
         if self.at.is_some() {
             run.cursor = behind;
@@ -208,7 +225,7 @@ impl Field {
         Ok(())
     }
 
-    fn decode_value<'a>(&'a self, kind: &'a Type, run: &mut Run<'a>) -> Result<(), String> {
+    fn decode_value(&self, kind: &Type, run: &mut Run<'_>) -> Result<(), String> {
         let zone = self.steps.zone.unwrap_or(Offset::UTC);
         let reading = &mut run.reading;
         let value = kind.read(
@@ -237,8 +254,20 @@ impl Field {
         self.steps.collect == Some(Collect::Split)
     }
 
+    /// Names that it sets.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        let own = (!self.skips() && !self.splits()).then_some(&self.name);
+        own.into_iter()
+            .chain(self.steps.bits.iter().map(|bits| &bits.name))
+    }
+
+    /// The layout that reads its value.
+    pub fn part(&self) -> Option<usize> {
+        self.steps.with
+    }
+
     /// Names that it needs, those of a field in quotes included.
-    fn needs(&self) -> Vec<&str> {
+    pub fn needs(&self) -> Vec<&str> {
         let mut needs: Vec<&str> = super::needs(&self.steps).collect();
         match &self.what {
             What::Value(kind) => needs.extend(kind.size_field()),
@@ -246,12 +275,13 @@ impl Field {
                 needs.extend(list.count_field());
                 needs.extend(list.field().into_iter().flat_map(Field::needs));
             }
+            What::Made(made) => needs.extend(made.needs()),
         }
         needs
     }
 
     /// The list that it is, and those in its quotes.
-    fn lists(&self) -> Vec<List<'_>> {
+    pub fn lists(&self) -> Vec<List<'_>> {
         let What::List(list) = &self.what else {
             return Vec::new();
         };
@@ -299,14 +329,8 @@ fn place(what: &What, words: &mut Words<'_>) -> Result<Option<i64>, NotationErro
     let word = words.require("an offset")?;
     let at = word.offset("the offset")?;
     let width = match what {
-        What::Value(Type::Integer(kind)) => kind.width(),
-        What::Value(Type::Float { double, .. }) => Some(if *double { 8 } else { 4 }),
-        What::Value(Type::Date { .. }) => Some(6),
-        What::Value(Type::Sized {
-            size: Size::Count(count),
-            ..
-        }) => Some(*count),
-        What::Value(Type::Sized { .. }) | What::List(_) => None,
+        What::Value(kind) => kind.width(),
+        What::List(_) | What::Made(_) => None,
     };
     let behind = usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX);
     if at < 0 && width.is_some_and(|width| width > behind) {

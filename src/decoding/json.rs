@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::Inherited;
 use super::binary::List;
 use super::run::Run;
 use super::textual::Field;
@@ -29,9 +30,16 @@ pub(super) struct JsonDecoder {
 
 impl JsonDecoder {
     /// Builds it.
-    pub fn read(section: &Section<'_>, without: &[&str], problems: &mut Problems) -> Option<Self> {
+    pub fn read(
+        section: &Section<'_>,
+        without: &[&str],
+        inherited: Inherited<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let options: Options = section.read(without, problems)?;
-        let fields = super::each_field(section, &options.fields, problems, Field::parse_structured);
+        let fields = super::each_field(section, &options.fields, problems, |text| {
+            Field::parse_structured(text, &inherited)
+        });
         Some(JsonDecoder {
             fields: fields.into(),
             names: Arc::default(),
@@ -39,7 +47,7 @@ impl JsonDecoder {
     }
 
     /// Sets a field for each member.
-    pub fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
+    pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
         let body = run.body();
         let text = match std::str::from_utf8(body) {
             Ok(text) => Cow::Borrowed(text),
@@ -52,8 +60,10 @@ impl JsonDecoder {
             return Err("not a JSON object".to_owned());
         };
         for field in &self.fields {
-            if let Some(member) = member(&source, &field.key) {
-                field.decode(member.clone(), run)?;
+            match member(&source, &field.key) {
+                _ if field.made.is_some() => field.decode(Value::Null, run)?,
+                Some(member) => field.decode(member.clone(), run)?,
+                None => {}
             }
         }
         self.set_others(source, run)

@@ -79,6 +79,11 @@ impl Tree {
             layouts: &names,
         };
         let root = Layout::root(decode, inherited, problems);
+        // What tags name are fields; a layout of tags says so.
+        let inherited = Inherited {
+            kind: if kind == "tlv" { "binary" } else { kind },
+            ..inherited
+        };
         let read = |problems: &mut Problems| -> Vec<Layout> {
             let layouts = sections.iter();
             layouts
@@ -205,6 +210,18 @@ impl Layout {
     /// The layouts that it may select.
     pub fn targets(&self) -> Vec<usize> {
         self.select.iter().flat_map(Select::targets).collect()
+    }
+
+    /// The layouts that read parts of what it reads.
+    pub fn parts(&self) -> Vec<usize> {
+        self.body.as_ref().map(Body::parts).unwrap_or_default()
+    }
+
+    /// All layouts whose fields join its own: those that it may select, and those of parts.
+    pub fn readers(&self) -> Vec<usize> {
+        let mut readers = self.targets();
+        readers.extend(self.parts());
+        readers
     }
 
     /// The members of its section that only mean something for whole frames.
@@ -405,7 +422,12 @@ fn find_layout(
     found
 }
 
-fn literal(section: &Section<'_>, value: &Json, problems: &mut Problems) -> Option<Literal> {
+/// A value of a pair's first element.
+pub(super) fn literal(
+    section: &Section<'_>,
+    value: &Json,
+    problems: &mut Problems,
+) -> Option<Literal> {
     match value {
         Json::String(text) => Some(Literal::new(text)),
         Json::Number(_) | Json::Bool(_) => Some(Literal::new(&value.to_string())),

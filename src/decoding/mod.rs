@@ -5,9 +5,13 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod binary;
+mod degrees;
+mod forms;
 mod json;
 mod layout;
+mod made;
 mod names;
+mod numbers;
 mod raw;
 mod regex;
 mod repeat;
@@ -15,7 +19,10 @@ mod run;
 mod step_words;
 mod steps;
 mod text;
+mod texts;
 mod textual;
+mod times;
+mod tlv;
 mod tree;
 mod types;
 
@@ -32,22 +39,15 @@ use self::regex::Regex;
 use self::run::Run;
 use self::steps::Steps;
 use self::text::Text;
+use self::tlv::Tlv;
 use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
 use crate::message::{Frame, Name, Reading};
 use crate::notation::{NotationError, Word, unknown_word};
 
-const KINDS: [&str; 5] = ["binary", "json", "raw", "regex", "text"];
+const KINDS: [&str; 6] = ["binary", "json", "raw", "regex", "text", "tlv"];
 /// Kinds of the settings language that this version does not have.
-const LATER: [&str; 7] = [
-    "csv",
-    "key-value",
-    "tlv",
-    "hl7",
-    "protobuf",
-    "xml",
-    "script",
-];
+const LATER: [&str; 6] = ["csv", "key-value", "hl7", "protobuf", "xml", "script"];
 
 /// Whether a word is a kind of decoder, of this version or a later one: as a layout's `type` it
 /// says how to decode, any other text is the message's type.
@@ -140,6 +140,7 @@ enum Body {
     Raw(Raw),
     Regex(Box<Regex>),
     Text(Text),
+    Tlv(Tlv),
 }
 
 impl Body {
@@ -151,16 +152,16 @@ impl Body {
     ) -> Option<Self> {
         match inherited.kind {
             "binary" => Binary::read(section, without, inherited, problems).map(Body::Binary),
-            "json" => JsonDecoder::read(section, without, problems).map(Body::Json),
+            "json" => JsonDecoder::read(section, without, inherited, problems).map(Body::Json),
             "raw" => Raw::read(section, without, problems).map(Body::Raw),
-            "regex" => {
-                Regex::read(section, without, problems).map(|regex| Body::Regex(Box::new(regex)))
-            }
-            _ => Text::read(section, without, problems).map(Body::Text),
+            "regex" => Regex::read(section, without, inherited, problems)
+                .map(|regex| Body::Regex(Box::new(regex))),
+            "tlv" => Tlv::read(section, without, inherited, problems).map(Body::Tlv),
+            _ => Text::read(section, without, inherited, problems).map(Body::Text),
         }
     }
 
-    fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
+    fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
         match self {
             Body::Binary(binary) => binary.decode(run),
             Body::Json(json) => json.decode(run),
@@ -170,6 +171,7 @@ impl Body {
             }
             Body::Regex(regex) => regex.decode(run),
             Body::Text(text) => text.decode(run),
+            Body::Tlv(tlv) => tlv.decode(run),
         }
     }
 
@@ -179,13 +181,9 @@ impl Body {
             Body::Binary(binary) => binary.names().collect(),
             Body::Json(_) => return None,
             Body::Raw(_) => return Some(vec!["raw"]),
-            Body::Regex(regex) => {
-                let bits = regex
-                    .fields()
-                    .flat_map(|field| field.steps.bits.iter().map(|bits| &bits.name));
-                regex.names().chain(bits).collect()
-            }
+            Body::Regex(regex) => regex.names().collect(),
             Body::Text(text) => text.names().collect(),
+            Body::Tlv(tlv) => tlv.names().collect(),
         };
         Some(names.into_iter().map(|name| &**name).collect())
     }
@@ -195,7 +193,30 @@ impl Body {
         match self {
             Body::Binary(binary) => binary.lists().collect(),
             Body::Json(json) => json.lists().collect(),
+            Body::Tlv(tlv) => tlv.lists().collect(),
             Body::Raw(_) | Body::Regex(_) | Body::Text(_) => Vec::new(),
+        }
+    }
+
+    /// The layouts that read parts of what it reads; their fields join the others.
+    fn parts(&self) -> Vec<usize> {
+        let fields: Vec<&textual::Field> = match self {
+            Body::Binary(binary) => return binary.parts().collect(),
+            Body::Tlv(tlv) => return tlv.parts().collect(),
+            Body::Raw(_) => return Vec::new(),
+            Body::Json(json) => json.fields().collect(),
+            Body::Regex(regex) => regex.fields().collect(),
+            Body::Text(text) => text.fields().collect(),
+        };
+        let parts = fields.into_iter().filter_map(|field| field.steps.with);
+        parts.collect()
+    }
+
+    /// The member that holds its field strings.
+    fn member(&self) -> &'static str {
+        match self {
+            Body::Tlv(_) => "cases",
+            _ => "fields",
         }
     }
 
@@ -203,13 +224,14 @@ impl Body {
     fn needs(&self) -> Vec<(usize, &str)> {
         let fields: Vec<&textual::Field> = match self {
             Body::Binary(binary) => return binary.needs().collect(),
+            Body::Tlv(tlv) => return tlv.needs().collect(),
             Body::Raw(_) => return Vec::new(),
             Body::Json(json) => json.fields().collect(),
             Body::Regex(regex) => regex.fields().collect(),
             Body::Text(text) => text.fields().collect(),
         };
         let all = fields.into_iter().enumerate();
-        all.flat_map(|(at, field)| needs(&field.steps).map(move |name| (at, name)))
+        all.flat_map(|(at, field)| field.needs().map(move |name| (at, name)))
             .collect()
     }
 }
@@ -220,7 +242,7 @@ fn needs(steps: &Steps) -> impl Iterator<Item = &str> {
         .condition
         .iter()
         .flat_map(|condition| condition.field_names());
-    condition.chain(steps.negate.as_ref().map(|(name, _)| name.as_str()))
+    condition.chain(steps.negate.as_ref().map(|(name, _)| &**name))
 }
 
 /// Reads the field strings of the member `fields`, noting the mistakes of each.
@@ -267,13 +289,19 @@ pub fn fuzz_fields(data: &[u8]) {
     let (fields, frame) = text.split_once('\0').unwrap_or((&text, ""));
     let fields: Vec<&str> = fields.lines().collect();
     for kind in KINDS {
-        let document =
-            serde_json::json!({"type": kind, "fields": fields, "pattern": fields.first()});
-        let mut document = document;
-        if let (Some(object), true) = (document.as_object_mut(), kind != "regex") {
-            object.shift_remove("pattern");
-        }
-        if let Some(decoder) = read(Some(&Section::root(&document)), None, &mut Problems::new()) {
+        let document = match kind {
+            "regex" => {
+                serde_json::json!({"type": kind, "pattern": fields.first(), "fields": fields})
+            }
+            "tlv" => {
+                let cases: Vec<_> = fields.iter().enumerate().collect();
+                serde_json::json!({"type": kind, "tag": "u8", "size": "varint", "cases": cases})
+            }
+            _ => serde_json::json!({"type": kind, "fields": fields}),
+        };
+        let layouts = serde_json::json!({"a": {"type": "binary", "fields": ["a: u8", "b: bytes rest with a if a > 1"]}});
+        let (document, layouts) = (Section::root(&document), Section::root(&layouts));
+        if let Some(decoder) = read(Some(&document), Some(&layouts), &mut Problems::new()) {
             decoder.decode(Frame {
                 bytes: frame.as_bytes(),
                 body: 0,
@@ -282,22 +310,44 @@ pub fn fuzz_fields(data: &[u8]) {
     }
 }
 
-/// Any bytes as frames of a decoder that uses most of what there is.
+/// Any bytes as frames of decoders that use most of what there is.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
-    let document = serde_json::json!({"type": "binary", "endian": "little", "fields": [
-        "size: u8", "id: ascii size if size > 3", "c: u24 bits a@0 b@1:10 drop", "d: ymdhms", "e: bcd 2 rtrim f",
-        "f: utf8 until ,", "g: decimal until ; * 1000000", "h: f32 round 2 neg a", "i: i64 at -8 * 3", "j: hex rest -1"
-    ]});
-    let decoders = [
-        document,
-        serde_json::json!({"type": "json"}),
-        serde_json::json!({"type": "text"}),
-    ];
+    let (documents, layouts) = fuzz_documents();
+    let layouts = Section::root(&layouts);
     let body = data.first().map_or(0, |first| usize::from(first & 7));
-    for document in decoders {
-        if let Some(decoder) = read(Some(&Section::root(&document)), None, &mut Problems::new()) {
+    for document in &documents {
+        let document = Section::root(document);
+        if let Some(decoder) = read(Some(&document), Some(&layouts), &mut Problems::new()) {
             decoder.decode(Frame { bytes: data, body });
         }
     }
+}
+
+/// The decoders of [`fuzz`], and their layouts.
+fn fuzz_documents() -> (Vec<serde_json::Value>, serde_json::Value) {
+    let tags = serde_json::json!({"type": "tlv", "tag": "varint", "size": "u8", "add": -1, "unknown": "others", "cases": [
+        [1, "k: varint"], [2, "tags"], [3, "l: gbk rest with members drop"], [4, "list"]]});
+    let layouts = serde_json::json!({
+        "tags": tags,
+        "members": {"type": "json"},
+        "list": {"type": "binary", "fields": ["m: repeat rest pair map id v"]},
+        "pair": {"type": "binary", "fields": ["id: zigzag", "v: bytes id with tags drop if id = 1..9", "v: join id id"]},
+    });
+    let document = serde_json::json!({"type": "binary", "endian": "little", "fields": [
+        "size: u8", "id: ascii size if size > 3", "c: u24 bits a@0 b@1:10 drop", "d: ymdhms", "e: bcd 2 le rtrim f",
+        "f: utf8 until ,", "g: decimal until ; * 1000000", "h: f32 round 2 neg a", "i: i64 at -8 * 3", "j: hex rest -1"
+    ]});
+    let parts = serde_json::json!({"type": "binary", "fields": [
+        "n: varint null 0", "a: sm24le abs neg n", "t: cp56", "u: utf16le 4 until a", "more: bytes rest -3 with tags drop",
+        "x: hex 2 luhn if n", "y: join a u t", "z: u8 epoch 2000-01-01 ms"
+    ]});
+    let decoders = vec![
+        document,
+        parts,
+        tags,
+        serde_json::json!({"type": "json"}),
+        serde_json::json!({"type": "text", "fields": ["a: dm", "b: unhex with tags drop"]}),
+    ];
+    (decoders, layouts)
 }

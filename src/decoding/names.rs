@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::binary::List;
-use super::field_problem;
 use super::layout::{Layout, Tree};
 use super::steps::Collect;
 use super::{Body, unknown_word};
-use crate::document::{Problems, Section};
+use crate::document::{Problem, Problems, Section, child_pointer};
 
 /// A list, the layout that has it, and the place of its field string.
 struct Found<'a> {
@@ -15,6 +14,17 @@ struct Found<'a> {
     owner: Option<usize>,
     at: usize,
     list: List<'a>,
+}
+
+/// Which layouts belong to those that are read by a layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follow {
+    /// Those that it selects.
+    Selects,
+    /// Those too that read a part, whose fields join the others.
+    Parts,
+    /// Those too that read elements of lists.
+    Lists,
 }
 
 impl Tree {
@@ -57,24 +67,51 @@ impl Tree {
         for found in self.lists() {
             let wrong = self.wrong_list(&found);
             if let (Some(message), Some(section)) = (wrong, section(found.owner)) {
-                field_problem(section, found.at, message, problems);
+                problems.push(self.problem(found.owner, section, found.at, message));
             }
         }
-        for at in self.elements_only() {
-            let (Some(layout), Some((name, section))) = (self.layouts.get(at), layouts.get(at))
+        self.check_members(layouts, problems);
+        self.check_needs(section, problems);
+    }
+
+    /// What becomes of a message is said by the layouts that frames select.
+    fn check_members(&self, layouts: &[(&str, Section<'_>)], problems: &mut Problems) {
+        let elements = self.elements_only();
+        for at in elements.union(&self.parts_only()) {
+            let (Some(layout), Some((name, section))) = (self.layouts.get(*at), layouts.get(*at))
             else {
                 continue;
             };
+            let of = if elements.contains(at) {
+                "a list's elements"
+            } else {
+                "a part of frames"
+            };
             for member in layout.of_frames() {
                 if section.member(member).is_some() {
-                    let message = format!(
-                        "is for frames; \"{name}\" is the layout of a list's elements only"
-                    );
+                    let message = format!("is for frames; \"{name}\" is the layout of {of} only");
                     problems.member(section, member, message);
                 }
             }
         }
-        self.check_needs(section, problems);
+    }
+
+    /// A mistake of a whole field string.
+    fn problem(
+        &self,
+        owner: Option<usize>,
+        section: &Section<'_>,
+        index: usize,
+        message: String,
+    ) -> Problem {
+        let layout = owner.map_or(Some(&self.root), |at| self.layouts.get(at));
+        let body = layout.and_then(|layout| layout.body.as_ref());
+        let fields = child_pointer(&section.pointer, body.map_or("fields", Body::member));
+        Problem {
+            pointer: child_pointer(&fields, &index.to_string()),
+            column: None,
+            message,
+        }
     }
 
     /// Every name that a field string or a `select` needs must be one that something sets.
@@ -98,7 +135,8 @@ impl Tree {
             };
             let needs = layout.body.as_ref().map(Body::needs).unwrap_or_default();
             for (index, name) in needs.into_iter().filter(|(_, name)| !known.contains(name)) {
-                field_problem(section, index, unknown_word("field", name, known), problems);
+                let message = unknown_word("field", name, known);
+                problems.push(self.problem(place, section, index, message));
             }
             let by = layout.select.as_ref().map(|select| &*select.by);
             if let (Some(by), Some(section)) = (
@@ -118,7 +156,7 @@ impl Tree {
             collect,
         } = found.list;
         let elements = layout
-            .map(|layout| self.closure([layout], false))
+            .map(|layout| self.closure([layout], Follow::Selects))
             .unwrap_or_default();
         let mut elements = elements.iter().filter_map(|at| self.layouts.get(*at));
         let unfit = elements.find(|layout| !matches!(layout.body, None | Some(Body::Binary(_))));
@@ -152,15 +190,12 @@ impl Tree {
         {
             return Some("`split` is for a list of the frame, not of an element".to_owned());
         }
-        let behind = match found.owner {
-            None => self.root.targets(),
-            Some(owner) => self
-                .layouts
-                .get(owner)
-                .map(Layout::targets)
-                .unwrap_or_default(),
+        let owner = match found.owner {
+            None => Some(&self.root),
+            Some(owner) => self.layouts.get(owner),
         };
-        let behind = self.closure(behind, false);
+        let behind = owner.map(|owner| self.closure(owner.readers(), Follow::Parts));
+        let behind = behind.unwrap_or_default();
         let met = |other: &Found<'_>| {
             other.owner == found.owner || other.owner.is_some_and(|at| behind.contains(&at))
         };
@@ -175,7 +210,7 @@ impl Tree {
 
     /// All names of elements that a layout reads.
     fn element_names(&self, layout: usize) -> Option<Vec<&str>> {
-        let layouts = self.closure([layout], false).into_iter();
+        let layouts = self.closure([layout], Follow::Parts).into_iter();
         names(layouts.filter_map(|at| self.layouts.get(at)))
     }
 
@@ -201,17 +236,25 @@ impl Tree {
     /// The layouts that elements are read by.
     fn elements(&self) -> BTreeSet<usize> {
         let lists = self.lists().into_iter();
-        self.closure(lists.filter_map(|found| found.list.layout), true)
+        self.closure(lists.filter_map(|found| found.list.layout), Follow::Lists)
     }
 
     /// The layouts that no frame is read by but as an element.
     fn elements_only(&self) -> BTreeSet<usize> {
-        let frames = self.closure(self.root.targets(), false);
+        let frames = self.closure(self.root.readers(), Follow::Parts);
         self.elements().difference(&frames).copied().collect()
     }
 
-    /// Layouts, and those that they select; with `lists` also those of their lists' elements.
-    fn closure(&self, from: impl IntoIterator<Item = usize>, lists: bool) -> BTreeSet<usize> {
+    /// The layouts that no frame is read by but in a part of it.
+    fn parts_only(&self) -> BTreeSet<usize> {
+        let frames = self.closure(self.root.targets(), Follow::Selects);
+        let parts = self.layouts().flat_map(Layout::parts);
+        let parts = self.closure(parts, Follow::Parts);
+        parts.difference(&frames).copied().collect()
+    }
+
+    /// Layouts, and those that read on from them.
+    fn closure(&self, from: impl IntoIterator<Item = usize>, follow: Follow) -> BTreeSet<usize> {
         let mut waiting: Vec<usize> = from.into_iter().collect();
         let mut reached = BTreeSet::new();
         while let Some(at) = waiting.pop() {
@@ -219,7 +262,10 @@ impl Tree {
                 continue;
             };
             waiting.extend(layout.targets());
-            if let (true, Some(body)) = (lists, &layout.body) {
+            if follow != Follow::Selects {
+                waiting.extend(layout.parts());
+            }
+            if let (Follow::Lists, Some(body)) = (follow, &layout.body) {
                 waiting.extend(body.lists().into_iter().filter_map(|(_, list)| list.layout));
             }
         }

@@ -3,6 +3,7 @@
 use regex::bytes::{Regex as Pattern, RegexBuilder};
 use serde::Deserialize;
 
+use super::Inherited;
 use super::run::Run;
 use super::textual::Field;
 use super::types::utf8;
@@ -32,9 +33,16 @@ pub(super) struct Regex {
 
 impl Regex {
     /// Builds it.
-    pub fn read(section: &Section<'_>, without: &[&str], problems: &mut Problems) -> Option<Self> {
+    pub fn read(
+        section: &Section<'_>,
+        without: &[&str],
+        inherited: Inherited<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let options: Options = section.read(without, problems)?;
-        let fields = super::each_field(section, &options.fields, problems, Field::parse);
+        let fields = super::each_field(section, &options.fields, problems, |text| {
+            Field::parse(text, &inherited)
+        });
         let pattern = match compile(&options.pattern) {
             Ok(pattern) => pattern,
             Err(why) => {
@@ -44,7 +52,7 @@ impl Regex {
         };
         let names: Vec<&str> = pattern.capture_names().flatten().collect();
         for (index, field) in fields.iter().enumerate() {
-            if !names.contains(&field.key.as_str()) {
+            if field.made.is_none() && !names.contains(&field.key.as_str()) {
                 let message = crate::notation::unknown_word("group", &field.key, &names);
                 super::field_problem(section, index, message, problems);
             }
@@ -54,7 +62,7 @@ impl Regex {
             let Some(name) = name else { continue };
             let named: Vec<_> = fields
                 .iter()
-                .filter(|field| field.key == name)
+                .filter(|field| field.made.is_none() && field.key == name)
                 .cloned()
                 .collect();
             if named.is_empty() {
@@ -62,6 +70,9 @@ impl Regex {
             }
             groups.extend(named.into_iter().map(|field| (number, field)));
         }
+        // The whole match takes part always.
+        let made = fields.into_iter().filter(|field| field.made.is_some());
+        groups.extend(made.map(|field| (0, field)));
         Some(Regex {
             groups: groups.into(),
             pattern,
@@ -69,7 +80,7 @@ impl Regex {
     }
 
     /// Sets a field for each group that took part.
-    pub fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
+    pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
         let captures = self.pattern.captures(run.body());
         let captures = captures.ok_or_else(|| "the pattern does not match".to_owned())?;
         for (number, field) in &self.groups {
@@ -117,6 +128,6 @@ fn last_line(text: &str) -> String {
 impl Regex {
     /// The names it sets.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
-        self.fields().map(|field| &field.name)
+        self.fields().flat_map(Field::names)
     }
 }

@@ -1,7 +1,6 @@
 //! `repeat N LAYOUT`: a list whose elements stand one behind the other.
 
 use super::binary::Field;
-use super::layout::read_on;
 use super::run::{MOST_VALUES, Run};
 use super::steps::{Collect, Steps};
 use super::types::kept;
@@ -61,12 +60,7 @@ impl Repeat {
     }
 
     /// Reads the list on from where the frame stands, and sets it.
-    pub fn decode<'a>(
-        &'a self,
-        name: &'a Name,
-        steps: &'a Steps,
-        run: &mut Run<'a>,
-    ) -> Result<(), String> {
+    pub fn decode(&self, name: &Name, steps: &Steps, run: &mut Run<'_>) -> Result<(), String> {
         let parts = self.parts(name, steps.collect == Some(Collect::Split), run)?;
         if let Some(collect) = &steps.collect {
             return run.collect(name, steps, collect, parts);
@@ -99,12 +93,7 @@ impl Repeat {
         }
     }
 
-    fn parts<'a>(
-        &'a self,
-        name: &Name,
-        message: bool,
-        run: &mut Run<'a>,
-    ) -> Result<Vec<Part>, String> {
+    fn parts(&self, name: &Name, message: bool, run: &mut Run<'_>) -> Result<Vec<Part>, String> {
         let (count, kept) = self
             .times
             .bounds(run)
@@ -131,13 +120,12 @@ impl Repeat {
         }
     }
 
-    fn part<'a>(&'a self, message: bool, run: &mut Run<'a>) -> Result<Part, String> {
+    fn part(&self, message: bool, run: &mut Run<'_>) -> Result<Part, String> {
         run.element(message, |run| match &self.element {
             Element::Field(field) => field.decode(run),
             Element::Layout(index) => {
                 run.count_value()?;
-                let layout = run.layouts.get(*index).ok_or("no such layout")?;
-                read_on(layout, run).map(drop)
+                run.read_layout(*index)
             }
         })
     }

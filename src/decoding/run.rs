@@ -1,10 +1,14 @@
 //! What the decoding of one frame has come to.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use super::layout::Layout;
+use super::layout::{Layout, read_on};
+use super::made::Join;
 use super::steps::{Collect, Steps, integer, text};
 use crate::cursor::Cursor;
 use crate::message::{Fields, Frame, Name, Part, Reading, Value};
@@ -12,7 +16,7 @@ use crate::notation::Condition;
 
 /// Values of one frame, those in lists included.
 pub(super) const MOST_VALUES: usize = 10_000;
-/// How deep lists may stand in lists.
+/// How deep lists may stand in lists, and parts that layouts read in such parts.
 const MOST_DEEP: usize = 8;
 /// Bytes of texts in lists beyond four times the frame: elements may read the same place each.
 const MOST_TEXT: usize = 1 << 20;
@@ -28,14 +32,16 @@ pub(super) struct Run<'a> {
     pub reading: Reading,
     /// All layouts, for the elements of lists.
     pub layouts: &'a [Layout],
-    level: Level<'a>,
+    level: Level,
+    /// How many parts, one in the other, what is read stands in.
+    inside: usize,
     values_left: usize,
     text_left: usize,
 }
 
 /// The frame itself, or the element of a list that is being read.
 #[derive(Debug, Default)]
-struct Level<'a> {
+struct Level {
     /// Its fields are those behind so many of the reading's.
     base: usize,
     depth: usize,
@@ -43,8 +49,29 @@ struct Level<'a> {
     inner: bool,
     dropped: Vec<Name>,
     time: Option<Timestamp>,
-    /// Negations, which are done when every field has been read.
-    late: Vec<(&'a Name, &'a (String, bool))>,
+    /// What is done when every field has been read.
+    late: Vec<Late>,
+}
+
+/// What needs all fields of a frame or an element.
+#[derive(Debug)]
+pub(super) enum Late {
+    /// The sign of a number: negative where the flag is set, or, inverted, is not.
+    Negate {
+        name: Name,
+        flag: Name,
+        inverted: bool,
+    },
+    Join(Arc<Join>),
+}
+
+impl Late {
+    fn name(&self) -> &Name {
+        match self {
+            Late::Negate { name, .. } => name,
+            Late::Join(join) => &join.name,
+        }
+    }
 }
 
 impl<'a> Run<'a> {
@@ -62,6 +89,7 @@ impl<'a> Run<'a> {
                 reading,
                 layouts,
                 level: Level::default(),
+                inside: 0,
                 values_left: MOST_VALUES,
                 text_left: frame
                     .bytes
@@ -91,13 +119,8 @@ impl<'a> Run<'a> {
         condition.is_none_or(|condition| condition.holds(&self.reading.fields, self.frame.bytes))
     }
 
-    /// Takes a value through its steps and sets it.
-    pub fn set(
-        &mut self,
-        name: &'a Name,
-        steps: &'a Steps,
-        mut value: Value,
-    ) -> Result<(), String> {
+    /// Takes a value through its steps and sets it; where a layout reads it, that layout's fields too.
+    pub fn set(&mut self, name: &Name, steps: &Steps, mut value: Value) -> Result<(), String> {
         for step in &steps.steps {
             value = step.apply(value).map_err(|why| format!("{name} {why}"))?;
         }
@@ -114,18 +137,76 @@ impl<'a> Run<'a> {
                 fields.set_behind(self.level.base, bits.name.clone(), bits.of(whole));
             }
         }
-        if let Some(negate) = &steps.negate {
-            self.level.late.push((name, negate));
+        self.forget(name);
+        if let Some((flag, inverted)) = &steps.negate {
+            self.postpone(Late::Negate {
+                name: name.clone(),
+                flag: flag.clone(),
+                inverted: *inverted,
+            });
         }
         if steps.dropped {
             self.hide(name);
         }
-        self.put(name, value, steps.zone)
+        let Some(layout) = steps.with else {
+            return self.put(name, value, steps.zone);
+        };
+        let part = part(&value).map_err(|why| format!("{name} {why}"))?;
+        self.put(name, value, steps.zone)?;
+        let Some(part) = part else { return Ok(()) };
+        let read = self.inside(&part, |run| run.read_layout(layout));
+        read.map_err(|why| format!("{name}: {why}"))
+    }
+
+    /// Reads by a layout whose fields join those around it.
+    pub fn read_layout(&mut self, index: usize) -> Result<(), String> {
+        let layout = self.layouts.get(index).ok_or("no such layout")?;
+        read_on(layout, self).map(drop)
+    }
+
+    /// Reads bytes as if they were the frame; what is read joins the fields around it.
+    pub fn inside(
+        &mut self,
+        bytes: &[u8],
+        read: impl FnOnce(&mut Run<'_>) -> Result<(), String>,
+    ) -> Result<(), String> {
+        self.count_value()?;
+        if self.inside >= MOST_DEEP {
+            return Err(format!("parts stand in parts more than {MOST_DEEP} deep"));
+        }
+        let mut part = Run {
+            frame: Frame { bytes, body: 0 },
+            cursor: Cursor::new(bytes),
+            reading: std::mem::take(&mut self.reading),
+            layouts: self.layouts,
+            level: std::mem::take(&mut self.level),
+            inside: self.inside.saturating_add(1),
+            values_left: self.values_left,
+            text_left: self.text_left,
+        };
+        let read = read(&mut part);
+        self.reading = part.reading;
+        self.level = part.level;
+        self.values_left = part.values_left;
+        self.text_left = part.text_left;
+        read
+    }
+
+    /// Leaves something to be done when every field has been read; of one name only the last.
+    pub fn postpone(&mut self, late: Late) {
+        self.forget(late.name());
+        self.level.late.push(late);
+    }
+
+    /// What is read again is no more what an earlier field string wanted to be done.
+    fn forget(&mut self, name: &Name) {
+        self.level.late.retain(|late| late.name() != name);
     }
 
     /// Sets values as they are.
     pub fn put_all(&mut self, values: Fields) -> Result<(), String> {
-        let first = self.level.depth == 0 && self.reading.fields.is_empty();
+        let top = self.level.depth == 0 && self.inside == 0;
+        let first = top && self.reading.fields.is_empty();
         if first && values.get("time").is_none() {
             self.reading.fields = values;
             return Ok(());
@@ -138,9 +219,8 @@ impl<'a> Run<'a> {
 
     /// Sets a value as it is; that of `time` is the message's time and no value.
     pub fn put(&mut self, name: &Name, value: Value, zone: Option<Offset>) -> Result<(), String> {
-        if self.level.depth > 0 {
-            let left = self.text_left.checked_sub(weight(&value));
-            self.text_left = left.ok_or("the lists of the frame hold too much text")?;
+        if self.level.depth > 0 || self.inside > 0 {
+            self.count_text(weight(&value))?;
         }
         if &**name == "time" && !self.level.inner {
             self.hide(name);
@@ -159,31 +239,50 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Counts bytes of text against what may be made of a frame beyond its own.
+    pub fn count_text(&mut self, bytes: usize) -> Result<(), String> {
+        let left = self.text_left.checked_sub(bytes);
+        self.text_left = left.ok_or("too much text is made of the frame")?;
+        Ok(())
+    }
+
     /// Does what had to wait for all fields.
     pub fn finish(&mut self) -> Result<(), String> {
-        for (name, (flag, inverted)) in std::mem::take(&mut self.level.late) {
-            let set = match self.reading.fields.get(flag) {
-                None => {
-                    return Err(format!(
-                        "{name} needs `{flag}` to know its sign, which is missing"
-                    ));
+        // What is joined may have a sign or parts of its own.
+        while !self.level.late.is_empty() {
+            for late in std::mem::take(&mut self.level.late) {
+                match late {
+                    Late::Negate {
+                        name,
+                        flag,
+                        inverted,
+                    } => self.negate(name, &flag, inverted)?,
+                    Late::Join(join) => join.finish(self)?,
                 }
-                Some(value) => is_set(value),
-            };
-            if set != *inverted {
-                let negated = match self.reading.fields.get(name) {
-                    Some(Value::Integer(value)) => Value::Integer(value.saturating_neg()),
-                    Some(Value::Float(value)) => Value::Float(-value),
-                    Some(Value::Null) | None => continue,
-                    Some(_) => return Err(format!("{name} is not a number, which `neg` needs")),
-                };
-                if let Value::Integer(number) = negated {
-                    in_range(name, number)?;
-                }
-                let fields = &mut self.reading.fields;
-                fields.set_behind(self.level.base, name.clone(), negated);
             }
         }
+        Ok(())
+    }
+
+    fn negate(&mut self, name: Name, flag: &str, inverted: bool) -> Result<(), String> {
+        let flag =
+            self.reading.fields.get(flag).ok_or_else(|| {
+                format!("{name} needs `{flag}` to know its sign, which is missing")
+            })?;
+        if is_set(flag) == inverted {
+            return Ok(());
+        }
+        let negated = match self.reading.fields.get(&name) {
+            Some(Value::Integer(value)) => Value::Integer(value.saturating_neg()),
+            Some(Value::Float(value)) => Value::Float(-value),
+            Some(Value::Null) | None => return Ok(()),
+            Some(_) => return Err(format!("{name} is not a number, which `neg` needs")),
+        };
+        if let Value::Integer(number) = negated {
+            in_range(&name, number)?;
+        }
+        let fields = &mut self.reading.fields;
+        fields.set_behind(self.level.base, name, negated);
         Ok(())
     }
 
@@ -218,9 +317,9 @@ impl<'a> Run<'a> {
     /// Makes of a list's elements what its field says.
     pub fn collect(
         &mut self,
-        name: &'a Name,
-        steps: &'a Steps,
-        collect: &'a Collect,
+        name: &Name,
+        steps: &Steps,
+        collect: &Collect,
         parts: Vec<Part>,
     ) -> Result<(), String> {
         match collect {
@@ -236,9 +335,8 @@ impl<'a> Run<'a> {
             Collect::Map { id, value } => {
                 let entries = parts.into_iter().map(|part| entry(name, part, id, value));
                 let entries: Result<Vec<_>, _> = entries.filter_map(Result::transpose).collect();
-                let mut map = self.own_object(name).cloned().unwrap_or_default();
-                map.extend(entries?);
-                self.set(name, steps, Value::Object(map))
+                let map = self.merged(name, entries?);
+                self.set(name, steps, map)
             }
         }
     }
@@ -259,7 +357,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The object that an earlier field of that name has made.
+    /// The object that an earlier field of that name has made, with more entries.
+    pub fn merged(&self, name: &Name, entries: Vec<(Name, Value)>) -> Value {
+        let mut map = self.own_object(name).cloned().unwrap_or_default();
+        map.extend(entries);
+        Value::Object(map)
+    }
+
     fn own_object(&self, name: &Name) -> Option<&Fields> {
         let mut own = self.reading.fields.iter().skip(self.level.base);
         match own.find(|(known, _)| *known == name) {
@@ -272,6 +376,16 @@ impl<'a> Run<'a> {
         if !self.level.dropped.contains(name) {
             self.level.dropped.push(name.clone());
         }
+    }
+}
+
+/// The bytes that a layout reads; none where the value is known to be absent.
+fn part(value: &Value) -> Result<Option<Bytes>, &'static str> {
+    match value {
+        Value::Bytes(bytes) => Ok(Some(bytes.clone())),
+        Value::Text(text) => Ok(Some(Bytes::copy_from_slice(text.as_bytes()))),
+        Value::Null => Ok(None),
+        _ => Err("is neither bytes nor text, which `with` needs"),
     }
 }
 

@@ -1,17 +1,56 @@
 //! How the steps behind a type are written: `* 10 round 1`, `enum 1=on`, `split`.
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
 use super::steps::{Bits, Collect, Factor, Step, Steps, Subject};
-use crate::cursor::Endian;
-use crate::message::Value;
+use super::textual::Kind;
+use super::{Inherited, layout_index};
+use crate::message::{Name, Value};
 use crate::notation::{Condition, Literal, NotationError, Word, Words, bytes, unknown_word};
 
-const STEPS: [&str; 20] = [
-    "*", "/", "+", "-", "&", ">>", "round", "neg", "null", "enum", "bits", "unit", "zone", "if",
-    "trim", "ltrim", "rtrim", "text", "drop", "unix",
+const STEPS: [&str; 39] = [
+    "*",
+    "/",
+    "+",
+    "-",
+    "&",
+    ">>",
+    "round",
+    "abs",
+    "neg",
+    "null",
+    "enum",
+    "bits",
+    "unit",
+    "zone",
+    "if",
+    "trim",
+    "ltrim",
+    "rtrim",
+    "until",
+    "prefix",
+    "upper",
+    "lower",
+    "luhn",
+    "text",
+    "number",
+    "integer",
+    "hexadecimal",
+    "bool",
+    "dm",
+    "radians",
+    "unix",
+    "unixms",
+    "epoch",
+    "time",
+    "unhex",
+    "with",
+    "drop",
+    "split",
+    "map",
 ];
-const LATER: [&str; 4] = ["with", "unhex", "epoch", "rename"];
 /// Steps on a list.
 const LIST_STEPS: [&str; 5] = ["split", "map", "if", "drop", "unit"];
 
@@ -19,19 +58,16 @@ impl Steps {
     /// Reads all steps up to the end of the field string.
     pub fn parse(
         words: &mut Words<'_>,
-        endian: Endian,
+        inherited: &Inherited<'_>,
         subject: Subject,
     ) -> Result<Self, NotationError> {
         let mut steps = Steps::default();
         while let Some(word) = words.next() {
             subject.check(&word)?;
-            steps.read_one(&word, words, endian)?;
+            steps.read_one(&word, words, inherited)?;
         }
-        let zone = steps.zone.unwrap_or(Offset::UTC);
-        for step in &mut steps.steps {
-            if let Step::Time { zone: own, .. } = step {
-                *own = zone;
-            }
+        if let Some(zone) = steps.zone {
+            steps.steps.iter_mut().for_each(|step| step.move_to(zone));
         }
         Ok(steps)
     }
@@ -40,17 +76,20 @@ impl Steps {
         &mut self,
         word: &Word<'_>,
         words: &mut Words<'_>,
-        endian: Endian,
+        inherited: &Inherited<'_>,
     ) -> Result<(), NotationError> {
         if word.quoted {
             return Err(word.error(format!("expected a step, found `{}`", word.raw)));
         }
         match word.raw {
-            "if" => self.condition = Some(Condition::read(words, endian)?),
+            "if" => self.condition = Some(Condition::read(words, inherited.endian)?),
             "drop" => self.dropped = true,
             "neg" => self.negate = Some(negation(words)?),
             "zone" => self.zone = Some(offset(&words.require("an offset such as +08:00")?)?),
             "bits" => self.bits = read_bits(words)?,
+            "with" => {
+                self.with = Some(layout_index(&words.require("a layout")?, inherited)?);
+            }
             "split" | "map" => self.read_collect(word, words)?,
             "unit" => {
                 words.require("the unit")?;
@@ -73,6 +112,7 @@ impl Steps {
             && self.bits.is_empty()
             && self.negate.is_none()
             && self.zone.is_none()
+            && self.with.is_none()
     }
 
     fn read_collect(
@@ -110,6 +150,25 @@ impl Subject {
     }
 }
 
+/// Whether a word begins a step.
+pub(super) fn is_step(word: &Word<'_>) -> bool {
+    !word.quoted && STEPS.contains(&word.raw)
+}
+
+impl Step {
+    /// What has no zone is of this one.
+    fn move_to(&mut self, zone: Offset) {
+        match self {
+            Step::Time { zone: own, .. } => *own = zone,
+            Step::Since { start, .. } => {
+                let moved = zone.to_timestamp(Offset::UTC.to_datetime(*start));
+                *start = moved.unwrap_or(*start);
+            }
+            _ => {}
+        }
+    }
+}
+
 fn step(word: &Word<'_>, words: &mut Words<'_>) -> Result<Step, NotationError> {
     Ok(match word.raw {
         "*" => Step::Multiply(factor(&words.require("a number")?)?),
@@ -123,16 +182,19 @@ fn step(word: &Word<'_>, words: &mut Words<'_>) -> Result<Step, NotationError> {
         "&" => Step::Mask(words.require("a mask")?.number("a mask")?),
         ">>" => Step::Shift(small(&words.require("how many bits")?, 63)?),
         "round" => Step::Round(small(&words.require("how many decimals")?, 15)?.cast_signed()),
-        "null" => Step::Null(Literal::new(
-            &words.require("the value that means none")?.text,
-        )),
-        "enum" => Step::Enum(pairs(words)?.into()),
+        "abs" => Step::Absolute,
+        "null" => Step::Null(alternatives(words.require("the value that means none")?)),
+        "enum" => Step::Enum(pairs(words)?),
         "trim" => trimming(words, true, true)?,
         "ltrim" => trimming(words, true, false)?,
         "rtrim" => trimming(words, false, true)?,
-        "text" => Step::Text,
-        "unix" => Step::Unix { per_second: 1 },
-        "unixms" => Step::Unix { per_second: 1000 },
+        "dm" => Step::DegreesMinutes {
+            decimals: minute_decimals(words)?,
+        },
+        "radians" => Step::Degrees,
+        "unix" => unix(1),
+        "unixms" => unix(1000),
+        "epoch" => epoch(words)?,
         "time" => Step::Time {
             format: words
                 .require("a format such as %Y%m%d%H%M%S")?
@@ -140,11 +202,87 @@ fn step(word: &Word<'_>, words: &mut Words<'_>) -> Result<Step, NotationError> {
                 .into_owned(),
             zone: Offset::UTC,
         },
-        later if LATER.contains(&later) => {
-            return Err(word.error(format!("`{later}` is not available in this version")));
-        }
+        _ => return text_step(word, words),
+    })
+}
+
+fn text_step(word: &Word<'_>, words: &mut Words<'_>) -> Result<Step, NotationError> {
+    Ok(match word.raw {
+        "trim" => trimming(words, true, true)?,
+        "ltrim" => trimming(words, true, false)?,
+        "rtrim" => trimming(words, false, true)?,
+        "until" => Step::Until(written(words, "the text up to which it goes")?),
+        "prefix" => Step::Prefix(written(words, "the text to put in front")?),
+        "upper" => Step::Upper,
+        "lower" => Step::Lower,
+        "luhn" => Step::Luhn,
+        "unhex" => Step::Unhex,
+        "text" => Step::Text,
+        "number" => Step::Convert(Kind::Number),
+        "integer" => Step::Convert(Kind::Integer),
+        "hexadecimal" => Step::Convert(Kind::Hexadecimal),
+        "bool" => Step::Convert(Kind::Bool),
         other => return Err(word.error(unknown_word("step", other, &STEPS))),
     })
+}
+
+/// Seconds, or thousandths of them, since 1970.
+fn unix(per_second: i64) -> Step {
+    Step::Since {
+        start: Timestamp::UNIX_EPOCH,
+        per_second,
+    }
+}
+
+/// `DATE [ms]`.
+fn epoch(words: &mut Words<'_>) -> Result<Step, NotationError> {
+    let word = words.require("a date such as 2000-01-01")?;
+    let start = word.text.parse::<DateTime>();
+    let start = start.and_then(|start| Offset::UTC.to_timestamp(start));
+    let start = start.map_err(|_| {
+        word.error(format!(
+            "expected a date such as 2000-01-01, found `{}`",
+            word.raw
+        ))
+    })?;
+    let per_second = if words.accept("ms").is_some() {
+        1000
+    } else {
+        1
+    };
+    Ok(Step::Since { start, per_second })
+}
+
+/// The number behind `dm`, where there is one.
+fn minute_decimals(words: &mut Words<'_>) -> Result<u32, NotationError> {
+    let number = |word: &Word<'_>| word.raw.starts_with(|first: char| first.is_ascii_digit());
+    let Some(word) = words.peek().filter(number) else {
+        return Ok(0);
+    };
+    words.next();
+    small(&word, 9)
+}
+
+/// `A|B`.
+fn alternatives(word: Word<'_>) -> Box<[Literal]> {
+    let mut literals = Vec::new();
+    let mut rest = word;
+    while let Some((first, behind)) = rest.split('|') {
+        literals.push(Literal::new(&first.text));
+        rest = behind;
+    }
+    literals.push(Literal::new(&rest.text));
+    literals.into()
+}
+
+/// A text in byte notation.
+fn written(words: &mut Words<'_>, what: &str) -> Result<String, NotationError> {
+    let word = words.require(what)?;
+    let read = bytes(&word.text).map_err(|error| error.inside(word.column))?;
+    if read.is_empty() {
+        return Err(word.error(format!("expected {what}, found nothing")));
+    }
+    Ok(String::from_utf8_lossy(&read).into_owned())
 }
 
 fn factor(word: &Word<'_>) -> Result<Factor, NotationError> {
@@ -177,12 +315,12 @@ fn small(word: &Word<'_>, most: u32) -> Result<u32, NotationError> {
     number.filter(|number| *number <= most).ok_or_else(wrong)
 }
 
-fn negation(words: &mut Words<'_>) -> Result<(String, bool), NotationError> {
+fn negation(words: &mut Words<'_>) -> Result<(Name, bool), NotationError> {
     let missing = words.require("the field that negates")?;
     match missing.text.strip_prefix('!') {
         Some("") => Err(missing.error("expected a field behind `!`")),
-        Some(name) => Ok((name.to_owned(), true)),
-        None => Ok((missing.text.into_owned(), false)),
+        Some(name) => Ok((name.into(), true)),
+        None => Ok((missing.text.as_ref().into(), false)),
     }
 }
 
@@ -216,13 +354,9 @@ fn offset(word: &Word<'_>) -> Result<Offset, NotationError> {
     Offset::from_seconds(minutes.saturating_mul(60).saturating_mul(sign)).map_err(|_| wrong())
 }
 
-/// The pairs `A=x` that follow.
-fn pairs(words: &mut Words<'_>) -> Result<Vec<(Literal, Value)>, NotationError> {
-    let mut pairs = Vec::new();
-    while let Some((from, to)) = words.peek().and_then(|word| word.split('=')) {
-        words.next();
-        pairs.push((Literal::new(&from.text), Literal::new(&to.text).value()));
-    }
+/// The pairs `A=x` that follow, at least one.
+fn pairs(words: &mut Words<'_>) -> Result<Box<[(Literal, Value)]>, NotationError> {
+    let pairs = any_pairs(words);
     if pairs.is_empty() {
         return Err(NotationError::new(
             words.end_column(),
@@ -232,7 +366,16 @@ fn pairs(words: &mut Words<'_>) -> Result<Vec<(Literal, Value)>, NotationError> 
     Ok(pairs)
 }
 
-/// The parts `a@0`, `b@1:10` that follow.
+fn any_pairs(words: &mut Words<'_>) -> Box<[(Literal, Value)]> {
+    let mut pairs = Vec::new();
+    while let Some((from, to)) = words.peek().and_then(|word| word.split('=')) {
+        words.next();
+        pairs.push((Literal::new(&from.text), Literal::new(&to.text).value()));
+    }
+    pairs.into()
+}
+
+/// The parts `a@0`, `b@1:2 0=off 1=on` that follow.
 fn read_bits(words: &mut Words<'_>) -> Result<Vec<Bits>, NotationError> {
     let mut all = Vec::new();
     while let Some((name, place)) = words.peek().and_then(|word| word.split('@')) {
@@ -245,6 +388,7 @@ fn read_bits(words: &mut Words<'_>) -> Result<Vec<Bits>, NotationError> {
             name: name.text.as_ref().into(),
             at: small(&at, 63)?,
             width,
+            names: any_pairs(words),
         });
     }
     if all.is_empty() {

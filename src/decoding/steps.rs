@@ -1,10 +1,12 @@
 //! What the steps behind a field's type do: `* / + - & >>`, `enum`, `bits`, `trim` and the others, left to right.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use super::types::time_text;
+use super::degrees;
+use super::texts::{luhn, trim, unhex};
+use super::textual::Kind;
+use super::times::{since, time};
 use crate::message::{Name, Value};
 use crate::notation::{Condition, Literal};
 
@@ -17,16 +19,34 @@ pub(super) enum Step {
     Mask(i128),
     Shift(u32),
     Round(i32),
-    Null(Literal),
+    Absolute,
+    /// Radians as degrees.
+    Degrees,
+    /// Degrees and minutes as degrees; a number in one piece has so many decimals of a minute.
+    DegreesMinutes {
+        decimals: u32,
+    },
+    Null(Box<[Literal]>),
     Enum(Box<[(Literal, Value)]>),
     Trim {
         characters: Box<[char]>,
         left: bool,
         right: bool,
     },
+    /// A text up to this one, or the whole of it.
+    Until(String),
+    Prefix(String),
+    Upper,
+    Lower,
+    /// The check digit behind digits (ISO/IEC 7812).
+    Luhn,
+    Unhex,
     Text,
-    /// Seconds, or thousandths of them, since 1970.
-    Unix {
+    /// As the type of that name in text decoders.
+    Convert(Kind),
+    /// Seconds, or thousandths of them, since a moment.
+    Since {
+        start: Timestamp,
         per_second: i64,
     },
     /// A text in this `strftime` form, in that zone.
@@ -50,6 +70,8 @@ pub(super) struct Bits {
     pub at: u32,
     /// How many bits; `None` is one bit as a flag.
     pub width: Option<u32>,
+    /// Names for its values.
+    pub names: Box<[(Literal, Value)]>,
 }
 
 /// What the steps of a field string are done with.
@@ -79,9 +101,11 @@ pub(super) struct Steps {
     pub bits: Vec<Bits>,
     pub condition: Option<Condition>,
     /// The flag that negates the value, and whether it does so when it is not set.
-    pub negate: Option<(String, bool)>,
+    pub negate: Option<(Name, bool)>,
     pub zone: Option<Offset>,
     pub dropped: bool,
+    /// The layout that reads the value's bytes.
+    pub with: Option<usize>,
     /// For lists only.
     pub collect: Option<Collect>,
 }
@@ -89,14 +113,23 @@ pub(super) struct Steps {
 impl Step {
     /// Whether it says that this value means none.
     pub fn is_null(&self, value: &Value) -> bool {
-        matches!(self, Step::Null(literal) if literal.equals(value))
+        matches!(self, Step::Null(none) if none.iter().any(|literal| literal.equals(value)))
     }
 
-    /// The value after the step; an `Err` says why it cannot be.
+    /// The value after the step; an `Err` says why it cannot be. What is empty stays so: it leaves
+    /// its field out.
     pub fn apply(&self, value: Value) -> Result<Value, String> {
-        if value == Value::Null {
-            return Ok(value);
+        match (self, &value) {
+            (_, Value::Null) => Ok(value),
+            (Step::Enum(pairs), _) => Ok(named(pairs, value)),
+            (Step::Null(_), _) if self.is_null(&value) => Ok(Value::Null),
+            (Step::Null(_), _) => Ok(value),
+            (_, Value::Text(text)) if text.is_empty() => Ok(value),
+            _ => self.apply_number(value),
         }
+    }
+
+    fn apply_number(&self, value: Value) -> Result<Value, String> {
         match self {
             Step::Multiply(factor) => multiply(value, *factor),
             Step::Divide(divisor) => Ok(Value::Float(float(&value)? / divisor)),
@@ -107,20 +140,46 @@ impl Step {
             Step::Mask(mask) => Ok(Value::Integer(integer(&value)? & mask)),
             Step::Shift(count) => checked(integer(&value)?.checked_shr(*count)),
             Step::Round(decimals) => Ok(round(value, *decimals)),
-            Step::Null(literal) if literal.equals(&value) => Ok(Value::Null),
-            Step::Null(_) => Ok(value),
-            Step::Enum(pairs) => Ok(pairs
-                .iter()
-                .find(|(literal, _)| literal.equals(&value))
-                .map_or(value, |(_, named)| named.clone())),
+            Step::Absolute => match value {
+                Value::Float(value) => Ok(Value::Float(value.abs())),
+                value => checked(integer(&value)?.checked_abs()),
+            },
+            Step::Degrees => Ok(Value::Float(float(&value)?.to_degrees())),
+            Step::DegreesMinutes { decimals } => {
+                degrees::of_minutes(&text(value)?, *decimals).map(Value::Float)
+            }
+            Step::Convert(kind) => kind.convert(value),
+            Step::Since { start, per_second } => since(*start, &value, *per_second),
+            _ => self.apply_text(value),
+        }
+    }
+
+    fn apply_text(&self, value: Value) -> Result<Value, String> {
+        let text = match (self, value) {
+            (Step::Text, value) => return text(value).map(Value::Text),
+            (Step::Prefix(prefix), value) => {
+                return text(value).map(|text| Value::Text(format!("{prefix}{text}")));
+            }
+            (_, Value::Text(text)) => text,
+            _ => return Err("is not a text, which the step needs".to_owned()),
+        };
+        match self {
             Step::Trim {
                 characters,
                 left,
                 right,
-            } => trim(value, characters, *left, *right),
-            Step::Text => text(value).map(Value::Text),
-            Step::Unix { per_second } => unix(&value, *per_second),
-            Step::Time { format, zone } => time(&value, format, *zone),
+            } => Ok(trim(text, characters, *left, *right)),
+            Step::Until(end) => Ok(Value::Text(
+                text.split_once(end.as_str())
+                    .map_or(text.as_str(), |(before, _)| before)
+                    .to_owned(),
+            )),
+            Step::Upper => Ok(Value::Text(text.to_ascii_uppercase())),
+            Step::Lower => Ok(Value::Text(text.to_ascii_lowercase())),
+            Step::Luhn => luhn(text).map(Value::Text),
+            Step::Unhex => unhex(&text).map(Value::Bytes),
+            Step::Time { format, zone } => time(&text, format, *zone),
+            _ => Ok(Value::Text(text)),
         }
     }
 }
@@ -129,14 +188,22 @@ impl Bits {
     /// The part of the integer.
     pub fn of(&self, value: i128) -> Value {
         let shifted = value.checked_shr(self.at).unwrap_or(0);
-        match self.width {
+        let part = match self.width {
             None => Value::Bool(shifted & 1 == 1),
             Some(width) => {
                 let mask = 1i128.checked_shl(width).unwrap_or(0).wrapping_sub(1);
                 Value::Integer(shifted & mask)
             }
-        }
+        };
+        named(&self.names, part)
     }
+}
+
+/// The name that a value has among pairs; without one it stays.
+fn named(pairs: &[(Literal, Value)], value: Value) -> Value {
+    let mut pairs = pairs.iter();
+    let pair = pairs.find(|(literal, _)| literal.equals(&value));
+    pair.map_or(value, |(_, name)| name.clone())
 }
 
 /// A value as an integer, or why it is none.
@@ -180,23 +247,6 @@ fn round(value: Value, decimals: i32) -> Value {
     Value::Float(if rounded.is_finite() { rounded } else { number })
 }
 
-fn trim(value: Value, characters: &[char], left: bool, right: bool) -> Result<Value, String> {
-    let Value::Text(text) = value else {
-        return Err("is not a text, which `trim` needs".to_owned());
-    };
-    let mut trimmed = text.as_str();
-    if left {
-        trimmed = trimmed.trim_start_matches(characters);
-    }
-    if right {
-        trimmed = trimmed.trim_end_matches(characters);
-    }
-    if trimmed.len() == text.len() {
-        return Ok(Value::Text(text));
-    }
-    Ok(Value::Text(trimmed.to_owned()))
-}
-
 /// A number, flag or text as text.
 pub(super) fn text(value: Value) -> Result<String, String> {
     Ok(match value {
@@ -214,24 +264,4 @@ pub(super) fn float_text(value: f64) -> String {
         return value.to_string();
     }
     format!("{value:e}")
-}
-
-fn unix(value: &Value, per_second: i64) -> Result<Value, String> {
-    let wrong = || "is not a time".to_owned();
-    let count = i64::try_from(integer(value)?).map_err(|_| wrong())?;
-    let stamp = if per_second == 1 {
-        Timestamp::from_second(count)
-    } else {
-        Timestamp::from_millisecond(count)
-    };
-    stamp.map(time_text).map_err(|_| wrong())
-}
-
-fn time(value: &Value, format: &str, zone: Offset) -> Result<Value, String> {
-    let Value::Text(text) = value else {
-        return Err("is not a text, which `time` needs".to_owned());
-    };
-    let wrong = |_| format!("is not a time of the form {format}");
-    let civil = DateTime::strptime(format, text).map_err(wrong)?;
-    zone.to_timestamp(civil).map(time_text).map_err(wrong)
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::Inherited;
 use super::run::Run;
 use super::textual::Field;
 use super::types::utf8;
@@ -28,16 +29,23 @@ pub(super) struct Text {
 
 impl Text {
     /// Builds it.
-    pub fn read(section: &Section<'_>, without: &[&str], problems: &mut Problems) -> Option<Self> {
+    pub fn read(
+        section: &Section<'_>,
+        without: &[&str],
+        inherited: Inherited<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let options: Options = section.read(without, problems)?;
-        let fields = super::each_field(section, &options.fields, problems, Field::parse);
+        let fields = super::each_field(section, &options.fields, problems, |text| {
+            Field::parse(text, &inherited)
+        });
         Some(Text {
             fields: fields.into(),
         })
     }
 
     /// Sets its fields.
-    pub fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
+    pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
         let text = utf8(run.body(), &mut run.reading.replaced);
         for field in &self.fields {
             field.decode(Value::Text(text.clone()), run)?;
@@ -52,6 +60,6 @@ impl Text {
 
     /// The names it sets.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
-        self.fields.iter().map(|field| &field.name)
+        self.fields.iter().flat_map(Field::names)
     }
 }

@@ -1,8 +1,9 @@
 //! Field strings of the text decoders: `weight: number`, `stable: enum S=true D=false`.
 
+use super::Inherited;
+use super::made::Made;
 use super::run::Run;
 use super::steps::{Collect, Steps, Subject, float_text};
-use crate::cursor::Endian;
 use crate::message::{Name, Part, Value};
 use crate::notation::{NotationError, Words};
 
@@ -12,12 +13,14 @@ pub(super) struct Field {
     pub name: Name,
     /// Where the source has it; the name, where the field string does not say.
     pub key: String,
+    /// Where it is made of other fields and has no source.
+    pub made: Option<Made>,
     kind: Kind,
     pub steps: Steps,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// As it comes.
     Plain,
     Text,
@@ -29,16 +32,20 @@ enum Kind {
 
 impl Field {
     /// Reads `NAME[: [TYPE] [at 'KEY'] [steps]]`, where the source is text.
-    pub fn parse(text: &str) -> Result<Self, NotationError> {
-        Self::read(text, Subject::Value)
+    pub fn parse(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
+        Self::read(text, inherited, Subject::Value)
     }
 
     /// [`Field::parse`] where the source may have lists.
-    pub fn parse_structured(text: &str) -> Result<Self, NotationError> {
-        Self::read(text, Subject::Either)
+    pub fn parse_structured(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
+        Self::read(text, inherited, Subject::Either)
     }
 
-    fn read(text: &str, subject: Subject) -> Result<Self, NotationError> {
+    fn read(
+        text: &str,
+        inherited: &Inherited<'_>,
+        subject: Subject,
+    ) -> Result<Self, NotationError> {
         let mut words = Words::new(text)?;
         let name = match words.name() {
             Some(name) => name,
@@ -48,12 +55,15 @@ impl Field {
             return Err(name.error("expected a name before `:`"));
         }
         let first = words.peek();
+        if let Some(made) = Self::read_made(&name.text, &mut words, inherited)? {
+            return Ok(made);
+        }
         let kind = Kind::parse(&mut words)?;
         let key = match words.accept("at") {
             Some(_) => words.require("the key")?.text.into_owned(),
             None => name.text.clone().into_owned(),
         };
-        let steps = Steps::parse(&mut words, Endian::Big, subject)?;
+        let steps = Steps::parse(&mut words, inherited, subject)?;
         if let (Some(word), true) = (first, kind != Kind::Plain && steps.collect.is_some()) {
             return Err(word.error(format!("a list is no `{}`", word.raw)));
         }
@@ -61,9 +71,39 @@ impl Field {
         Ok(Field {
             name,
             key,
+            made: None,
             kind,
             steps,
         })
+    }
+
+    /// A field that has no source, if the next word says so.
+    fn read_made(
+        name: &str,
+        words: &mut Words<'_>,
+        inherited: &Inherited<'_>,
+    ) -> Result<Option<Self>, NotationError> {
+        let mut ahead = words.clone();
+        let Some(first) = ahead.next() else {
+            return Ok(None);
+        };
+        let made = Made::parse(&name.into(), &first, &mut ahead, inherited)?;
+        Ok(made.map(|(made, steps)| Field {
+            made: Some(made),
+            steps,
+            ..Field::plain(name)
+        }))
+    }
+
+    /// The names that it sets.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        std::iter::once(&self.name).chain(self.steps.bits.iter().map(|bits| &bits.name))
+    }
+
+    /// The names that it needs.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        let made = self.made.iter().flat_map(Made::needs);
+        super::needs(&self.steps).chain(made)
     }
 
     /// A field that takes its value as it comes.
@@ -71,16 +111,21 @@ impl Field {
         Field {
             name: name.into(),
             key: name.to_owned(),
+            made: None,
             kind: Kind::Plain,
             steps: Steps::default(),
         }
     }
 
     /// Sets the field from its source.
-    pub fn decode<'a>(&'a self, value: Value, run: &mut Run<'a>) -> Result<(), String> {
-        if !run.wants(self.steps.condition.as_ref())
-            || matches!(&value, Value::Text(text) if text.is_empty())
-        {
+    pub fn decode(&self, value: Value, run: &mut Run<'_>) -> Result<(), String> {
+        if !run.wants(self.steps.condition.as_ref()) {
+            return Ok(());
+        }
+        if let Some(made) = &self.made {
+            return made.decode(&self.name, &self.steps, run);
+        }
+        if matches!(&value, Value::Text(text) if text.is_empty()) {
             return Ok(());
         }
         // `null` names the text as it comes: `-` is no number.
@@ -134,11 +179,6 @@ impl Kind {
                 "integer" => Kind::Integer,
                 "hexadecimal" => Kind::Hexadecimal,
                 "bool" => Kind::Bool,
-                "dm" | "join" => {
-                    return Err(
-                        word.error(format!("`{}` is not available in this version", word.raw))
-                    );
-                }
                 "repeat" => return Err(word.error("`repeat` reads bytes: use it in `binary`")),
                 _ => Kind::Plain,
             },
@@ -150,7 +190,8 @@ impl Kind {
         Ok(kind)
     }
 
-    fn convert(self, value: Value) -> Result<Value, String> {
+    /// The value as this kind says; an `Err` says why it cannot be.
+    pub fn convert(self, value: Value) -> Result<Value, String> {
         match (self, value) {
             (Kind::Plain, value) | (_, value @ Value::Null) => Ok(value),
             (Kind::Text, value) => Ok(Value::Text(as_text(value)?)),

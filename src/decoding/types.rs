@@ -1,26 +1,78 @@
 //! The types of binary field strings: `u16le`, `bcd 8`, `ascii until 0x00`, `ymdhms`.
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
+use super::forms::Form;
+pub(super) use super::forms::utf8;
+use super::numbers::{sign_magnitude, varint, zigzag};
+use super::step_words::is_step;
+use super::times::Stamp;
 use crate::cursor::{Cursor, Endian};
 use crate::message::{Fields, Value};
 use crate::notation::{IntegerKind, NotationError, ReadError, Word, Words, unknown_word};
 
-const TYPES: [&str; 21] = [
-    "u8", "u16", "u24", "u32", "u64", "i8", "i16", "i24", "i32", "i64", "f32", "f64", "bcd", "hex",
-    "ascii", "utf8", "bytes", "ymdhms", "bcdtime", "repeat", "skip",
+const TYPES: [&str; 37] = [
+    "u8",
+    "u16",
+    "u24",
+    "u32",
+    "u64",
+    "i8",
+    "i16",
+    "i24",
+    "i32",
+    "i64",
+    "sm16",
+    "sm32",
+    "varint",
+    "zigzag",
+    "f32",
+    "f64",
+    "decimal",
+    "hexadecimal",
+    "bcd",
+    "hex",
+    "ascii",
+    "utf8",
+    "utf16",
+    "latin1",
+    "gbk",
+    "bytes",
+    "mac",
+    "ipv4",
+    "ymdhms",
+    "dmyhms",
+    "bcdtime",
+    "cp56",
+    "cp24",
+    "repeat",
+    "join",
+    "const",
+    "skip",
 ];
-const LATER: [&str; 10] = [
-    "tlv", "join", "dm", "gbk", "latin1", "varint", "cp56", "mac", "cstr", "lpstr",
+/// Words that are written otherwise here.
+const OTHERWISE: [(&str, &str); 3] = [
+    ("cstr", "`ascii until 0x00`"),
+    ("lpstr", "a field with the length, then `ascii LENGTH`"),
+    (
+        "tlv",
+        "`bytes N with LAYOUT`, that layout being of type tlv",
+    ),
 ];
-const TEXT_ONLY: [&str; 4] = ["bool", "number", "integer", "text"];
 
 /// A type that is read from bytes.
 #[derive(Clone, Debug)]
 pub(super) enum Type {
     Integer(IntegerKind),
+    /// Seven bits to a byte.
+    Varint {
+        zigzag: bool,
+    },
+    /// The highest bit is the sign, the others are the magnitude.
+    SignMagnitude {
+        width: usize,
+        endian: Endian,
+    },
     Float {
         double: bool,
         endian: Endian,
@@ -29,21 +81,7 @@ pub(super) enum Type {
         form: Form,
         size: Size,
     },
-    /// Six bytes: year of the century, month, day, hour, minute, second; binary or two digits each.
-    Date {
-        bcd: bool,
-    },
-}
-
-/// What a run of bytes becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    Bcd,
-    Hex,
-    Ascii,
-    Utf8,
-    Bytes,
-    Skip,
+    Stamp(Stamp),
 }
 
 /// How long a run of bytes is.
@@ -63,27 +101,74 @@ impl Type {
         words: &mut Words<'_>,
         endian: Endian,
     ) -> Result<Self, NotationError> {
-        if let Some(form) = form(first) {
-            let size = Size::parse(words)?;
-            return Ok(Type::Sized { form, size });
+        if let Some(form) = form(first, endian) {
+            return Self::sized(form, words);
         }
         if let Some(kind) = IntegerKind::parse(first, words, endian)? {
             return Ok(Type::Integer(kind));
         }
+        if let Some(stamp) = Stamp::named(first.raw) {
+            return Ok(Type::Stamp(stamp));
+        }
         let (base, endian) = crate::notation::split_endian(first.raw, endian);
         match base {
-            "f32" => Ok(Type::Float {
-                double: false,
+            "f32" | "f64" => Ok(Type::Float {
+                double: base == "f64",
                 endian,
             }),
-            "f64" => Ok(Type::Float {
-                double: true,
-                endian,
+            "varint" | "zigzag" if base == first.raw => Ok(Type::Varint {
+                zigzag: base == "zigzag",
             }),
-            "ymdhms" => Ok(Type::Date { bcd: false }),
-            "bcdtime" => Ok(Type::Date { bcd: true }),
-            _ => Err(unknown(first)),
+            _ => match base.strip_prefix("sm").map(str::parse::<usize>) {
+                Some(Ok(bits @ 8..=64)) if bits % 8 == 0 => Ok(Type::SignMagnitude {
+                    width: bits / 8,
+                    endian,
+                }),
+                _ => Err(unknown(first)),
+            },
         }
+    }
+
+    fn sized(form: Form, words: &mut Words<'_>) -> Result<Self, NotationError> {
+        if let Some(width) = form.width() {
+            let size = Size::Count(width);
+            return Ok(Type::Sized { form, size });
+        }
+        let size = Size::parse(words)?;
+        let form = match form {
+            Form::Bcd(_) if words.accept("le").is_some() => Form::Bcd(Endian::Little),
+            form => form,
+        };
+        Ok(Type::Sized { form, size })
+    }
+
+    /// How many bytes it takes, where that is always the same.
+    pub fn width(&self) -> Option<usize> {
+        match self {
+            Type::Integer(kind) => kind.width(),
+            Type::Varint { .. } => None,
+            Type::SignMagnitude { width, .. } => Some(*width),
+            Type::Float { double, .. } => Some(if *double { 8 } else { 4 }),
+            Type::Stamp(stamp) => Some(stamp.width()),
+            Type::Sized {
+                size: Size::Count(count),
+                ..
+            } => Some(*count),
+            Type::Sized { .. } => None,
+        }
+    }
+
+    /// Whether its values are whole numbers.
+    pub fn is_integer(&self) -> bool {
+        matches!(
+            self,
+            Type::Integer(_) | Type::Varint { .. } | Type::SignMagnitude { .. }
+        )
+    }
+
+    /// Whether its values are texts.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Type::Sized { form, .. } if !matches!(form, Form::Bytes | Form::Skip))
     }
 
     /// The field that says how long it is.
@@ -105,18 +190,24 @@ impl Type {
         zone: Offset,
         replaced: &mut bool,
     ) -> Result<Option<Value>, String> {
-        match self {
-            Type::Integer(kind) => kind
-                .take(cursor)
-                .map(|value| Some(Value::Integer(value)))
-                .map_err(failed),
-            Type::Float { double, endian } => float(cursor, *double, *endian).map(Some),
-            Type::Date { bcd } => date(cursor, *bcd, zone).map(Some),
+        let value = match self {
+            Type::Integer(kind) => kind.take(cursor).map(Value::Integer).map_err(failed)?,
+            Type::Varint { zigzag: false } => Value::Integer(varint(cursor)?.into()),
+            Type::Varint { zigzag: true } => Value::Integer(zigzag(varint(cursor)?)),
+            Type::SignMagnitude { width, endian } => {
+                Value::Integer(sign_magnitude(cursor, *width, *endian)?)
+            }
+            Type::Float { double, endian } => float(cursor, *double, *endian)?,
+            Type::Stamp(stamp) => {
+                let bytes = Size::Count(stamp.width()).take(cursor, fields)?;
+                stamp.value(bytes, zone)?
+            }
             Type::Sized { form, size } => {
                 let bytes = size.take(cursor, fields)?;
-                form.value(bytes, replaced)
+                return form.value(bytes, replaced);
             }
-        }
+        };
+        Ok(Some(value))
     }
 }
 
@@ -178,50 +269,21 @@ pub(super) fn kept(words: &mut Words<'_>) -> Result<usize, NotationError> {
     Ok(usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX))
 }
 
-impl Form {
-    fn value(self, bytes: &[u8], replaced: &mut bool) -> Result<Option<Value>, String> {
-        Ok(Some(match self {
-            Form::Skip => return Ok(None),
-            Form::Bytes => Value::Bytes(bytes::Bytes::copy_from_slice(bytes)),
-            Form::Hex => Value::Text(hex(bytes)),
-            Form::Bcd => Value::Text(bcd(bytes)?),
-            Form::Utf8 => Value::Text(utf8(bytes, replaced)),
-            Form::Ascii => Value::Text(ascii(bytes, replaced)),
-        }))
-    }
-}
-
-/// A moment as text, RFC 3339 with Z.
-pub(super) fn time_text(time: Timestamp) -> Value {
-    Value::Text(time.to_string())
-}
-
-/// Bytes as UTF-8; what is not valid is replaced, which `replaced` then says.
-pub(super) fn utf8(bytes: &[u8], replaced: &mut bool) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    *replaced |= matches!(text, std::borrow::Cow::Owned(_));
-    text.into_owned()
-}
-
-fn form(word: &Word<'_>) -> Option<Form> {
-    Some(match word.raw {
-        "bcd" => Form::Bcd,
-        "hex" => Form::Hex,
-        "ascii" => Form::Ascii,
-        "utf8" => Form::Utf8,
-        "bytes" => Form::Bytes,
-        "skip" => Form::Skip,
-        _ => return None,
+fn form(word: &Word<'_>, endian: Endian) -> Option<Form> {
+    let named = Form::named(word.raw, endian);
+    named.or_else(|| {
+        let (base, endian) = crate::notation::split_endian(word.raw, endian);
+        Form::named(base, endian).filter(|form| matches!(form, Form::Utf16(_)))
     })
 }
 
 fn unknown(word: &Word<'_>) -> NotationError {
-    if LATER.contains(&word.raw) {
-        return word.error(format!("`{}` is not available in this version", word.raw));
+    if let Some((_, written)) = OTHERWISE.iter().find(|(known, _)| word.is(known)) {
+        return word.error(format!("`{}` is written {written}", word.raw));
     }
-    if TEXT_ONLY.contains(&word.raw) {
+    if is_step(word) {
         return word.error(format!(
-            "`{}` reads text; in bytes use `decimal N` or `ascii N`",
+            "`{0}` is a step on what has been read; expected a type first: `ascii N {0}`",
             word.raw
         ));
     }
@@ -246,65 +308,4 @@ fn float(cursor: &mut Cursor<'_>, double: bool, endian: Endian) -> Result<Value,
         Ok(bits) if !double => f64::from(f32::from_bits(bits)),
         _ => f64::from_bits(bits),
     }))
-}
-
-fn date(cursor: &mut Cursor<'_>, bcd: bool, zone: Offset) -> Result<Value, String> {
-    let left = cursor.remaining();
-    let bytes = cursor
-        .take(6)
-        .ok_or_else(|| format!("needs 6 bytes, {left} are left"))?;
-    let mut parts = bytes.iter().map(|byte| part(*byte, bcd));
-    let mut next = || {
-        parts
-            .next()
-            .flatten()
-            .ok_or_else(|| "is not a time".to_owned())
-    };
-    let (year, month, day) = (next()?, next()?, next()?);
-    let (hour, minute, second) = (next()?, next()?, next()?);
-    let year = i16::from(year).saturating_add(2000);
-    let wrong = |_| "is not a time".to_owned();
-    let civil = DateTime::new(year, month, day, hour, minute, second, 0).map_err(wrong)?;
-    zone.to_timestamp(civil).map(time_text).map_err(wrong)
-}
-
-/// A number up to 99 from a byte.
-fn part(byte: u8, bcd: bool) -> Option<i8> {
-    let value = match (bcd, byte >> 4, byte & 15) {
-        (false, ..) => byte,
-        (true, high @ 0..=9, low @ 0..=9) => high.checked_mul(10)?.checked_add(low)?,
-        (true, ..) => return None,
-    };
-    i8::try_from(value).ok().filter(|value| *value <= 99)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles
-        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
-        .collect()
-}
-
-/// Two digits to a byte; devices fill up with F, which stays as `f` to be trimmed.
-fn bcd(bytes: &[u8]) -> Result<String, String> {
-    let digits = hex(bytes);
-    if digits
-        .bytes()
-        .all(|digit| digit.is_ascii_digit() || digit == b'f')
-    {
-        return Ok(digits);
-    }
-    Err("is not made of decimal digits".to_owned())
-}
-
-fn ascii(bytes: &[u8], replaced: &mut bool) -> String {
-    *replaced |= !bytes.is_ascii();
-    let character = |byte: &u8| {
-        if byte.is_ascii() {
-            char::from(*byte)
-        } else {
-            char::REPLACEMENT_CHARACTER
-        }
-    };
-    bytes.iter().map(character).collect()
 }

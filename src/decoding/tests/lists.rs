@@ -297,7 +297,7 @@ fn foreign_counts_are_held_against_what_is_there() {
         (
             &["list: repeat rest text"],
             &long[..10_000],
-            "too much text",
+            "too much text is made",
         ),
         (
             &["a: ascii 5000 at 0", "list: repeat rest 'u8' split"],

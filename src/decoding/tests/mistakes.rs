@@ -9,7 +9,8 @@ use crate::decoding::{Problems, Section, read};
 fn mistakes_point_into_their_string() {
     let decode = json!({"type": "binary", "endian": "middle", "fields": [
         "a: u17", "b: u8 enun 1=2", "c", "d: repeat 3 laiout", "e: u8 with x", "f: number", "g: u8 / 0", "h: u8 if = 3",
-        "i: u16 at -1", "j: u8 zone 8x", "k: u8 bits", "l: ascii", "m: dm"],
+        "i: u16 at -1", "j: u8 zone 8x", "k: u8 bits", "l: ascii", "m: dm",
+        "n: cstr", "o: sm17", "p: mac 6", "q: u32 epoch 2000", "r: join", "s: u32 dm 12", "t: ascii 3 prefix ''", "u: ascii 2 hexadezimal"],
         "select": {"by": "a", "cases": [[1, "lay"], [null, "layout"]]}});
     let layouts = json!({"layout": {"feilds": [], "reply": 3}, "c": {"type": "csv"}, "r": {"type": "regex", "pattern": "("}});
     let mut problems = Problems::new();
@@ -32,15 +33,23 @@ fn mistakes_point_into_their_string() {
         ("/fields/1", Some(7), "did you mean \"enum\""),
         ("/fields/2", Some(1), "name: type"),
         ("/fields/3", Some(13), "did you mean \"layout\""),
-        ("/fields/4", Some(7), "not available in this version"),
-        ("/fields/5", Some(4), "reads text"),
+        ("/fields/4", Some(12), "unknown layout \"x\""),
+        ("/fields/5", Some(4), "is a step on what has been read"),
         ("/fields/6", Some(9), "divided by 0"),
         ("/fields/7", Some(10), "expected"),
         ("/fields/8", Some(11), "behind the end"),
         ("/fields/9", Some(12), "offset"),
         ("/fields/10", Some(11), "bits"),
         ("/fields/11", Some(9), "how many bytes"),
-        ("/fields/12", Some(4), "not available in this version"),
+        ("/fields/12", Some(4), "`ascii N dm`"),
+        ("/fields/13", Some(4), "`ascii until 0x00`"),
+        ("/fields/14", Some(4), "did you mean \"sm16\""),
+        ("/fields/15", Some(8), "unknown step \"6\""),
+        ("/fields/16", Some(14), "expected a date such as"),
+        ("/fields/17", Some(8), "the fields to join"),
+        ("/fields/18", Some(11), "from 0 to 9"),
+        ("/fields/19", Some(19), "nothing"),
+        ("/fields/20", Some(12), "did you mean \"hexadecimal\""),
         ("/select/cases/0/1", None, "layout"),
         ("/select/cases/1/0", None, "null"),
         ("/layout/feilds", None, "did you mean"),

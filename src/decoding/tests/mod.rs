@@ -3,6 +3,9 @@
 mod hostile;
 mod lists;
 mod mistakes;
+mod parts;
+mod tlv;
+mod types;
 
 use serde_json::{Value as Json, json};
 

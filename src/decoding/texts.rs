@@ -1,0 +1,53 @@
+//! What steps do with texts.
+
+use bytes::Bytes;
+
+use crate::message::Value;
+
+/// A text without these characters at its ends.
+pub(super) fn trim(text: String, characters: &[char], left: bool, right: bool) -> Value {
+    let mut trimmed = text.as_str();
+    if left {
+        trimmed = trimmed.trim_start_matches(characters);
+    }
+    if right {
+        trimmed = trimmed.trim_end_matches(characters);
+    }
+    if trimmed.len() == text.len() {
+        return Value::Text(text);
+    }
+    Value::Text(trimmed.to_owned())
+}
+
+/// Digits with their check digit: from the right every second one counts double.
+pub(super) fn luhn(mut digits: String) -> Result<String, String> {
+    let mut sum = 0u32;
+    for (place, digit) in digits.bytes().rev().enumerate() {
+        if !digit.is_ascii_digit() {
+            return Err("is not made of decimal digits, which `luhn` needs".to_owned());
+        }
+        let digit = u32::from(digit & 15);
+        let counted = match (place % 2 == 0, digit) {
+            (true, 5..) => digit.saturating_mul(2).saturating_sub(9),
+            (true, digit) => digit.saturating_mul(2),
+            (false, digit) => digit,
+        };
+        sum = sum.wrapping_add(counted) % 10;
+    }
+    let check = 10u32.saturating_sub(sum) % 10;
+    digits.extend(char::from_digit(check, 10));
+    Ok(digits)
+}
+
+/// The bytes that hex digits say.
+pub(super) fn unhex(text: &str) -> Result<Bytes, String> {
+    let wrong = || "is not made of pairs of hex digits".to_owned();
+    let (pairs, odd) = text.as_bytes().as_chunks::<2>();
+    if !odd.is_empty() {
+        return Err(wrong());
+    }
+    let nibble = |digit: u8| char::from(digit).to_digit(16);
+    let byte = |[high, low]: &[u8; 2]| u8::try_from(nibble(*high)? << 4 | nibble(*low)?).ok();
+    let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+    bytes.map(Bytes::from).ok_or_else(wrong)
+}

@@ -1,0 +1,142 @@
+//! Moments: the bytes that devices write them in, counts since a beginning, texts of digits.
+
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+
+use super::steps::integer;
+use crate::message::Value;
+
+/// How a moment stands in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stamp {
+    /// Six bytes: year of the century, month, day, hour, minute, second.
+    YearFirst,
+    /// The same in two digits each.
+    YearFirstBcd,
+    /// Six bytes: day, month, year of the century, hour, minute, second.
+    DayFirst,
+    /// CP56Time2a of IEC 60870-5-4: seven bytes from the milliseconds to the year.
+    Cp56,
+    /// CP24Time2a: its first three bytes, the milliseconds of the hour.
+    Cp24,
+}
+
+impl Stamp {
+    /// The stamp that a word names.
+    pub fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "ymdhms" => Stamp::YearFirst,
+            "bcdtime" => Stamp::YearFirstBcd,
+            "dmyhms" => Stamp::DayFirst,
+            "cp56" => Stamp::Cp56,
+            "cp24" => Stamp::Cp24,
+            _ => return None,
+        })
+    }
+
+    /// How many bytes it takes.
+    pub fn width(self) -> usize {
+        match self {
+            Stamp::YearFirst | Stamp::YearFirstBcd | Stamp::DayFirst => 6,
+            Stamp::Cp56 => 7,
+            Stamp::Cp24 => 3,
+        }
+    }
+
+    /// What its bytes say; the invalid bit of IEC times means that nothing is known.
+    pub fn value(self, bytes: &[u8], zone: Offset) -> Result<Value, String> {
+        match (self, bytes) {
+            (Stamp::YearFirst, [year, month, day, clock @ ..]) => {
+                civil([*year, *month, *day], clock, zone)
+            }
+            (Stamp::DayFirst, [day, month, year, clock @ ..]) => {
+                civil([*year, *month, *day], clock, zone)
+            }
+            (Stamp::YearFirstBcd, bytes) => {
+                let digits: Option<Vec<u8>> = bytes.iter().map(|byte| two_digits(*byte)).collect();
+                Stamp::YearFirst.value(&digits.ok_or_else(wrong)?, zone)
+            }
+            (Stamp::Cp56 | Stamp::Cp24, [_, _, minute, ..]) if minute & 0x80 != 0 => {
+                Ok(Value::Null)
+            }
+            (Stamp::Cp56, [low, high, minute, hour, day, month, year]) => {
+                let milliseconds = u16::from_le_bytes([*low, *high]);
+                let date = [year & 0x7f, month & 0x0f, day & 0x1f];
+                let (second, rest) = (milliseconds / 1000, milliseconds % 1000);
+                let second = u8::try_from(second).map_err(|_| wrong())?;
+                let stamp = timestamp(date, &[hour & 0x1f, minute & 0x3f, second], zone)?;
+                let stamp = stamp.checked_add(SignedDuration::from_millis(rest.into()));
+                stamp.map(time_text).map_err(|_| wrong())
+            }
+            (Stamp::Cp24, [low, high, minute]) => {
+                let minutes = i128::from(minute & 0x3f).saturating_mul(60_000);
+                let milliseconds = i128::from(u16::from_le_bytes([*low, *high]));
+                Ok(Value::Integer(minutes.saturating_add(milliseconds)))
+            }
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// A moment as text, RFC 3339 with Z.
+pub(super) fn time_text(time: Timestamp) -> Value {
+    Value::Text(time.to_string())
+}
+
+/// The moment so many units behind a beginning; `per_second` is 1 or 1000.
+pub(super) fn since(start: Timestamp, value: &Value, per_second: i64) -> Result<Value, String> {
+    let duration = match value {
+        Value::Float(count) => SignedDuration::try_from_secs_f64(count / per_second as f64).ok(),
+        value => {
+            let count = i64::try_from(integer(value)?).map_err(|_| wrong())?;
+            Some(if per_second == 1 {
+                SignedDuration::from_secs(count)
+            } else {
+                SignedDuration::from_millis(count)
+            })
+        }
+    };
+    let moment = start.checked_add(duration.ok_or_else(wrong)?);
+    moment.map(time_text).map_err(|_| wrong())
+}
+
+/// A text in a `strftime` form, in that zone.
+pub(super) fn time(text: &str, format: &str, zone: Offset) -> Result<Value, String> {
+    let wrong = |_| format!("is not a time of the form {format}");
+    let civil = DateTime::strptime(format, text).map_err(wrong)?;
+    zone.to_timestamp(civil).map(time_text).map_err(wrong)
+}
+
+fn wrong() -> String {
+    "is not a time".to_owned()
+}
+
+fn civil(date: [u8; 3], clock: &[u8], zone: Offset) -> Result<Value, String> {
+    timestamp(date, clock, zone).map(time_text)
+}
+
+/// From year of the century, month and day, and from hour, minute and second.
+fn timestamp(date: [u8; 3], clock: &[u8], zone: Offset) -> Result<Timestamp, String> {
+    let [year, month, day] = date.map(small);
+    let &[hour, minute, second] = clock else {
+        return Err(wrong());
+    };
+    let year = i16::from(year?).saturating_add(2000);
+    let (hour, minute, second) = (small(hour)?, small(minute)?, small(second)?);
+    let civil = DateTime::new(year, month?, day?, hour, minute, second, 0);
+    let moment = civil.and_then(|civil| zone.to_timestamp(civil));
+    moment.map_err(|_| wrong())
+}
+
+fn small(number: u8) -> Result<i8, String> {
+    let number = i8::try_from(number).ok();
+    number.filter(|number| *number <= 99).ok_or_else(wrong)
+}
+
+fn two_digits(byte: u8) -> Option<u8> {
+    match (byte >> 4, byte & 15) {
+        (high @ 0..=9, low @ 0..=9) => high.checked_mul(10)?.checked_add(low),
+        _ => None,
+    }
+}

@@ -1,0 +1,365 @@
+//! `tlv`: elements of a tag, a size and a value, one behind the other.
+
+use jiff::tz::Offset;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::binary::{Field, List, Order};
+use super::forms::hex;
+use super::layout::literal;
+use super::run::Run;
+use super::steps::text;
+use super::types::Type;
+use super::{Inherited, layout_index};
+use crate::cursor::Endian;
+use crate::document::{Problems, Section, name_of};
+use crate::message::{Name, Value};
+use crate::notation::{Literal, NotationError, Words};
+
+/// Bytes that a value may have at the most by the settings; by a frame it may have what is there.
+const MOST_BYTES: i64 = 1 << 24;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Options {
+    /// The type of tags.
+    tag: String,
+    /// The type of sizes; without it every tag has a size of its own.
+    size: Option<String>,
+    /// What a value has more bytes than its size says; negative where the size counts what stands before the value.
+    #[serde(default)]
+    add: i64,
+    /// `[tag, field]` or `[tag, bytes, field]`; a field is a field string or the name of a layout.
+    #[serde(default)]
+    cases: Vec<Json>,
+    /// `[tag, bytes]`: the sizes of tags that have no case.
+    #[serde(default)]
+    sizes: Vec<(Json, u16)>,
+    /// The field that has the values of all other tags, in hex by their tags.
+    unknown: Option<String>,
+    /// Order of the bytes where a type does not say one.
+    endian: Option<Order>,
+}
+
+/// Elements and what their tags mean.
+#[derive(Clone, Debug)]
+pub(super) struct Tlv {
+    tag: Type,
+    size: Option<Type>,
+    add: i64,
+    cases: Box<[Case]>,
+    sizes: Box<[(Literal, usize)]>,
+    unknown: Option<Name>,
+}
+
+/// What a tag means.
+#[derive(Clone, Debug)]
+struct Case {
+    tag: Literal,
+    size: Option<usize>,
+    value: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Field(Box<Field>),
+    /// Its place among the layouts.
+    Layout(usize),
+}
+
+impl Tlv {
+    /// Builds it.
+    pub fn read(
+        section: &Section<'_>,
+        without: &[&str],
+        inherited: Inherited<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let before = problems.len();
+        let options: Options = section.read(without, problems)?;
+        let endian = options.endian.map_or(inherited.endian, Order::endian);
+        let inherited = Inherited {
+            endian,
+            ..inherited
+        };
+        let size = options.size.as_deref();
+        let size = size.map(|text| integer_type(text, endian));
+        let tag = note(section, "tag", tag_type(&options.tag, endian), problems);
+        let size = size.map(|size| note(section, "size", size, problems));
+        if !(-MOST_BYTES..=MOST_BYTES).contains(&options.add) {
+            problems.member(section, "add", "too many bytes");
+        }
+        let cases = read_cases(section, options.cases.len(), &inherited, problems);
+        let sizes = read_sizes(section, &options.sizes, problems);
+        let tlv = Tlv {
+            tag: tag?,
+            size: size.flatten(),
+            add: options.add,
+            cases: cases.into(),
+            sizes: sizes.into(),
+            unknown: options.unknown.as_deref().map(Name::from),
+        };
+        tlv.check(section, problems);
+        (problems.len() == before).then_some(tlv)
+    }
+
+    /// Reads all elements up to the end.
+    pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
+        let mut unknown = Vec::new();
+        while run.cursor.remaining() > 0 {
+            let left = run.cursor.remaining();
+            let tag = read_one(&self.tag, run).map_err(|why| format!("a tag {why}"))?;
+            if run.cursor.remaining() >= left {
+                return Err("a tag takes no bytes".to_owned());
+            }
+            let shown = text(tag.clone())?;
+            let case = self.cases.iter().find(|case| case.tag.equals(&tag));
+            let value = self.value(&tag, case, run);
+            let value = value.map_err(|why| format!("tag {shown} {why}"))?;
+            match case {
+                Some(case) => {
+                    let read = run.inside(value, |run| case.value.decode(run));
+                    read.map_err(|why| format!("tag {shown}: {why}"))?;
+                }
+                None => {
+                    run.count_value()?;
+                    if self.unknown.is_some() {
+                        unknown.push((Name::from(shown), Value::Text(hex(value))));
+                    }
+                }
+            }
+        }
+        match &self.unknown {
+            Some(name) if !unknown.is_empty() => {
+                let merged = run.merged(name, unknown);
+                run.put(name, merged, None)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The bytes of an element's value.
+    fn value<'a>(
+        &self,
+        tag: &Value,
+        case: Option<&Case>,
+        run: &mut Run<'a>,
+    ) -> Result<&'a [u8], String> {
+        let known = case.and_then(|case| case.size).or_else(|| {
+            let mut sizes = self.sizes.iter();
+            let found = sizes.find(|(known, _)| case.is_none() && known.equals(tag));
+            found.map(|(_, size)| *size)
+        });
+        let size = match (known, &self.size) {
+            (Some(size), _) => size,
+            (None, None) => return Err("has no size".to_owned()),
+            (None, Some(size)) => match read_one(size, run)? {
+                Value::Integer(size) => {
+                    let bytes = size.checked_add(self.add.into());
+                    let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+                    bytes.ok_or_else(|| format!("cannot have the size {size}"))?
+                }
+                _ => return Err("has no size".to_owned()),
+            },
+        };
+        let left = run.cursor.remaining();
+        let value = run.cursor.take(size);
+        value.ok_or_else(|| format!("needs {size} bytes, {left} are left"))
+    }
+
+    /// Names that it sets.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        let fields = self.fields().flat_map(|(_, field)| field.names());
+        fields.chain(&self.unknown)
+    }
+
+    /// Names that its fields need, with the places of their cases.
+    pub fn needs(&self) -> impl Iterator<Item = (usize, &str)> {
+        let fields = self.fields();
+        fields.flat_map(|(at, field)| field.needs().into_iter().map(move |name| (at, name)))
+    }
+
+    /// Its lists, with the places of their cases.
+    pub fn lists(&self) -> impl Iterator<Item = (usize, List<'_>)> {
+        let fields = self.fields();
+        fields.flat_map(|(at, field)| field.lists().into_iter().map(move |list| (at, list)))
+    }
+
+    /// The layouts that read values.
+    pub fn parts(&self) -> impl Iterator<Item = usize> {
+        self.cases.iter().filter_map(|case| match &case.value {
+            Content::Layout(index) => Some(*index),
+            Content::Field(field) => field.part(),
+        })
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (usize, &Field)> {
+        let cases = self.cases.iter().enumerate();
+        cases.filter_map(|(at, case)| match &case.value {
+            Content::Field(field) => Some((at, &**field)),
+            Content::Layout(_) => None,
+        })
+    }
+
+    /// Finds cases that can never be met, and such without a size.
+    fn check(&self, section: &Section<'_>, problems: &mut Problems) {
+        let note = |member: &str, at: usize, message: String, problems: &mut Problems| {
+            let list = section.member(member);
+            let entry = list.and_then(|list| list.element(at));
+            problems.add(entry.as_ref().unwrap_or(section), message);
+        };
+        for (at, case) in self.cases.iter().enumerate() {
+            let tag = case.tag.value();
+            let mut earlier = self.cases.iter().take(at);
+            if earlier.any(|other| other.tag.equals(&tag)) {
+                let message = "another case has the same tag; a layout reads several fields";
+                note("cases", at, message.to_owned(), problems);
+            }
+            if self.tag.is_integer() && case.tag.integer().is_none() {
+                note("cases", at, "expected a number as tag".to_owned(), problems);
+            }
+            if self.size.is_none() && case.size.is_none() {
+                let message = "expected [tag, bytes, field]: without \"size\" a tag has a size";
+                note("cases", at, message.to_owned(), problems);
+            }
+        }
+        for (at, (tag, _)) in self.sizes.iter().enumerate() {
+            if self.tag.is_integer() && tag.integer().is_none() {
+                note("sizes", at, "expected a number as tag".to_owned(), problems);
+            }
+        }
+    }
+}
+
+impl Content {
+    fn parse(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
+        if text.contains(':') {
+            let field = Field::parse(text, inherited)?;
+            return Ok(Content::Field(Box::new(field)));
+        }
+        let mut words = Words::new(text)?;
+        let word = words.require("a field or a layout")?;
+        words.end()?;
+        layout_index(&word, inherited).map(Content::Layout)
+    }
+
+    fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
+        match self {
+            Content::Field(field) => field.decode(run),
+            Content::Layout(index) => run.read_layout(*index),
+        }
+    }
+}
+
+/// A tag or size where the frame stands.
+fn read_one(kind: &Type, run: &mut Run<'_>) -> Result<Value, String> {
+    let reading = &mut run.reading;
+    let value = kind.read(
+        &mut run.cursor,
+        &reading.fields,
+        Offset::UTC,
+        &mut reading.replaced,
+    );
+    value?.ok_or_else(|| "has no value".to_owned())
+}
+
+fn integer_type(text: &str, endian: Endian) -> Result<Type, NotationError> {
+    let kind = any_type(text, endian)?;
+    if kind.is_integer() {
+        return Ok(kind);
+    }
+    let message = format!("expected a whole number such as u8, found `{text}`");
+    Err(NotationError::new(1, message))
+}
+
+/// Tags are whole numbers, or texts of a number of bytes.
+fn tag_type(text: &str, endian: Endian) -> Result<Type, NotationError> {
+    let kind = any_type(text, endian)?;
+    let fits = kind.is_integer() || (kind.is_text() && kind.width().is_some_and(|width| width > 0));
+    if fits {
+        return Ok(kind);
+    }
+    let message = format!("expected a type such as u8 or `ascii 2`, found `{text}`");
+    Err(NotationError::new(1, message))
+}
+
+fn any_type(text: &str, endian: Endian) -> Result<Type, NotationError> {
+    let mut words = Words::new(text)?;
+    let first = words.require("a type such as `u8`")?;
+    let kind = Type::parse(&first, &mut words, endian)?;
+    words.end()?;
+    Ok(kind)
+}
+
+fn note<T>(
+    section: &Section<'_>,
+    member: &str,
+    read: Result<T, NotationError>,
+    problems: &mut Problems,
+) -> Option<T> {
+    read.map_err(|error| problems.notation(section, member, error))
+        .ok()
+}
+
+fn read_cases(
+    section: &Section<'_>,
+    count: usize,
+    inherited: &Inherited<'_>,
+    problems: &mut Problems,
+) -> Vec<Case> {
+    let list = section.member("cases");
+    let cases = (0..count).filter_map(|at| list.as_ref()?.element(at));
+    cases
+        .filter_map(|case| read_case(&case, inherited, problems))
+        .collect()
+}
+
+fn read_case(
+    case: &Section<'_>,
+    inherited: &Inherited<'_>,
+    problems: &mut Problems,
+) -> Option<Case> {
+    let parts = case.value.as_array().map(Vec::as_slice);
+    let (tag, size, content, place) = match parts {
+        Some([tag, Json::String(content)]) => (tag, None, content, "1"),
+        Some([tag, size, Json::String(content)]) => (tag, Some(size), content, "2"),
+        _ => {
+            let found = name_of(case.value);
+            let message = format!("expected [tag, field] or [tag, bytes, field], found {found}");
+            problems.add(case, message);
+            return None;
+        }
+    };
+    let size = match size {
+        None => None,
+        Some(size) => match size.as_u64().and_then(|size| u16::try_from(size).ok()) {
+            Some(size) => Some(usize::from(size)),
+            None => {
+                problems.member(case, "1", "expected a number of bytes, 0 to 65535");
+                return None;
+            }
+        },
+    };
+    let tag = literal(case, tag, problems);
+    let value = note(case, place, Content::parse(content, inherited), problems);
+    Some(Case {
+        tag: tag?,
+        size,
+        value: value?,
+    })
+}
+
+fn read_sizes(
+    section: &Section<'_>,
+    sizes: &[(Json, u16)],
+    problems: &mut Problems,
+) -> Vec<(Literal, usize)> {
+    let list = section.member("sizes");
+    let mut read = Vec::new();
+    for (at, (tag, size)) in sizes.iter().enumerate() {
+        let entry = list.as_ref().and_then(|list| list.element(at));
+        let tag = literal(entry.as_ref().unwrap_or(section), tag, problems);
+        read.extend(tag.map(|tag| (tag, usize::from(*size))));
+    }
+    read
+}
