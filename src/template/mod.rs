@@ -224,7 +224,7 @@ impl Hole {
             What::Length(span) => i128::try_from(span.resolve(out.len())?.len()).ok(),
             What::Checksum(algorithm, span) => {
                 let covered = out.get(span.resolve(out.len())?)?;
-                Some(i128::from(algorithm.compute(covered)))
+                Some(i128::from(algorithm.compute(covered)?))
             }
             _ => None,
         }
