@@ -1,3 +1,5 @@
+#![expect(clippy::arithmetic_side_effects, reason = "numbers of tests are small")]
+
 use super::*;
 use proptest::prelude::*;
 use serde_json::json;
@@ -435,11 +437,15 @@ proptest! {
 
     #[test]
     fn any_frame_is_good_or_bad(frame: Vec<u8>, name in prop::sample::select(catalogue::names()), from in -9i64..9, to in -9i64..9, size in 1usize..9) {
-        for notation in [format!("{name}"), format!("{name} over {from}..{to} at {to}"),
-            format!("{name} per {size} from {}", from.unsigned_abs())] {
+        for notation in [name.to_owned(), format!("{name} over {from}..{to} at {to}"),
+            format!("{name} per {size} from {} removed", from.unsigned_abs())] {
             if let Ok(checksum) = Checksum::parse(&notation) {
-                let _ = checksum.verify(&frame);
-                let _ = checksum.remove(&frame, size);
+                if let Err(wrong) = checksum.verify(&frame) {
+                    prop_assert!(wrong.expected.is_none() || wrong.expected != wrong.found);
+                }
+                if let Some((left, body)) = checksum.remove(&frame, size) {
+                    prop_assert!(left.len() <= frame.len() && body <= size);
+                }
             }
         }
     }
