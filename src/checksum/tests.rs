@@ -140,6 +140,12 @@ fn frames_of_real_devices() {
             hex("0564050b03000004cd88"),
             true,
         ),
+        // No block is empty.
+        (
+            "crc-16/dnp le per 16 from 10",
+            hex("0564050b03000004cd88ffff"),
+            false,
+        ),
         (
             "crc-16/dnp le per 16 from 10",
             hex("0564050b03000004cd"),

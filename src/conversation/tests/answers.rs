@@ -106,7 +106,7 @@ fn the_first_reply_whose_condition_holds_is_sent() {
 }
 
 /// Each reply takes the next number. Of a reply and its refusal only one is written, so they have
-/// the same; what is not rendered takes none.
+/// the same, and both are taken then; what cannot be rendered takes none.
 #[test]
 fn counters_belong_to_the_connection() {
     let changes = json!({
@@ -114,7 +114,7 @@ fn counters_belong_to_the_connection() {
         "acknowledge": {"else": "nak"},
         "replies": {
             "ok": {"send": "{count tx} {count own} {seq}\n", "when": "id"},
-            "nak": "{count tx} nak\n"}});
+            "nak": "{count tx} {count no} nak\n"}});
     let mut play = Play::new(protocol(&changes), &known());
     play.play("open");
     for (input, expected) in [
@@ -123,9 +123,9 @@ fn counters_belong_to_the_connection() {
         ("written", ""),
         ("data {'id':'a'}|", "submit 2 a; count reply_not_sent"),
         ("data {'id':'a','seq':8}|", "submit 3 a"),
-        ("lost 3", "count promise_lost; write 1 nak|"),
+        ("lost 3", "count promise_lost; write 1 1 nak|"),
         ("written", ""),
-        ("data {'id':'a'}000|", "count bad_checksum; write 2 nak|"),
+        ("data {'id':'a'}000|", "count bad_checksum; write 2 2 nak|"),
         ("written", ""),
         ("data {'id':'a','seq':9}|", "submit 4 a"),
         ("stored 4", "write 3 2 9|"),
