@@ -1,5 +1,8 @@
 //! The names of the checksum algorithms.
 
+use super::crc::Model;
+use super::sums::{Complement, Sum};
+
 /// How a check value is computed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Parameters {
@@ -11,48 +14,115 @@ pub(super) enum Parameters {
     Bits32(&'static crc::Algorithm<u32>),
     /// Up to 64 bits.
     Bits64(&'static crc::Algorithm<u64>),
-    /// All bytes XORed.
-    Xor,
-    /// All bytes added, modulo 256.
-    Sum8,
+    /// Anything else.
+    Sum(Sum),
 }
 
-/// Other names under which algorithms are known in protocol sheets.
-const ALIASES: [(&str, &str); 34] = [
+impl Parameters {
+    /// The model of a cyclic redundancy check, or what else it is.
+    pub(super) fn model(self) -> Result<Model, Sum> {
+        match self {
+            Parameters::Bits8(algorithm) => Ok(algorithm.into()),
+            Parameters::Bits16(algorithm) => Ok(algorithm.into()),
+            Parameters::Bits32(algorithm) => Ok(algorithm.into()),
+            Parameters::Bits64(algorithm) => Ok(algorithm.into()),
+            Parameters::Sum(sum) => Err(sum),
+        }
+    }
+}
+
+/// Other names under which algorithms are known in protocol sheets, with those that the catalogue itself has.
+#[rustfmt::skip]
+const ALIASES: [(&str, &str); 89] = [
+    ("bcc", "xor"),
+    ("xor8", "xor"),
+    ("mod256", "sum8"),
+    ("lrc", "sum8-negated"),
+    ("toledo", "sum7-negated"),
+    ("ubx", "fletcher-16/ubx"),
+    ("crc-8", "crc-8/smbus"),
+    ("crc-8/maxim", "crc-8/maxim-dow"),
+    ("maxim", "crc-8/maxim-dow"),
+    ("dow", "crc-8/maxim-dow"),
+    ("dow-crc", "crc-8/maxim-dow"),
+    ("crc-8/egts", "crc-8/nrsc-5"),
+    ("crc-8/aes", "crc-8/tech-3250"),
+    ("crc-8/ebu", "crc-8/tech-3250"),
+    ("crc-10", "crc-10/atm"),
+    ("crc-10/i-610", "crc-10/atm"),
+    ("crc-11", "crc-11/flexray"),
+    ("crc-12/3gpp", "crc-12/umts"),
+    ("crc-15", "crc-15/can"),
     ("arc", "crc-16/arc"),
     ("ibm", "crc-16/arc"),
+    ("crc-ibm", "crc-16/arc"),
     ("crc-16", "crc-16/arc"),
     ("crc-16/ibm", "crc-16/arc"),
-    ("modbus", "crc-16/modbus"),
+    ("crc-16/lha", "crc-16/arc"),
+    ("r-crc-16", "crc-16/dect-r"),
+    ("x-crc-16", "crc-16/dect-x"),
+    ("dnp", "crc-16/dnp"),
+    ("en-13757", "crc-16/en-13757"),
+    ("genibus", "crc-16/genibus"),
+    ("crc-16/darc", "crc-16/genibus"),
+    ("crc-16/epc", "crc-16/genibus"),
+    ("crc-16/epc-c1g2", "crc-16/genibus"),
+    ("crc-16/i-code", "crc-16/genibus"),
+    ("ccitt-false", "crc-16/ibm-3740"),
+    ("crc-16/ccitt-false", "crc-16/ibm-3740"),
+    ("crc-16/autosar", "crc-16/ibm-3740"),
     ("x-25", "crc-16/ibm-sdlc"),
     ("x25", "crc-16/ibm-sdlc"),
     ("crc-16/x-25", "crc-16/ibm-sdlc"),
     ("crc-16/iso-hdlc", "crc-16/ibm-sdlc"),
-    ("ccitt-false", "crc-16/ibm-3740"),
-    ("crc-16/ccitt-false", "crc-16/ibm-3740"),
-    ("crc-16/autosar", "crc-16/ibm-3740"),
-    ("xmodem", "crc-16/xmodem"),
-    ("crc-16/acorn", "crc-16/xmodem"),
-    ("crc-16/zmodem", "crc-16/xmodem"),
+    ("crc-16/iso-iec-14443-3-b", "crc-16/ibm-sdlc"),
+    ("crc-b", "crc-16/ibm-sdlc"),
+    ("crc-a", "crc-16/iso-iec-14443-3-a"),
     ("kermit", "crc-16/kermit"),
     ("ccitt", "crc-16/kermit"),
+    ("crc-ccitt", "crc-16/kermit"),
     ("crc-16/ccitt", "crc-16/kermit"),
     ("crc-16/ccitt-true", "crc-16/kermit"),
-    ("genibus", "crc-16/genibus"),
+    ("crc-16/bluetooth", "crc-16/kermit"),
+    ("crc-16/v-41-lsb", "crc-16/kermit"),
+    ("crc-16/maxim", "crc-16/maxim-dow"),
+    ("mcrf4xx", "crc-16/mcrf4xx"),
+    ("modbus", "crc-16/modbus"),
+    ("crc-16/iec-61158-2", "crc-16/profibus"),
+    ("profibus", "crc-16/profibus"),
     ("aug-ccitt", "crc-16/spi-fujitsu"),
     ("crc-16/aug-ccitt", "crc-16/spi-fujitsu"),
-    ("mcrf4xx", "crc-16/mcrf4xx"),
-    ("dnp", "crc-16/dnp"),
-    ("en-13757", "crc-16/en-13757"),
     ("crc-16/buypass", "crc-16/umts"),
-    ("crc-8", "crc-8/smbus"),
-    ("crc-8/maxim", "crc-8/maxim-dow"),
-    ("crc-8/egts", "crc-8/nrsc-5"),
-    ("crc-32", "crc-32/iso-hdlc"),
-    ("crc-32/ethernet", "crc-32/iso-hdlc"),
+    ("crc-16/verifone", "crc-16/umts"),
+    ("usb", "crc-16/usb"),
+    ("xmodem", "crc-16/xmodem"),
+    ("crc-16/acorn", "crc-16/xmodem"),
+    ("crc-16/lte", "crc-16/xmodem"),
+    ("crc-16/v-41-msb", "crc-16/xmodem"),
+    ("crc-16/zmodem", "crc-16/xmodem"),
+    ("crc-24", "crc-24/openpgp"),
+    ("crc-32q", "crc-32/aixm"),
+    ("crc-32d", "crc-32/base91-d"),
+    ("crc-32/aal5", "crc-32/bzip2"),
+    ("crc-32/dect-b", "crc-32/bzip2"),
+    ("b-crc-32", "crc-32/bzip2"),
+    ("cksum", "crc-32/cksum"),
+    ("crc-32/posix", "crc-32/cksum"),
     ("crc-32c", "crc-32/iscsi"),
+    ("crc-32/base91-c", "crc-32/iscsi"),
     ("crc-32/castagnoli", "crc-32/iscsi"),
-    ("crc-64", "crc-64/xz"),
+    ("crc-32/interlaken", "crc-32/iscsi"),
+    ("crc-32/nvme", "crc-32/iscsi"),
+    ("crc-32", "crc-32/iso-hdlc"),
+    ("crc-32/adccp", "crc-32/iso-hdlc"),
+    ("crc-32/ethernet", "crc-32/iso-hdlc"),
+    ("crc-32/pkzip", "crc-32/iso-hdlc"),
+    ("crc-32/v-42", "crc-32/iso-hdlc"),
+    ("crc-32/xz", "crc-32/iso-hdlc"),
+    ("jamcrc", "crc-32/jamcrc"),
+    ("xfer", "crc-32/xfer"),
+    ("crc-64", "crc-64/ecma-182"),
+    ("crc-64/go-ecma", "crc-64/xz"),
 ];
 
 /// The algorithm of a name or alias, with the name of the catalogue.
@@ -77,28 +147,39 @@ fn plain(name: &str) -> String {
     name.to_lowercase().replace(['/', '_', ' '], "-")
 }
 
+const fn added(bits: u8, complement: Complement) -> Sum {
+    Sum::Add { bits, complement }
+}
+
 /// The catalogue of parametrised CRC algorithms, but for the one that is wider than 64 bits, and simpler sums.
-static ALGORITHMS: [(&str, Parameters); 114] = [
-    ("xor", Parameters::Xor),
-    ("sum8", Parameters::Sum8),
+#[rustfmt::skip]
+static ALGORITHMS: [(&str, Parameters); 129] = [
+    ("xor", Parameters::Sum(Sum::Xor)),
+    ("sum7", Parameters::Sum(added(7, Complement::No))),
+    ("sum7-negated", Parameters::Sum(added(7, Complement::Negated))),
+    ("sum8", Parameters::Sum(added(8, Complement::No))),
+    ("sum8-negated", Parameters::Sum(added(8, Complement::Negated))),
+    ("sum8-inverted", Parameters::Sum(added(8, Complement::Inverted))),
+    ("sum16", Parameters::Sum(added(16, Complement::No))),
+    ("sum16-negated", Parameters::Sum(added(16, Complement::Negated))),
+    ("sum16-inverted", Parameters::Sum(added(16, Complement::Inverted))),
+    ("sum32", Parameters::Sum(added(32, Complement::No))),
+    ("sum32-negated", Parameters::Sum(added(32, Complement::Negated))),
+    ("sum32-inverted", Parameters::Sum(added(32, Complement::Inverted))),
+    ("fletcher-16", Parameters::Sum(Sum::Fletcher)),
+    ("fletcher-16/ubx", Parameters::Sum(Sum::FletcherUbx)),
+    ("adler-32", Parameters::Sum(Sum::Adler)),
+    ("luhn", Parameters::Sum(Sum::Luhn)),
+    ("nmea", Parameters::Sum(Sum::Nmea)),
     ("crc-3/gsm", Parameters::Bits8(&crc::CRC_3_GSM)),
     ("crc-3/rohc", Parameters::Bits8(&crc::CRC_3_ROHC)),
     ("crc-4/g-704", Parameters::Bits8(&crc::CRC_4_G_704)),
-    (
-        "crc-4/interlaken",
-        Parameters::Bits8(&crc::CRC_4_INTERLAKEN),
-    ),
+    ("crc-4/interlaken", Parameters::Bits8(&crc::CRC_4_INTERLAKEN)),
     ("crc-5/epc-c1g2", Parameters::Bits8(&crc::CRC_5_EPC_C1G2)),
     ("crc-5/g-704", Parameters::Bits8(&crc::CRC_5_G_704)),
     ("crc-5/usb", Parameters::Bits8(&crc::CRC_5_USB)),
-    (
-        "crc-6/cdma2000-a",
-        Parameters::Bits8(&crc::CRC_6_CDMA2000_A),
-    ),
-    (
-        "crc-6/cdma2000-b",
-        Parameters::Bits8(&crc::CRC_6_CDMA2000_B),
-    ),
+    ("crc-6/cdma2000-a", Parameters::Bits8(&crc::CRC_6_CDMA2000_A)),
+    ("crc-6/cdma2000-b", Parameters::Bits8(&crc::CRC_6_CDMA2000_B)),
     ("crc-6/darc", Parameters::Bits8(&crc::CRC_6_DARC)),
     ("crc-6/g-704", Parameters::Bits8(&crc::CRC_6_G_704)),
     ("crc-6/gsm", Parameters::Bits8(&crc::CRC_6_GSM)),
@@ -117,15 +198,9 @@ static ALGORITHMS: [(&str, Parameters); 114] = [
     ("crc-8/i-code", Parameters::Bits8(&crc::CRC_8_I_CODE)),
     ("crc-8/lte", Parameters::Bits8(&crc::CRC_8_LTE)),
     ("crc-8/maxim-dow", Parameters::Bits8(&crc::CRC_8_MAXIM_DOW)),
-    (
-        "crc-8/mifare-mad",
-        Parameters::Bits8(&crc::CRC_8_MIFARE_MAD),
-    ),
+    ("crc-8/mifare-mad", Parameters::Bits8(&crc::CRC_8_MIFARE_MAD)),
     ("crc-8/nrsc-5", Parameters::Bits8(&crc::CRC_8_NRSC_5)),
-    (
-        "crc-8/opensafety",
-        Parameters::Bits8(&crc::CRC_8_OPENSAFETY),
-    ),
+    ("crc-8/opensafety", Parameters::Bits8(&crc::CRC_8_OPENSAFETY)),
     ("crc-8/rohc", Parameters::Bits8(&crc::CRC_8_ROHC)),
     ("crc-8/sae-j1850", Parameters::Bits8(&crc::CRC_8_SAE_J1850)),
     ("crc-8/smbus", Parameters::Bits8(&crc::CRC_8_SMBUS)),
@@ -157,34 +232,19 @@ static ALGORITHMS: [(&str, Parameters); 114] = [
     ("crc-16/gsm", Parameters::Bits16(&crc::CRC_16_GSM)),
     ("crc-16/ibm-3740", Parameters::Bits16(&crc::CRC_16_IBM_3740)),
     ("crc-16/ibm-sdlc", Parameters::Bits16(&crc::CRC_16_IBM_SDLC)),
-    (
-        "crc-16/iso-iec-14443-3-a",
-        Parameters::Bits16(&crc::CRC_16_ISO_IEC_14443_3_A),
-    ),
+    ("crc-16/iso-iec-14443-3-a", Parameters::Bits16(&crc::CRC_16_ISO_IEC_14443_3_A)),
     ("crc-16/kermit", Parameters::Bits16(&crc::CRC_16_KERMIT)),
     ("crc-16/lj1200", Parameters::Bits16(&crc::CRC_16_LJ1200)),
     ("crc-16/m17", Parameters::Bits16(&crc::CRC_16_M17)),
-    (
-        "crc-16/maxim-dow",
-        Parameters::Bits16(&crc::CRC_16_MAXIM_DOW),
-    ),
+    ("crc-16/maxim-dow", Parameters::Bits16(&crc::CRC_16_MAXIM_DOW)),
     ("crc-16/mcrf4xx", Parameters::Bits16(&crc::CRC_16_MCRF4XX)),
     ("crc-16/modbus", Parameters::Bits16(&crc::CRC_16_MODBUS)),
     ("crc-16/nrsc-5", Parameters::Bits16(&crc::CRC_16_NRSC_5)),
-    (
-        "crc-16/opensafety-a",
-        Parameters::Bits16(&crc::CRC_16_OPENSAFETY_A),
-    ),
-    (
-        "crc-16/opensafety-b",
-        Parameters::Bits16(&crc::CRC_16_OPENSAFETY_B),
-    ),
+    ("crc-16/opensafety-a", Parameters::Bits16(&crc::CRC_16_OPENSAFETY_A)),
+    ("crc-16/opensafety-b", Parameters::Bits16(&crc::CRC_16_OPENSAFETY_B)),
     ("crc-16/profibus", Parameters::Bits16(&crc::CRC_16_PROFIBUS)),
     ("crc-16/riello", Parameters::Bits16(&crc::CRC_16_RIELLO)),
-    (
-        "crc-16/spi-fujitsu",
-        Parameters::Bits16(&crc::CRC_16_SPI_FUJITSU),
-    ),
+    ("crc-16/spi-fujitsu", Parameters::Bits16(&crc::CRC_16_SPI_FUJITSU)),
     ("crc-16/t10-dif", Parameters::Bits16(&crc::CRC_16_T10_DIF)),
     ("crc-16/teledisk", Parameters::Bits16(&crc::CRC_16_TELEDISK)),
     ("crc-16/tms37157", Parameters::Bits16(&crc::CRC_16_TMS37157)),
@@ -194,18 +254,9 @@ static ALGORITHMS: [(&str, Parameters); 114] = [
     ("crc-17/can-fd", Parameters::Bits32(&crc::CRC_17_CAN_FD)),
     ("crc-21/can-fd", Parameters::Bits32(&crc::CRC_21_CAN_FD)),
     ("crc-24/ble", Parameters::Bits32(&crc::CRC_24_BLE)),
-    (
-        "crc-24/flexray-a",
-        Parameters::Bits32(&crc::CRC_24_FLEXRAY_A),
-    ),
-    (
-        "crc-24/flexray-b",
-        Parameters::Bits32(&crc::CRC_24_FLEXRAY_B),
-    ),
-    (
-        "crc-24/interlaken",
-        Parameters::Bits32(&crc::CRC_24_INTERLAKEN),
-    ),
+    ("crc-24/flexray-a", Parameters::Bits32(&crc::CRC_24_FLEXRAY_A)),
+    ("crc-24/flexray-b", Parameters::Bits32(&crc::CRC_24_FLEXRAY_B)),
+    ("crc-24/interlaken", Parameters::Bits32(&crc::CRC_24_INTERLAKEN)),
     ("crc-24/lte-a", Parameters::Bits32(&crc::CRC_24_LTE_A)),
     ("crc-24/lte-b", Parameters::Bits32(&crc::CRC_24_LTE_B)),
     ("crc-24/openpgp", Parameters::Bits32(&crc::CRC_24_OPENPGP)),
@@ -216,10 +267,7 @@ static ALGORITHMS: [(&str, Parameters); 114] = [
     ("crc-32/autosar", Parameters::Bits32(&crc::CRC_32_AUTOSAR)),
     ("crc-32/base91-d", Parameters::Bits32(&crc::CRC_32_BASE91_D)),
     ("crc-32/bzip2", Parameters::Bits32(&crc::CRC_32_BZIP2)),
-    (
-        "crc-32/cd-rom-edc",
-        Parameters::Bits32(&crc::CRC_32_CD_ROM_EDC),
-    ),
+    ("crc-32/cd-rom-edc", Parameters::Bits32(&crc::CRC_32_CD_ROM_EDC)),
     ("crc-32/cksum", Parameters::Bits32(&crc::CRC_32_CKSUM)),
     ("crc-32/iscsi", Parameters::Bits32(&crc::CRC_32_ISCSI)),
     ("crc-32/iso-hdlc", Parameters::Bits32(&crc::CRC_32_ISO_HDLC)),

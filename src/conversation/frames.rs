@@ -7,10 +7,11 @@ use bytes::Bytes;
 use super::actions::{Action, Counted, Reason};
 use super::due::{Due, Waits};
 use super::encode::Source;
-use super::protocol::{BodyForm, OnBadChecksum, OnUndecoded, Otherwise, Promise, UnknownDevices};
+use super::protocol::{BodyForm, OnBadChecksum, OnUndecoded, Promise, UnknownDevices};
 use super::replies::Reply;
 use super::speaker::Speaker;
 use super::{Conversation, DEFAULT_OUTPUT};
+use crate::checksum::Checksum;
 use crate::message::{Fields, Frame, Message, Name, Now, Part, Reading, Ticket};
 use crate::pipeline::Received;
 use crate::template::Context;
@@ -84,8 +85,17 @@ impl Conversation {
             OnBadChecksum::Close => self.finish(now, Reason::BadChecksum),
             OnBadChecksum::Nak => {
                 let taken = self.decode(bytes, body, false);
-                let nak = self.nak(&taken, actions);
-                self.due.push(Due::now(nak));
+                let protocol = Arc::clone(&self.protocol);
+                let Some(nak) = protocol.replies.nak() else {
+                    return;
+                };
+                if let Some(bytes) = self.render(now, nak, &taken, actions) {
+                    self.due.push(Due::now(bytes));
+                    self.counters.advance(nak.send.counter_names());
+                }
+                if nak.close {
+                    self.finish(now, Reason::Reply);
+                }
             }
         }
     }
@@ -256,7 +266,7 @@ impl Conversation {
     ) -> Option<String> {
         let template = self.protocol.message_id.as_ref()?;
         let arguments = Fields::new();
-        let context = context(taken, &arguments);
+        let context = self.context(None, taken, &arguments);
         let rendered = match part {
             None => template.render(&context),
             Some(part) => {
@@ -291,13 +301,18 @@ impl Conversation {
         let Some(reply) = protocol.replies.choose(&taken.reading, &taken.bytes) else {
             return;
         };
-        if let Some(bytes) = self.render(reply, taken, actions) {
+        if let Some(bytes) = self.render(now, reply, taken, actions) {
             let waits = ticket.and_then(|ticket| self.waits(now, ticket));
             let due = match waits {
                 None => Due::now(bytes),
-                Some(waits) => Due::waiting(waits, bytes, self.refusal(taken, actions)),
+                Some(waits) => Due::waiting(waits, bytes, self.refusal(now, taken, actions)),
             };
             self.due.push(due);
+            // Only one of the two is ever written, so both have the same numbers.
+            let refusal = protocol.refusal().filter(|_| waits.is_some());
+            let written = [Some(reply), refusal].into_iter().flatten();
+            self.counters
+                .advance(written.flat_map(|reply| reply.send.counter_names()));
         }
         if reply.close {
             self.finish(now, Reason::Reply);
@@ -313,25 +328,24 @@ impl Conversation {
     }
 
     /// What is written when the promise is not kept.
-    fn refusal(&self, taken: &Taken, actions: &mut Vec<Action>) -> Bytes {
-        match self.protocol.acknowledge.otherwise {
-            Otherwise::Nak => self.nak(taken, actions),
-            Otherwise::Nothing | Otherwise::Close => Bytes::new(),
-        }
-    }
-
-    /// The bytes of the reply that refuses a frame; none if there is no such reply.
-    fn nak(&self, taken: &Taken, actions: &mut Vec<Action>) -> Bytes {
-        let nak = self.protocol.replies.nak();
-        nak.and_then(|reply| self.render(reply, taken, actions))
+    fn refusal(&self, now: Now, taken: &Taken, actions: &mut Vec<Action>) -> Bytes {
+        let refusal = self.protocol.refusal();
+        refusal
+            .and_then(|reply| self.render(now, reply, taken, actions))
             .unwrap_or_default()
     }
 
-    fn render(&self, reply: &Reply, taken: &Taken, actions: &mut Vec<Action>) -> Option<Bytes> {
+    fn render(
+        &self,
+        now: Now,
+        reply: &Reply,
+        taken: &Taken,
+        actions: &mut Vec<Action>,
+    ) -> Option<Bytes> {
         let arguments = Fields::new();
         let rendered = reply
             .send
-            .render(&context(taken, &arguments))
+            .render(&self.context(Some(now), taken, &arguments))
             .map_err(|missing| missing.to_string());
         let framed = rendered.and_then(|bytes| match reply.frame {
             true => self
@@ -351,13 +365,21 @@ impl Conversation {
             .ok()
             .map(Bytes::from)
     }
-}
 
-fn context<'a>(taken: &'a Taken, arguments: &'a Fields) -> Context<'a> {
-    Context {
-        fields: &taken.reading.fields,
-        frame: &taken.bytes,
-        device: taken.device.as_deref(),
-        arguments,
+    fn context<'a>(
+        &'a self,
+        now: Option<Now>,
+        taken: &'a Taken,
+        arguments: &'a Fields,
+    ) -> Context<'a> {
+        Context {
+            fields: &taken.reading.fields,
+            frame: &taken.bytes,
+            device: taken.device.as_deref(),
+            arguments,
+            now: now.map(|now| now.utc),
+            counters: &self.counters,
+            checksum: self.protocol.checksums.first().map(Checksum::algorithm),
+        }
     }
 }

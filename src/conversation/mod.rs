@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 use crate::identity::Peer;
 use crate::message::{CommandId, Name, Now};
 use crate::pipeline::Pipeline;
+use crate::template::Counters;
 
 pub use actions::{Action, Counted, End, Input, Outcome, Reason, Request};
 pub use encode::reserved_property;
@@ -71,6 +72,8 @@ pub struct Conversation {
     /// Frames taken so far; the number of the last one is its ticket.
     frames: u64,
     last_stamp: LastStamp,
+    /// What the counters of replies write next.
+    counters: Counters,
     /// When the device was last heard, or last kept waiting by us.
     heard: Option<Instant>,
     /// A submit waits for room.
@@ -119,6 +122,7 @@ impl Conversation {
             writes: Writes::default(),
             frames: 0,
             last_stamp: LastStamp::default(),
+            counters: Counters::default(),
             heard: None,
             paused: false,
             ahead: 0,

@@ -14,6 +14,8 @@ use crate::identity::{DeviceMap, IdentityRule};
 use crate::message::Name;
 use crate::template::Template;
 
+use super::replies::Reply;
+
 pub use super::replies::Replies;
 pub use crate::checksum::OnBadChecksum;
 
@@ -43,6 +45,14 @@ pub struct Protocol {
     pub on_undecoded: OnUndecoded,
     /// The message's id made of the device's own fields; without it the spool's sequence gives one.
     pub message_id: Option<Template>,
+}
+
+impl Protocol {
+    /// The reply that is written when a promise is not kept.
+    pub fn refusal(&self) -> Option<&Reply> {
+        let refuses = self.acknowledge.otherwise == Otherwise::Nak;
+        self.replies.nak().filter(|_| refuses)
+    }
 }
 
 /// Member `acknowledge` of a protocol: when a reply may leave, and what if it may not.

@@ -121,6 +121,13 @@ impl Reply {
                 }),
             })
             .ok();
+        if let Some(name) = send.as_ref().and_then(|send| send.argument_names().next()) {
+            let message = format!("`arg {name}` is for commands: a reply has no arguments");
+            match send_at {
+                Some(member) => problems.member(section, member, message),
+                None => problems.add(section, message),
+            }
+        }
         let when = match options
             .when
             .as_deref()

@@ -10,7 +10,7 @@ use super::{Body, Inherited, KINDS, LATER};
 use crate::document::{Problems, Section, name_of, unknown_word};
 use crate::message::{Name, Reading, Value};
 use crate::notation::Literal;
-use crate::template::{Context, Template};
+use crate::template::{Context, Counters, Template};
 
 /// Members of a layout that are read here and not by its decoder.
 const OWN: [&str; 5] = ["type", "select", "publish", "reply", "output"];
@@ -250,6 +250,9 @@ impl Layout {
             frame: run.frame.bytes,
             device: None,
             arguments: &crate::message::Fields::new(),
+            now: None,
+            counters: &Counters::default(),
+            checksum: None,
         };
         let bytes = template.render(&context).ok()?;
         Some(String::from_utf8_lossy(&bytes).into())
@@ -312,7 +315,13 @@ fn layout_type(
         return Some((None, Kind::Word(text)));
     }
     match Template::parse(&text) {
-        Ok(template) => Some((None, Kind::Template(template))),
+        Ok(template) => {
+            if let Some(what) = template.only_for_devices() {
+                let message = format!("`{what}` is for what devices are sent, not for messages");
+                problems.member(section, "type", message);
+            }
+            Some((None, Kind::Template(template)))
+        }
         Err(error) => {
             problems.notation(section, "type", error);
             None

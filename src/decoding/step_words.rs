@@ -8,7 +8,7 @@ use super::steps::{Bits, Collect, Factor, Step, Steps, Subject};
 use super::textual::Kind;
 use super::{Inherited, layout_index};
 use crate::message::{Name, Value};
-use crate::notation::{Condition, Literal, NotationError, Word, Words, bytes, unknown_word};
+use crate::notation::{Condition, Literal, NotationError, Word, Words, bytes, unknown_word, zone};
 
 const STEPS: [&str; 39] = [
     "*",
@@ -85,7 +85,7 @@ impl Steps {
             "if" => self.condition = Some(Condition::read(words, inherited.endian)?),
             "drop" => self.dropped = true,
             "neg" => self.negate = Some(negation(words)?),
-            "zone" => self.zone = Some(offset(&words.require("an offset such as +08:00")?)?),
+            "zone" => self.zone = Some(zone(&words.require("an offset such as +08:00")?)?),
             "bits" => self.bits = read_bits(words)?,
             "with" => {
                 self.with = Some(layout_index(&words.require("a layout")?, inherited)?);
@@ -322,36 +322,6 @@ fn negation(words: &mut Words<'_>) -> Result<(Name, bool), NotationError> {
         Some(name) => Ok((name.into(), true)),
         None => Ok((missing.text.as_ref().into(), false)),
     }
-}
-
-/// An offset from UTC: `+08:00`, `-0330`, `Z`.
-fn offset(word: &Word<'_>) -> Result<Offset, NotationError> {
-    let wrong = || {
-        word.error(format!(
-            "expected an offset such as +08:00, found `{}`",
-            word.raw
-        ))
-    };
-    if word.raw == "Z" {
-        return Ok(Offset::UTC);
-    }
-    let (sign, rest) = match (word.raw.strip_prefix('+'), word.raw.strip_prefix('-')) {
-        (Some(rest), _) => (1, rest),
-        (None, Some(rest)) => (-1, rest),
-        (None, None) => return Err(wrong()),
-    };
-    let digits: String = rest.chars().filter(|character| *character != ':').collect();
-    let number: i32 = digits.parse().map_err(|_| wrong())?;
-    let (hours, minutes) = match digits.len() {
-        1 | 2 => (number, 0),
-        4 => (number / 100, number % 100),
-        _ => return Err(wrong()),
-    };
-    if hours > 18 || minutes > 59 {
-        return Err(wrong());
-    }
-    let minutes = hours.saturating_mul(60).saturating_add(minutes);
-    Offset::from_seconds(minutes.saturating_mul(60).saturating_mul(sign)).map_err(|_| wrong())
 }
 
 /// The pairs `A=x` that follow, at least one.

@@ -11,6 +11,7 @@ mod condition;
 mod integer;
 mod span;
 mod words;
+mod zone;
 
 use thiserror::Error;
 
@@ -20,6 +21,7 @@ pub use self::integer::{Digits, IntegerAt, IntegerKind, IntegerRead, ReadError};
 pub(crate) use self::integer::{split_endian, write_bcd};
 pub use self::span::Span;
 pub use self::words::{Word, Words, nearest, number, unknown_word};
+pub use self::zone::zone;
 pub use crate::cursor::Endian;
 
 /// What is wrong in a notation string, and where.

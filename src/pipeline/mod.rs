@@ -236,6 +236,7 @@ impl Pipeline {
             .checksums
             .iter()
             .all(|checksum| checksum.verify(&bytes).is_ok());
+        let (bytes, body) = self.without_values(bytes, body);
         if checksum_ok || self.on_bad == OnBadChecksum::Flag {
             Received::Frame {
                 bytes,
@@ -244,6 +245,15 @@ impl Pipeline {
             }
         } else {
             Received::BadChecksum { bytes, body }
+        }
+    }
+
+    /// The frame without the check values between its blocks, where the checksum says so.
+    fn without_values(&self, bytes: Bytes, body: usize) -> (Bytes, usize) {
+        let mut checksums = self.checksums.iter();
+        match checksums.find_map(|checksum| checksum.remove(&bytes, body)) {
+            Some((left, body)) => (left.into(), body),
+            None => (bytes, body),
         }
     }
 

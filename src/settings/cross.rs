@@ -44,6 +44,7 @@ impl<'a> Ports<'a> {
 pub fn protocol(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
     layout_replies(section, protocol, problems);
     refusals(section, protocol, problems);
+    own_checksums(section, protocol, problems);
     fields(section, protocol, problems);
 }
 
@@ -67,19 +68,35 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
         return;
     };
     for reply in protocol.replies.iter() {
-        let whole = replies
-            .member(&reply.name)
-            .filter(|entry| entry.value.is_object());
-        let (place, send) = match &whole {
-            Some(entry) => (entry, "send"),
-            None => (&replies, &*reply.name),
-        };
+        let (place, send) = template_of(&replies, &reply.name);
         for name in reply.send.field_names() {
-            check(place, send, name);
+            check(&place, send, name);
         }
         for name in (reply.when.iter()).flat_map(Condition::field_names) {
-            check(place, "when", name);
+            check(&place, "when", name);
         }
+    }
+}
+
+/// The section and member in which the template of a reply stands.
+fn template_of<'a, 'n>(replies: &Section<'a>, name: &'n str) -> (Section<'a>, &'n str) {
+    match replies.member(name) {
+        Some(entry) if entry.value.is_object() => (entry, "send"),
+        _ => (replies.clone(), name),
+    }
+}
+
+/// A template can have the protocol's own checksum only if there is one.
+fn own_checksums(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
+    let Some(replies) = section.member("replies") else {
+        return;
+    };
+    let mut all = protocol.replies.iter();
+    let wrong = all.find(|reply| reply.send.needs_own_checksum());
+    if let Some(reply) = wrong.filter(|_| protocol.checksums.is_empty()) {
+        let (place, member) = template_of(&replies, &reply.name);
+        let message = "`checksum over` is the protocol's own checksum, and it has none";
+        problems.member(&place, member, message);
     }
 }
 

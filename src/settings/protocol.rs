@@ -110,6 +110,10 @@ fn build(
             .map_err(|error| problems.notation(section, "messageId", error))
             .ok()
     });
+    if let Some(what) = message_id.as_ref().and_then(Template::only_for_devices) {
+        let message = format!("`{what}` is for what devices are sent, not for messages");
+        problems.member(section, "messageId", message);
+    }
     Some(Protocol {
         name: name.clone(),
         preset: resolved.origin.as_ref().map(|origin| origin.name().into()),

@@ -1,14 +1,22 @@
 //! Bytes out of text, fields and checksums: replies, commands, message ids.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod counters;
+mod forms;
+mod hole;
+mod steps;
+
+use std::ops::Range;
+
+use jiff::Timestamp;
 use thiserror::Error;
 
+use self::hole::{Braced, Hole, What};
 use crate::checksum::Algorithm;
-use crate::cursor::Endian;
 use crate::message::{Fields, Value};
-use crate::notation::{
-    IntegerKind, NotationError, Span, Word, Words, bytes, unknown_word, write_bcd,
-};
+use crate::notation::{NotationError, bytes};
+
+pub use self::counters::Counters;
 
 /// Text or hex with holes `{WHAT [steps] [: TYPE]}`; `{{` is a brace.
 #[derive(Clone, Debug)]
@@ -27,6 +35,12 @@ pub struct Context<'a> {
     pub device: Option<&'a str>,
     /// The arguments of a command.
     pub arguments: &'a Fields,
+    /// The moment; without one, what shows it cannot be filled.
+    pub now: Option<Timestamp>,
+    /// The counters of the connection.
+    pub counters: &'a Counters,
+    /// What the protocol's first checksum is computed with.
+    pub checksum: Option<&'a Algorithm>,
 }
 
 /// A hole that nothing can fill.
@@ -43,43 +57,10 @@ enum Part {
     Hole(Hole),
 }
 
-#[derive(Clone, Debug)]
-struct Hole {
-    what: What,
-    /// Whole-number steps, left to right.
-    steps: Vec<(Operator, i128)>,
-    /// The part of a text.
-    span: Option<Span>,
-    form: Form,
-}
-
-#[derive(Clone, Debug)]
-enum What {
-    Field(String),
-    Argument(String),
-    Device,
-    Raw(Span),
-    Length(Span),
-    Checksum(Algorithm, Span),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Operator {
-    Add,
-    Subtract,
-    Multiply,
-    Mask,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Form {
-    /// Text as it is written; bytes as they are.
-    Plain,
-    Integer(IntegerKind),
-    /// Digits, two to a byte.
-    Bcd(usize),
-    /// Lower-case hex digits.
-    Hex,
+/// A hole whose bytes are kept free, and where they are.
+struct Waiting<'a> {
+    hole: &'a Hole,
+    place: Range<usize>,
 }
 
 impl Template {
@@ -110,206 +91,117 @@ impl Template {
                 )
             })?;
             let (hole, behind_hole) = behind.split_at_checked(end).unwrap_or((behind, ""));
-            parts.push(read_hole(hole).map_err(|error| error.inside(column(behind)))?);
+            let braced = Braced::parse(hole).map_err(|error| error.inside(column(behind)))?;
+            parts.push(match braced {
+                Braced::Bytes(bytes) => Part::Bytes(bytes),
+                Braced::Hole(hole) => Part::Hole(hole),
+            });
             rest = behind_hole.strip_prefix('}').unwrap_or_default();
         }
         parts.push(literal(rest, hex, column(rest))?);
         Ok(Template { parts })
     }
 
-    /// Fills the holes.
+    /// Fills the holes. Lengths and checksums are filled when all else is there: a checksum may
+    /// cover a length, and another checksum that does not cover it.
     pub fn render(&self, context: &Context<'_>) -> Result<Vec<u8>, MissingField> {
         let mut out = Vec::new();
         let mut waiting = Vec::new();
         for part in &self.parts {
             match part {
                 Part::Bytes(bytes) => out.extend_from_slice(bytes),
-                Part::Hole(hole) => {
-                    if let Some(width) = hole.waits() {
-                        waiting.push((out.len(), width, hole));
-                        out.resize(out.len().saturating_add(width), 0);
-                    } else {
-                        hole.fill(context, &mut out)?;
+                Part::Hole(hole) => match hole.waits() {
+                    None => hole.fill(context, &mut out)?,
+                    Some(width) => {
+                        let end = out.len().saturating_add(width);
+                        let place = out.len()..end;
+                        waiting.push(Waiting { hole, place });
+                        out.resize(end, 0);
                     }
-                }
+                },
             }
         }
-        // A checksum may cover a length, never the other way round.
-        waiting.sort_by_key(|(_, _, hole)| matches!(hole.what, What::Checksum(..)));
-        for (at, width, hole) in waiting {
-            hole.mend(at, width, &mut out)?;
+        let (checksums, lengths): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|waiting| waiting.hole.is_checksum());
+        for Waiting { hole, place } in lengths {
+            hole.mend(context, place.start, &mut out)?;
         }
+        mend_checksums(checksums, context, &mut out)?;
         Ok(out)
     }
 
     /// The fields it names.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Hole(Hole {
-                what: What::Field(name),
-                ..
-            }) => Some(name.as_str()),
-            Part::Hole(_) | Part::Bytes(_) => None,
+        self.holes().filter_map(|hole| match &hole.what {
+            What::Field(name) => Some(name.as_str()),
+            _ => None,
         })
     }
 
     /// The arguments it names.
     pub fn argument_names(&self) -> impl Iterator<Item = &str> {
+        self.holes().filter_map(|hole| match &hole.what {
+            What::Argument(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The counters it names.
+    pub fn counter_names(&self) -> impl Iterator<Item = &str> {
+        self.holes().filter_map(|hole| match &hole.what {
+            What::Count(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Whether it is filled with the protocol's own checksum.
+    pub fn needs_own_checksum(&self) -> bool {
+        let own = |hole: &Hole| matches!(hole.what, What::OwnChecksum(_));
+        self.holes().any(own)
+    }
+
+    /// What it shows that only bytes to a device can show: the moment, a counter, an argument.
+    pub fn only_for_devices(&self) -> Option<String> {
+        let mut holes = self.holes();
+        let found = holes.find(|hole| {
+            matches!(
+                hole.what,
+                What::Now | What::Count(_) | What::Argument(_) | What::OwnChecksum(_)
+            )
+        });
+        found.map(|hole| hole.missing().name)
+    }
+
+    fn holes(&self) -> impl Iterator<Item = &Hole> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Hole(Hole {
-                what: What::Argument(name),
-                ..
-            }) => Some(name.as_str()),
-            Part::Hole(_) | Part::Bytes(_) => None,
+            Part::Hole(hole) => Some(hole),
+            Part::Bytes(_) => None,
         })
     }
 }
 
-impl Hole {
-    /// The bytes to keep free, where the value depends on what follows.
-    fn waits(&self) -> Option<usize> {
-        let (What::Length(span) | What::Checksum(_, span)) = &self.what else {
-            return None;
-        };
-        let Form::Integer(kind) = self.form else {
-            return None;
-        };
-        span.to.and(kind.width())
+/// Fills checksums, those first that others cover. Two that cover one another cannot be filled.
+fn mend_checksums(
+    mut waiting: Vec<Waiting<'_>>,
+    context: &Context<'_>,
+    out: &mut [u8],
+) -> Result<(), MissingField> {
+    while let Some(last) = waiting.last() {
+        let missing = last.hole.missing();
+        let free = waiting.iter().position(|next| {
+            let covered = next.hole.covers(context, next.place.start, out);
+            let covered = covered.unwrap_or_default();
+            let waits_for = |other: &Waiting<'_>| {
+                let meet = covered.start < other.place.end && other.place.start < covered.end;
+                meet && other.place != next.place
+            };
+            !waiting.iter().any(waits_for)
+        });
+        let Waiting { hole, place } = waiting.remove(free.ok_or(missing)?);
+        hole.mend(context, place.start, out)?;
     }
-
-    fn fill(&self, context: &Context<'_>, out: &mut Vec<u8>) -> Result<(), MissingField> {
-        let own;
-        let value = match &self.what {
-            What::Field(name) => context.fields.get(name).ok_or_else(|| self.missing())?,
-            What::Argument(name) => context.arguments.get(name).ok_or_else(|| self.missing())?,
-            What::Device => {
-                own = Value::Text(context.device.ok_or_else(|| self.missing())?.to_owned());
-                &own
-            }
-            What::Raw(span) => {
-                let bytes = span
-                    .resolve(context.frame.len())
-                    .and_then(|range| context.frame.get(range));
-                own = Value::Bytes(bytes::Bytes::copy_from_slice(
-                    bytes.ok_or_else(|| self.missing())?,
-                ));
-                &own
-            }
-            What::Length(_) | What::Checksum(..) => {
-                own = Value::Integer(self.measure(out).ok_or_else(|| self.missing())?);
-                &own
-            }
-        };
-        self.write(value, out).ok_or_else(|| self.missing())
-    }
-
-    /// Writes the value over the bytes that were kept free.
-    fn mend(&self, at: usize, width: usize, out: &mut [u8]) -> Result<(), MissingField> {
-        let mut written = Vec::new();
-        let value = self.measure(out).map(Value::Integer);
-        let value = value.ok_or_else(|| self.missing())?;
-        self.write(&value, &mut written)
-            .ok_or_else(|| self.missing())?;
-        let free = out.get_mut(at..at.saturating_add(width));
-        match free {
-            Some(free) if free.len() == written.len() => free.copy_from_slice(&written),
-            _ => return Err(self.missing()),
-        }
-        Ok(())
-    }
-
-    /// A length or checksum over the template's own bytes.
-    fn measure(&self, out: &[u8]) -> Option<i128> {
-        match &self.what {
-            What::Length(span) => i128::try_from(span.resolve(out.len())?.len()).ok(),
-            What::Checksum(algorithm, span) => {
-                let covered = out.get(span.resolve(out.len())?)?;
-                Some(i128::from(algorithm.compute(covered)))
-            }
-            _ => None,
-        }
-    }
-
-    fn write(&self, value: &Value, out: &mut Vec<u8>) -> Option<()> {
-        let worked;
-        let value = if self.steps.is_empty() {
-            value
-        } else {
-            worked = Value::Integer(self.worked(whole(value)?)?);
-            &worked
-        };
-        match self.form {
-            Form::Integer(kind) => kind.write(whole(value)?, out),
-            Form::Bcd(count) => write_bcd(&String::from_utf8(self.plain(value)?).ok()?, count, out),
-            Form::Plain => {
-                out.extend_from_slice(&self.plain(value)?);
-                Some(())
-            }
-            Form::Hex => {
-                for byte in self.plain(value)? {
-                    out.extend_from_slice(format!("{byte:02x}").as_bytes());
-                }
-                Some(())
-            }
-        }
-    }
-
-    fn worked(&self, value: i128) -> Option<i128> {
-        self.steps
-            .iter()
-            .try_fold(value, |value, (operator, number)| match operator {
-                Operator::Add => value.checked_add(*number),
-                Operator::Subtract => value.checked_sub(*number),
-                Operator::Multiply => value.checked_mul(*number),
-                Operator::Mask => Some(value & number),
-            })
-    }
-
-    fn plain(&self, value: &Value) -> Option<Vec<u8>> {
-        let text = match value {
-            Value::Bytes(bytes) => return self.part(bytes),
-            Value::Text(text) => text.clone(),
-            Value::Integer(value) => value.to_string(),
-            Value::Float(value) => value.to_string(),
-            Value::Bool(value) => value.to_string(),
-            Value::Null | Value::List(_) | Value::Object(_) => return None,
-        };
-        let Some(span) = self.span else {
-            return Some(text.into_bytes());
-        };
-        let range = span.clamp(text.chars().count());
-        let part: String = text.chars().skip(range.start).take(range.len()).collect();
-        Some(part.into_bytes())
-    }
-
-    fn part(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let part = match self.span {
-            Some(span) => bytes.get(span.clamp(bytes.len()))?,
-            None => bytes,
-        };
-        Some(part.to_vec())
-    }
-
-    fn missing(&self) -> MissingField {
-        let name = match &self.what {
-            What::Field(name) => name.clone(),
-            What::Argument(name) => format!("arg {name}"),
-            What::Device => "device".to_owned(),
-            What::Raw(_) => "raw".to_owned(),
-            What::Length(_) => "length".to_owned(),
-            What::Checksum(algorithm, _) => algorithm.name().to_owned(),
-        };
-        MissingField { name }
-    }
-}
-
-fn whole(value: &Value) -> Option<i128> {
-    match value {
-        Value::Integer(value) => Some(*value),
-        Value::Bool(value) => Some(i128::from(*value)),
-        Value::Text(text) => text.parse().ok(),
-        _ => None,
-    }
+    Ok(())
 }
 
 fn literal(text: &str, hex: bool, column: usize) -> Result<Part, NotationError> {
@@ -332,153 +224,6 @@ fn hole_end(text: &str) -> Option<usize> {
     })
 }
 
-fn read_hole(text: &str) -> Result<Part, NotationError> {
-    if text.trim_start().starts_with("0x") {
-        return bytes(text.trim_start()).map(Part::Bytes);
-    }
-    let (what_text, type_text) = split_type(text);
-    let form = match type_text {
-        Some((type_text, column)) => form(type_text).map_err(|error| error.inside(column))?,
-        None => Form::Plain,
-    };
-    let mut words = Words::new(what_text)?;
-    let first =
-        words.require("a field, a checksum, `raw A..B`, `length A..B`, `arg NAME` or `device`")?;
-    let what = what(&first, &mut words)?;
-    let (steps, span) = steps(&mut words)?;
-    let form = default_form(&what, form, &first)?;
-    Ok(Part::Hole(Hole {
-        what,
-        steps,
-        span,
-        form,
-    }))
-}
-
-/// The text before and behind the `:` outside quotes, with the column of what is behind.
-fn split_type(text: &str) -> (&str, Option<(&str, usize)>) {
-    let mut quoted = false;
-    let colon = text.char_indices().find(|(_, character)| {
-        quoted ^= *character == '\'';
-        !quoted && *character == ':'
-    });
-    let Some((what, behind)) = colon.and_then(|(at, _)| text.split_at_checked(at)) else {
-        return (text, None);
-    };
-    let column = what.chars().count().saturating_add(2);
-    (
-        what,
-        behind.strip_prefix(':').map(|behind| (behind, column)),
-    )
-}
-
-fn what(first: &Word<'_>, words: &mut Words<'_>) -> Result<What, NotationError> {
-    if first.quoted {
-        return Ok(What::Field(first.text.clone().into_owned()));
-    }
-    Ok(match first.raw {
-        "device" => What::Device,
-        "arg" => What::Argument(words.require("the argument's name")?.text.into_owned()),
-        "raw" => What::Raw(Span::parse(&words.require("a range such as 4..22")?)?),
-        "length" => What::Length(Span::parse(&words.require("a range such as 4..-2")?)?),
-        "now" | "count" => {
-            return Err(first.error(format!("`{}` is not available in this version", first.raw)));
-        }
-        name => {
-            let over = words.accept("over").is_some();
-            match Algorithm::by_name(name) {
-                Ok(algorithm) if over => What::Checksum(
-                    algorithm,
-                    Span::parse(&words.require("a range such as 2..")?)?,
-                ),
-                Ok(algorithm) => What::Checksum(algorithm, Span { from: 0, to: None }),
-                Err(message) if over => return Err(first.error(message)),
-                Err(_) => What::Field(name.to_owned()),
-            }
-        }
-    })
-}
-
-type Steps = (Vec<(Operator, i128)>, Option<Span>);
-
-fn steps(words: &mut Words<'_>) -> Result<Steps, NotationError> {
-    let (mut steps, mut span) = (Vec::new(), None);
-    while let Some(word) = words.next() {
-        let operator = match word.raw {
-            "+" => Operator::Add,
-            "-" => Operator::Subtract,
-            "*" => Operator::Multiply,
-            "&" => Operator::Mask,
-            _ if Span::is_like(&word) => {
-                span = Some(Span::parse(&word)?);
-                continue;
-            }
-            _ => {
-                return Err(word.error(unknown_word(
-                    "step",
-                    word.raw,
-                    &["+", "-", "*", "&", "A..B"],
-                )));
-            }
-        };
-        steps.push((operator, words.require("a number")?.number("a number")?));
-    }
-    Ok((steps, span))
-}
-
-fn form(text: &str) -> Result<Form, NotationError> {
-    let mut words = Words::new(text)?;
-    let first = words.require("a type such as `u16`")?;
-    let form = match first.raw {
-        "bcd" => Form::Bcd(
-            words
-                .require("how many bytes")?
-                .count("the number of bytes", 64)?,
-        ),
-        "hex" => Form::Hex,
-        "text" => Form::Plain,
-        _ => match IntegerKind::parse(&first, &mut words, Endian::Big)? {
-            Some(kind) => Form::Integer(kind),
-            None => {
-                let known = [
-                    "u8",
-                    "u16",
-                    "u32",
-                    "u64",
-                    "decimal",
-                    "hexadecimal",
-                    "bcd",
-                    "hex",
-                    "text",
-                ];
-                return Err(first.error(unknown_word("type", first.raw, &known)));
-            }
-        },
-    };
-    words.end()?;
-    Ok(form)
-}
-
-/// A checksum without a type is written as wide as it is; a length that waits must have a width.
-fn default_form(what: &What, form: Form, first: &Word<'_>) -> Result<Form, NotationError> {
-    match (what, form) {
-        (What::Checksum(algorithm, _), Form::Plain) => Ok(Form::Integer(IntegerKind::Binary {
-            width: u8::try_from(algorithm.width()).unwrap_or(8),
-            signed: false,
-            endian: Endian::Big,
-        })),
-        (What::Length(Span { to: Some(_), .. }) | What::Checksum(..), Form::Integer(kind))
-            if kind.width().is_none() =>
-        {
-            Err(first.error("this hole needs a type of a fixed width, such as `decimal 4`"))
-        }
-        (What::Length(Span { to: Some(_), .. }), Form::Plain) => {
-            Err(first.error("this hole needs a type, such as `u16` or `decimal 4`"))
-        }
-        (_, form) => Ok(form),
-    }
-}
-
 /// Any bytes as a template, and as the frame that it answers.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
@@ -486,15 +231,25 @@ pub fn fuzz(data: &[u8]) {
     let Ok(template) = Template::parse(&text) else {
         return;
     };
+    let value = |name: &str| match name.len() % 3 {
+        0 => Value::Text(name.to_owned()),
+        1 => Value::Text("2026-01-31T12:00:00Z".to_owned()),
+        _ => Value::Integer(i128::from(u64::MAX)),
+    };
     let fields: Fields = template
         .field_names()
-        .map(|name| (name.into(), Value::Text(name.to_owned())))
+        .map(|name| (name.into(), value(name)))
         .collect();
+    let mut counters = Counters::default();
+    counters.advance(template.counter_names());
     let context = Context {
         fields: &fields,
         frame: data,
         device: Some("d"),
         arguments: &fields,
+        now: Some(Timestamp::MAX),
+        counters: &counters,
+        checksum: None,
     };
     drop(template.render(&context));
 }

@@ -1,5 +1,6 @@
 //! Whole conversations as tables: inputs on the left, what follows on the right.
 
+mod answers;
 mod gt06;
 mod messages;
 mod model;

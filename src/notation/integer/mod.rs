@@ -132,6 +132,27 @@ impl IntegerKind {
         }
     }
 
+    /// As much of the number as this kind can hold: its lowest bits or digits. Counters and check
+    /// values that are wider than their place are cut like this.
+    pub fn wrap(&self, value: i128) -> i128 {
+        let modulus = match *self {
+            IntegerKind::Binary { width, .. } => power(256, usize::from(width)),
+            IntegerKind::Decimal(Digits::Count(count)) => power(10, count),
+            IntegerKind::Hexadecimal(Digits::Count(count)) => power(16, count),
+            IntegerKind::Bcd(count) => power(100, count),
+            IntegerKind::Decimal(Digits::Until(_)) | IntegerKind::Hexadecimal(Digits::Until(_)) => {
+                return value;
+            }
+        };
+        let low = value.checked_rem_euclid(modulus).unwrap_or(value);
+        let signed = matches!(*self, IntegerKind::Binary { signed: true, .. });
+        if signed && low >= modulus / 2 {
+            low.saturating_sub(modulus)
+        } else {
+            low
+        }
+    }
+
     /// Appends the number as this kind; `None`, and nothing appended, if it does not fit.
     pub fn write(&self, value: i128, out: &mut Vec<u8>) -> Option<()> {
         match *self {
@@ -232,6 +253,10 @@ const KINDS: [&str; 11] = [
     "hexadecimal",
     "bcd",
 ];
+
+fn power(base: i128, exponent: usize) -> i128 {
+    base.saturating_pow(u32::try_from(exponent).unwrap_or(u32::MAX))
+}
 
 fn short(cursor: &Cursor<'_>, width: usize) -> ReadError {
     ReadError::Short {

@@ -142,3 +142,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_too_wide_is_cut() {
+    for (kind, value, expected) in [
+        ("u8", 0x1_02, 2),
+        ("u16le", 0x1_0000, 0),
+        ("i8", 0x80, -128),
+        ("i8", 0x17f, 127),
+        ("u64", 1 << 64, 0),
+        ("u8", -1, 255),
+        ("decimal 3", 12_345, 345),
+        ("hexadecimal 1", 0x1f, 15),
+        ("bcd 1", 199, 99),
+        ("decimal until ' '", 12_345, 12_345),
+    ] {
+        let place = IntegerAt::parse(kind, Endian::Big).unwrap();
+        assert_eq!(place.kind.wrap(value), expected, "{kind}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_cut_can_be_written(value: i128, width in 1usize..9, form in 0usize..5) {
+        let bits = width * 8;
+        let kind = [format!("u{bits}"), format!("i{bits}le"), format!("decimal {width}"),
+            format!("hexadecimal {width}"), format!("bcd {width}")];
+        let place = IntegerAt::parse(&kind[form], Endian::Big).unwrap();
+        let mut out = Vec::new();
+        prop_assert!(place.kind.write(place.kind.wrap(value), &mut out).is_some());
+        prop_assert_eq!(place.read(&out, 0).unwrap().value, place.kind.wrap(value));
+    }
+}

@@ -264,6 +264,49 @@ fn words_of_later_versions_are_refused_by_name() {
 }
 
 #[test]
+fn templates_show_only_what_there_is_where_they_are() {
+    check(
+        &changed(json!({"protocols": {"lines": {
+            "messageId": "{count tx}",
+            "layouts": {"other": {"type": "at {now}"}},
+            "replies": {"b": {"send": "{arg relay}", "when": "length > 3"}}}}})),
+        &[
+            (
+                "/protocols/lines/layouts/other/type",
+                None,
+                "`now` is for what devices are sent, not for messages",
+            ),
+            (
+                "/protocols/lines/replies/b/send",
+                None,
+                "`arg relay` is for commands: a reply has no arguments",
+            ),
+            (
+                "/protocols/lines/messageId",
+                None,
+                "`count tx` is for what devices are sent, not for messages",
+            ),
+        ],
+    );
+    check(
+        &changed(json!({"protocols": {"lines": {"replies": {
+            "a": "{checksum over 0..: u8}", "b": {"send": "{'checksum'}", "when": "length > 3"}}}}})),
+        &[
+            (
+                "/protocols/lines/replies/a",
+                None,
+                "`checksum over` is the protocol's own checksum, and it has none",
+            ),
+            (
+                "/protocols/lines/replies/b/send",
+                None,
+                "unknown field \"checksum\", expected one of text, raw",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn a_protocol_whose_parts_do_not_meet_is_refused() {
     check(
         &changed(json!({"protocols": {"gt06": {
