@@ -8,7 +8,7 @@ use super::actions::{Action, Counted, Reason};
 use super::due::{Due, Waits};
 use super::encode::Source;
 use super::protocol::{BodyForm, OnBadChecksum, OnUndecoded, Otherwise, Promise, UnknownDevices};
-use super::replies::Reply;
+use super::replies::{DENIED, Reply};
 use super::speaker::Speaker;
 use super::{Conversation, DEFAULT_OUTPUT};
 use crate::message::{Fields, Frame, Message, Name, Now, Part, Reading, Ticket};
@@ -17,13 +17,30 @@ use crate::template::Context;
 
 /// A frame on its way through.
 #[derive(Debug)]
-struct Taken {
-    bytes: Bytes,
-    reading: Reading,
+pub(super) struct Taken {
+    pub(super) bytes: Bytes,
+    pub(super) reading: Reading,
     checksum_ok: bool,
     /// Its device, once it is admitted as that device's.
-    device: Option<Name>,
+    pub(super) device: Option<Name>,
+    /// Whether it carries a secret, so that its bytes are not passed on.
+    pub(super) confidential: bool,
 }
+
+impl Taken {
+    pub(super) fn new(bytes: Bytes, reading: Reading, checksum_ok: bool) -> Self {
+        Taken {
+            bytes,
+            reading,
+            checksum_ok,
+            device: None,
+            confidential: false,
+        }
+    }
+}
+
+/// What is passed on of a frame that carries a secret.
+static NO_BYTES: Bytes = Bytes::new();
 
 /// How far a frame may go.
 enum Admission {
@@ -45,14 +62,14 @@ impl Conversation {
                 checksum_ok,
             } => {
                 if !checksum_ok {
-                    actions.push(Action::Count(Counted::BadChecksum(bytes.clone())));
+                    actions.push(Action::Count(Counted::BadChecksum(self.shown(&bytes))));
                 }
                 let taken = self.decode(bytes, body, checksum_ok);
                 return self.take(now, taken, actions);
             }
             Received::BadChecksum { bytes, body } => return self.refuse(now, bytes, body, actions),
-            Received::TooLong { prefix } => Counted::TooLong(prefix),
-            Received::Skipped { count, prefix } => Counted::Skipped(count, prefix),
+            Received::TooLong { prefix } => Counted::TooLong(self.shown(&prefix)),
+            Received::Skipped { count, prefix } => Counted::Skipped(count, self.shown(&prefix)),
             Received::Incomplete { count } => Counted::IncompleteTimeout(count),
             Received::HalfFrame { count, .. } => Counted::HalfFrame(count),
             Received::Broken(why) => {
@@ -68,17 +85,12 @@ impl Conversation {
             bytes: &bytes,
             body,
         });
-        Taken {
-            bytes,
-            reading,
-            checksum_ok,
-            device: None,
-        }
+        Taken::new(bytes, reading, checksum_ok)
     }
 
     /// A frame with a wrong checksum.
     fn refuse(&mut self, now: Now, bytes: Bytes, body: usize, actions: &mut Vec<Action>) {
-        actions.push(Action::Count(Counted::BadChecksum(bytes.clone())));
+        actions.push(Action::Count(Counted::BadChecksum(self.shown(&bytes))));
         match self.protocol.on_bad_checksum {
             OnBadChecksum::Reject | OnBadChecksum::Flag => {}
             OnBadChecksum::Close => self.finish(now, Reason::BadChecksum),
@@ -96,7 +108,10 @@ impl Conversation {
         let Some(publish) = self.publishes(now, &taken, actions) else {
             return;
         };
-        let speaker = match self.admit(now, &taken.reading, publish, actions) {
+        if !self.proves(now, &mut taken, actions) {
+            return;
+        }
+        let speaker = match self.admit(now, &taken, publish, actions) {
             Admission::Admitted(speaker) => Some(speaker),
             Admission::Nameless => None,
             Admission::Refused => return,
@@ -125,7 +140,7 @@ impl Conversation {
         };
         actions.push(Action::Count(Counted::Undecoded(
             why.clone(),
-            taken.bytes.clone(),
+            self.shown(&taken.bytes),
         )));
         match self.protocol.on_undecoded {
             OnUndecoded::Publish => Some(true),
@@ -140,19 +155,31 @@ impl Conversation {
     fn admit(
         &mut self,
         now: Now,
-        reading: &Reading,
+        taken: &Taken,
         publish: bool,
         actions: &mut Vec<Action>,
     ) -> Admission {
         let Some(identity) = &mut self.identity else {
             return Admission::Refused;
         };
-        let speaker = identity.of_frame(&reading.fields, &self.settings.devices);
+        let speaker = identity.of_frame(&taken.reading.fields, &self.settings.devices);
+        let behind = identity.behind(&self.settings.devices);
+        if self.awaits_login() {
+            if !publish {
+                return Admission::Nameless;
+            }
+            self.refuse_before_login(taken, actions);
+            return Admission::Refused;
+        }
         if !speaker.identified {
             if !publish {
                 return Admission::Nameless;
             }
             actions.push(Action::Count(Counted::Unidentified));
+        }
+        self.sample(taken, &speaker, actions);
+        if let Some(behind) = behind {
+            self.bind(&behind, actions);
         }
         if self.admits(now, &speaker, publish, actions) {
             Admission::Admitted(speaker)
@@ -169,31 +196,50 @@ impl Conversation {
         publish: bool,
         actions: &mut Vec<Action>,
     ) -> bool {
-        let Some(identity) = &mut self.identity else {
+        let Some(identity) = &self.identity else {
             return false;
         };
-        if !speaker.known && self.settings.unknown_devices == UnknownDevices::Reject {
-            actions.push(Action::Count(Counted::RejectedDevice(
-                speaker.device.name.clone(),
-            )));
-            if identity.is_connections() {
-                self.finish(now, Reason::DeviceRejected);
+        if !speaker.known {
+            let name = speaker.device.name.clone();
+            match self.settings.unknown_devices {
+                UnknownDevices::Forward if publish => {
+                    actions.push(Action::Count(Counted::UnknownDevice(name)));
+                }
+                UnknownDevices::Forward => {}
+                UnknownDevices::Quarantine => return !publish,
+                UnknownDevices::Reject => {
+                    actions.push(Action::Count(Counted::RejectedDevice(name)));
+                    if identity.is_connections() {
+                        self.finish(now, Reason::DeviceRejected);
+                    }
+                    return false;
+                }
             }
-            return false;
         }
-        if !speaker.known && publish {
-            actions.push(Action::Count(Counted::UnknownDevice(
-                speaker.device.name.clone(),
-            )));
-        }
-        if speaker.identified && identity.bind(&speaker.device.name) {
-            let newest_wins = identity.newest_wins();
-            actions.push(Action::Bind {
-                device: speaker.device.name.clone(),
-                newest_wins,
-            });
-        }
+        self.bind(speaker, actions);
         true
+    }
+
+    /// Lets the commands of a device come here, unless an unknown one may not speak at all.
+    pub(super) fn bind(&mut self, speaker: &Speaker, actions: &mut Vec<Action>) {
+        let allowed = speaker.known || self.settings.unknown_devices == UnknownDevices::Forward;
+        let Some(identity) = self
+            .identity
+            .as_mut()
+            .filter(|_| allowed && speaker.identified)
+        else {
+            return;
+        };
+        let device = speaker.device.name.clone();
+        let newest_wins = identity.newest_wins() && !speaker.is_unit;
+        let another = match speaker.is_unit {
+            true => identity.bind_sub(&device),
+            false => identity.bind(&device),
+        };
+        actions.extend(another.then_some(Action::Bind {
+            device,
+            newest_wins,
+        }));
     }
 
     /// One message, or one for each element of the list that is split.
@@ -221,7 +267,11 @@ impl Conversation {
             unknown: !speaker.known,
             bad_checksum: !taken.checksum_ok,
             received,
-            frame: &taken.bytes,
+            frame: if taken.confidential {
+                &NO_BYTES
+            } else {
+                &taken.bytes
+            },
             reading: &taken.reading,
             part: None,
         };
@@ -320,14 +370,27 @@ impl Conversation {
         }
     }
 
+    /// The bytes of the reply that refuses a login; where there is no such reply, of `nak`.
+    pub(super) fn denial(&self, taken: &Taken, actions: &mut Vec<Action>) -> Bytes {
+        match self.protocol.replies.get(DENIED) {
+            Some(reply) => self.render(reply, taken, actions).unwrap_or_default(),
+            None => self.nak(taken, actions),
+        }
+    }
+
     /// The bytes of the reply that refuses a frame; none if there is no such reply.
-    fn nak(&self, taken: &Taken, actions: &mut Vec<Action>) -> Bytes {
+    pub(super) fn nak(&self, taken: &Taken, actions: &mut Vec<Action>) -> Bytes {
         let nak = self.protocol.replies.nak();
         nak.and_then(|reply| self.render(reply, taken, actions))
             .unwrap_or_default()
     }
 
-    fn render(&self, reply: &Reply, taken: &Taken, actions: &mut Vec<Action>) -> Option<Bytes> {
+    pub(super) fn render(
+        &self,
+        reply: &Reply,
+        taken: &Taken,
+        actions: &mut Vec<Action>,
+    ) -> Option<Bytes> {
         let arguments = Fields::new();
         let rendered = reply
             .send

@@ -5,6 +5,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod binary;
+mod field_steps;
 mod json;
 mod layout;
 mod names;
@@ -36,6 +37,8 @@ use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
 use crate::message::{Frame, Name, Reading};
 use crate::notation::{NotationError, Word, unknown_word};
+
+pub use self::field_steps::FieldSteps;
 
 const KINDS: [&str; 5] = ["binary", "json", "raw", "regex", "text"];
 /// Kinds of the settings language that this version does not have.

@@ -191,7 +191,13 @@ impl<'a> Reader<'a> {
         let listeners = self.listeners(&protocols);
         let devices = self.document.member("devices");
         let rules = self.document.member("deviceRules");
-        let map = DeviceMap::read(devices.as_ref(), rules.as_ref(), &mut self.problems);
+        let secrets = &self.presets.secrets;
+        let map = DeviceMap::read(
+            devices.as_ref(),
+            rules.as_ref(),
+            secrets,
+            &mut self.problems,
+        );
         let outputs = self.outputs();
         let spool = self.document.member("spool");
         let spool = spool.map_or(Some(SpoolSettings::default()), |spool| {
@@ -249,7 +255,7 @@ impl<'a> Reader<'a> {
             let protocol = protocol::read(
                 &name,
                 &entry.pointer,
-                &resolved,
+                (&resolved, &self.presets.secrets),
                 (&mut self.problems, warnings),
             );
             protocols.extend(protocol.map(|protocol| (name.clone(), Arc::new(protocol))));

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::merge::{Merged, merge};
 use crate::document::{Problems, Section, name_of, nearest, unknown_word};
+use crate::identity::Secrets;
 
 struct BuiltIn {
     /// Name and major version; within it messages never change.
@@ -21,6 +22,8 @@ const BUILT_IN: &[BuiltIn] = &[BuiltIn {
 /// The documents that protocols can start from.
 #[derive(Clone, Debug, Default)]
 pub struct Presets {
+    /// The secrets that stand in files of the mounted folder.
+    pub secrets: Secrets,
     mounted: BTreeMap<String, Result<Value, String>>,
 }
 
@@ -46,6 +49,15 @@ impl Presets {
             .filter(|name| is_plain(name))
             .map(str::to_owned)
             .collect()
+    }
+
+    /// The files of the mounted folder that hold secrets: those that the settings name, and those
+    /// that protocol files name which have been added.
+    pub fn secret_files(&self, document: &Value) -> Vec<String> {
+        let mounted = self.mounted.values().filter_map(|read| read.as_ref().ok());
+        let named = mounted.chain([document]).flat_map(Secrets::files_named);
+        let plain = named.filter(|name| is_plain(name));
+        plain.map(str::to_owned).collect()
     }
 
     /// Adds a file of the mounted folder, or why it could not be read.

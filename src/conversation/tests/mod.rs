@@ -5,5 +5,6 @@ mod messages;
 mod model;
 mod room;
 mod script;
+mod session;
 mod tables;
 mod teltonika;

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Peer, normalised, safe_name};
+use super::{Peer, Secret, Secrets, normalised, safe_name};
 use crate::document::{Problems, Section, name_of};
 use crate::message::Name;
 use crate::notation::{NotationError, Span, Words};
@@ -29,6 +29,8 @@ pub struct Device {
 pub struct Spoken<'a> {
     /// The identity as spoken; `None` means that the peer's address is it.
     pub id: Option<&'a str>,
+    /// The unit behind it.
+    pub sub: Option<&'a str>,
     /// The peer.
     pub peer: &'a Peer,
 }
@@ -64,6 +66,7 @@ struct Entry {
     name: Naming,
     properties: Arc<[(Name, Name)]>,
     output: Option<Name>,
+    secret: Option<Secret>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +80,7 @@ enum Naming {
 enum Part {
     Text(String),
     Id(Option<Span>),
+    Sub,
     Address,
     Listener,
 }
@@ -102,7 +106,7 @@ struct EntryOptions {
     /// Place among the rules, the lowest first.
     #[serde(default)]
     order: i64,
-    /// Name of the device: text with `{id}`, `{id -6..}`, `{address}`, `{listener}`.
+    /// Name of the device: text with `{id}`, `{id -6..}`, `{sub}`, `{address}`, `{listener}`.
     name: Option<String>,
     /// The output of its messages.
     output: Option<String>,
@@ -113,12 +117,13 @@ impl DeviceMap {
     pub fn read(
         devices: Option<&Section<'_>>,
         rules: Option<&Section<'_>>,
+        secrets: &Secrets,
         problems: &mut Problems,
     ) -> Option<DeviceMap> {
         let before = problems.len();
         let mut map = DeviceMap::default();
         for (name, section) in sections(devices, problems) {
-            if let Some((_, entry)) = read_entry(&section, Some(name), problems) {
+            if let Some((_, entry)) = read_entry(&section, Some(name), secrets, problems) {
                 map.names.insert(name.into(), map.entries.len());
                 map.entries.push(entry);
             }
@@ -126,7 +131,7 @@ impl DeviceMap {
         let mut read_rules: Vec<_> = sections(rules, problems)
             .into_iter()
             .filter_map(|(name, section)| {
-                let (order, entry) = read_entry(&section, None, problems)?;
+                let (order, entry) = read_entry(&section, None, secrets, problems)?;
                 Some((order, name, entry))
             })
             .collect();
@@ -152,30 +157,53 @@ impl DeviceMap {
     /// Which device speaks.
     pub fn resolve(&self, spoken: &Spoken<'_>) -> Resolved {
         if let Some(name) = &spoken.peer.fixed_device {
-            return Resolved::Known(self.fixed(name));
+            return Resolved::Known(self.fixed(name, spoken.sub));
         }
-        let address = spoken.peer.address.ip();
-        let id = match spoken.id {
-            Some(id) => id.to_owned(),
-            None => address.to_string(),
-        };
-        match self.first(&id, address, &spoken.peer.listener) {
-            Some(entry) => Resolved::Known(entry.device(&id, spoken.peer)),
+        let id = spoken.whole();
+        match self.of(&id, spoken) {
+            Some(entry) => Resolved::Known(entry.device(&id, spoken)),
             None => Resolved::Unknown(safe_name(&id).into()),
         }
     }
 
-    /// The device that a listener's settings name; it needs no entry.
-    fn fixed(&self, name: &Name) -> Device {
-        let entry = self.names.get(name).and_then(|at| self.entries.get(*at));
+    /// What the speaker is expected to say at its login, if its entry or rule names it.
+    pub fn secret(&self, spoken: &Spoken<'_>) -> Option<&Secret> {
+        let entry = match &spoken.peer.fixed_device {
+            Some(name) => self.entry(name),
+            None => self.of(&spoken.whole(), spoken),
+        };
+        entry?.secret.as_ref()
+    }
+
+    /// The device that a listener's settings name; it needs no entry. A unit behind it may have
+    /// one of its own.
+    fn fixed(&self, device: &Name, sub: Option<&str>) -> Device {
+        let name = with_sub(device, sub);
+        let entry = self.entry(&name).or_else(|| self.entry(device));
         Device {
-            name: name.clone(),
+            name,
             properties: entry.map_or_else(|| Arc::from([]), |entry| entry.properties.clone()),
             output: entry.and_then(|entry| entry.output.clone()),
         }
     }
 
-    fn first(&self, id: &str, address: IpAddr, listener: &str) -> Option<&Entry> {
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.get(*self.names.get(name)?)
+    }
+
+    /// The entry of a speaker. That of a unit itself goes before those of what it is behind,
+    /// whatever their order.
+    fn of(&self, id: &str, spoken: &Spoken<'_>) -> Option<&Entry> {
+        let own = spoken.sub.and_then(|_| self.by_id.get(id)?.first());
+        let own = own.filter(|at| **at < self.names.len());
+        let own = own.and_then(|at| self.entries.get(*at));
+        let (address, listener) = (spoken.peer.address.ip(), &*spoken.peer.listener);
+        let own = own.filter(|entry| entry.matches(id, address, listener));
+        own.or_else(|| self.first(id, spoken.peer))
+    }
+
+    fn first(&self, id: &str, peer: &Peer) -> Option<&Entry> {
+        let (address, listener) = (peer.address.ip(), &*peer.listener);
         let matching = |list: &[usize]| {
             let mut places = list.iter().copied();
             places.find(|at| {
@@ -215,13 +243,17 @@ impl Entry {
             && self.listener.as_deref().is_none_or(|name| name == listener)
     }
 
-    fn device(&self, id: &str, peer: &Peer) -> Device {
+    fn device(&self, id: &str, spoken: &Spoken<'_>) -> Device {
+        // Who compares or says the whole identity has the unit in it.
+        let sub = spoken.sub.filter(|_| self.id.is_none());
         let name = match &self.name {
-            Naming::Fixed(name) => name.clone(),
+            Naming::Fixed(name) => with_sub(name, sub),
             Naming::AsSpoken => safe_name(id).into(),
             Naming::Parts(parts) => {
-                let name: String = parts.iter().map(|part| part.text(id, peer)).collect();
-                safe_name(&name).into()
+                let name: String = parts.iter().map(|part| part.text(id, spoken)).collect();
+                let says = |part: &Part| matches!(part, Part::Id(_) | Part::Sub);
+                let sub = sub.filter(|_| !parts.iter().any(says));
+                with_sub(&safe_name(&name).into(), sub)
             }
         };
         Device {
@@ -232,9 +264,33 @@ impl Entry {
     }
 }
 
+/// The name of a device, or of a unit behind it.
+fn with_sub(name: &Name, sub: Option<&str>) -> Name {
+    match sub {
+        Some(sub) => safe_name(&format!("{name}/{sub}")).into(),
+        None => Name::clone(name),
+    }
+}
+
+impl Spoken<'_> {
+    /// The identity with the unit behind it: `ID`, or `ID/SUB`.
+    fn whole(&self) -> String {
+        let id = match self.id {
+            Some(id) => id.to_owned(),
+            None => self.peer.address.ip().to_string(),
+        };
+        match self.sub {
+            Some(sub) => format!("{id}/{sub}"),
+            None => id,
+        }
+    }
+}
+
 impl Part {
-    fn text(&self, id: &str, peer: &Peer) -> String {
+    fn text(&self, id: &str, spoken: &Spoken<'_>) -> String {
+        let peer = spoken.peer;
         match self {
+            Part::Sub => spoken.sub.unwrap_or_default().to_owned(),
             Part::Text(text) => text.clone(),
             Part::Id(None) => id.to_owned(),
             Part::Id(Some(span)) => {
@@ -295,10 +351,11 @@ fn sections<'a>(
 fn read_entry(
     section: &Section<'_>,
     name: Option<&str>,
+    secrets: &Secrets,
     problems: &mut Problems,
 ) -> Option<(i64, Entry)> {
     let before = problems.len();
-    let options: EntryOptions = section.read(&["match", "properties"], problems)?;
+    let options: EntryOptions = section.read(&["match", "properties", "secret"], problems)?;
     let naming = match (name, &options.name) {
         (Some(_), Some(_)) => {
             problems.member(
@@ -326,6 +383,7 @@ fn read_entry(
         name: naming?,
         properties: read_properties(section, problems),
         output: options.output.map(Name::from),
+        secret: secrets.read(section, problems),
     };
     (problems.len() == before).then_some((options.order, entry))
 }
@@ -446,16 +504,17 @@ fn parts(template: &str) -> Result<Vec<Part>, NotationError> {
 
 fn part(hole: &str) -> Result<Part, NotationError> {
     let mut words = Words::new(hole)?;
-    let word = words.require("`id`, `address` or `listener`")?;
+    let word = words.require("`id`, `sub`, `address` or `listener`")?;
     let part = match word.raw {
         "id" => {
             let span = words.next().map(|span| Span::parse(&span)).transpose()?;
             Part::Id(span)
         }
+        "sub" => Part::Sub,
         "address" => Part::Address,
         "listener" => Part::Listener,
         other => {
-            let known = ["id", "address", "listener"];
+            let known = ["id", "sub", "address", "listener"];
             return Err(word.error(crate::notation::unknown_word("word", other, &known)));
         }
     };

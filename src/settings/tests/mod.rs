@@ -207,10 +207,10 @@ fn words_of_later_versions_are_refused_by_name() {
     check(
         &changed(json!({
             "outbound": {"press": {"address": "10.0.0.7:4305"}},
-            "listeners": {"lines": {"tls": {}, "unknownDevices": "quarantine"}},
+            "listeners": {"lines": {"tls": {}}},
             "protocols": {
                 "lines": {"commands": {}, "decode": {"type": "csv"}, "framing": {"type": "slip"}, "identity": {"from": "certificate"}},
-                "gt06": {"polls": {}}},
+                "gt06": {"polls": {}, "session": {"open": []}}},
             "spool": {"whenFull": "dropNewest"}
         })),
         &[
@@ -223,6 +223,11 @@ fn words_of_later_versions_are_refused_by_name() {
                 "/protocols/gt06/polls",
                 None,
                 "\"polls\" is not available in this version",
+            ),
+            (
+                "/protocols/gt06/session/open",
+                None,
+                "\"open\" is not available in this version",
             ),
             (
                 "/protocols/lines/commands",
@@ -248,11 +253,6 @@ fn words_of_later_versions_are_refused_by_name() {
                 "/listeners/lines/tls",
                 None,
                 "\"tls\" is not available in this version",
-            ),
-            (
-                "/listeners/lines/unknownDevices",
-                None,
-                "unknownDevices \"quarantine\" is not available in this version",
             ),
             (
                 "/spool/whenFull",
