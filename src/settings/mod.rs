@@ -20,6 +20,7 @@ mod spool;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -61,7 +62,17 @@ pub struct Settings {
     pub bytes: usize,
     bodies: Arc<BTreeMap<Name, BodyForm>>,
     resolved: BTreeMap<Name, Resolved>,
-    device_documents: [Option<Value>; 2],
+    device_documents: DeviceDocuments,
+}
+
+/// `devices` and `deviceRules` as they were written, to be compared. They may hold secrets.
+#[derive(Clone, Default, PartialEq)]
+struct DeviceDocuments([Option<Value>; 2]);
+
+impl fmt::Debug for DeviceDocuments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(devices)")
+    }
 }
 
 /// The members of the settings. Each section is read by its own reader.
@@ -212,8 +223,9 @@ impl<'a> Reader<'a> {
             spool: spool?,
             bytes,
             resolved,
-            device_documents: [devices, rules]
-                .map(|section| section.map(|section| section.value.clone())),
+            device_documents: DeviceDocuments(
+                [devices, rules].map(|section| section.map(|section| section.value.clone())),
+            ),
         };
         warnings.extend(cross::unused(&settings));
         Some((settings, warnings))

@@ -1,6 +1,7 @@
 //! Where a protocol starts from: a preset shipped with the module, a file of the mounted folder, or nothing.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -20,11 +21,20 @@ const BUILT_IN: &[BuiltIn] = &[BuiltIn {
 }];
 
 /// The documents that protocols can start from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Presets {
     /// The secrets that stand in files of the mounted folder.
     pub secrets: Secrets,
     mounted: BTreeMap<String, Result<Value, String>>,
+}
+
+impl fmt::Debug for Presets {
+    /// Without what the files hold, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mounted: Vec<_> = self.mounted.keys().collect();
+        let mut shown = f.debug_struct("Presets");
+        shown.field("mounted", &mounted).finish_non_exhaustive()
+    }
 }
 
 impl Presets {
@@ -170,8 +180,8 @@ impl Origin {
     }
 }
 
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Preset(name) => write!(f, "preset {name}"),
             Origin::File(name) => write!(f, "file {name}"),
