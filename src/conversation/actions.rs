@@ -292,7 +292,10 @@ impl fmt::Display for Counted {
             Counted::UnknownDevice(device) => write!(f, "unknown device {device} forwarded"),
             Counted::RejectedDevice(device) => write!(f, "unknown device {device} rejected"),
             Counted::Quarantined(device, _) => {
-                write!(f, "frame of unknown device {device} kept in quarantine")
+                write!(
+                    f,
+                    "frame of unknown device {device} not passed on, it is in quarantine"
+                )
             }
             Counted::Denied(device) => write!(f, "login as {device} denied"),
             Counted::BeforeLogin => write!(f, "frame before the login dropped"),

@@ -53,9 +53,9 @@ impl FieldSteps {
         let read = fields.get(&self.name)?.clone();
         self.steps.iter().try_fold(read, |value, step| {
             let number = matches!(value, Value::Integer(_) | Value::Float(_));
-            let text = Step::Text.apply(value.clone()).ok().filter(|_| number);
+            let text = number.then(|| Step::Text.apply(value.clone()));
             let applied = step.apply(value).ok();
-            applied.or_else(|| step.apply(text?).ok())
+            applied.or_else(|| step.apply(text?.ok()?).ok())
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The known devices: exact entries first, then rules by their order; the first match counts.
 
+mod naming;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,10 +10,10 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::naming::{Part, parts};
 use super::{Peer, Secret, Secrets, normalised, safe_name};
 use crate::document::{Problems, Section, name_of};
 use crate::message::Name;
-use crate::notation::{NotationError, Span, Words};
 
 /// A device as the gateway knows it; cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,15 +76,6 @@ enum Naming {
     Fixed(Name),
     AsSpoken,
     Parts(Vec<Part>),
-}
-
-#[derive(Clone, Debug)]
-enum Part {
-    Text(String),
-    Id(Option<Span>),
-    Sub,
-    Address,
-    Listener,
 }
 
 /// An id, exact or with `*` for any characters.
@@ -286,24 +279,6 @@ impl Spoken<'_> {
     }
 }
 
-impl Part {
-    fn text(&self, id: &str, spoken: &Spoken<'_>) -> String {
-        let peer = spoken.peer;
-        match self {
-            Part::Sub => spoken.sub.unwrap_or_default().to_owned(),
-            Part::Text(text) => text.clone(),
-            Part::Id(None) => id.to_owned(),
-            Part::Id(Some(span)) => {
-                let characters = span.clamp(id.chars().count());
-                let count = characters.len();
-                id.chars().skip(characters.start).take(count).collect()
-            }
-            Part::Address => peer.address.ip().to_string(),
-            Part::Listener => peer.listener.to_string(),
-        }
-    }
-}
-
 impl Pattern {
     fn new(text: &str) -> Self {
         Pattern(text.split('*').map(str::to_owned).collect())
@@ -472,54 +447,6 @@ fn read_properties(section: &Section<'_>, problems: &mut Problems) -> Arc<[(Name
         }
     }
     properties.into()
-}
-
-/// Reads the name of a rule: text with `{id}` and its like.
-fn parts(template: &str) -> Result<Vec<Part>, NotationError> {
-    let mut parts = Vec::new();
-    let mut rest = template;
-    let column = |rest: &str| {
-        template
-            .chars()
-            .count()
-            .saturating_sub(rest.chars().count())
-            .saturating_add(1)
-    };
-    while let Some((text, behind)) = rest.split_once('{') {
-        parts.push(Part::Text(text.to_owned()));
-        if let Some(behind) = behind.strip_prefix('{') {
-            parts.push(Part::Text("{".to_owned()));
-            rest = behind;
-            continue;
-        }
-        let Some((hole, behind_hole)) = behind.split_once('}') else {
-            return Err(NotationError::new(column(behind), "this `{` is not closed"));
-        };
-        parts.push(part(hole).map_err(|error| error.inside(column(behind)))?);
-        rest = behind_hole;
-    }
-    parts.push(Part::Text(rest.to_owned()));
-    Ok(parts)
-}
-
-fn part(hole: &str) -> Result<Part, NotationError> {
-    let mut words = Words::new(hole)?;
-    let word = words.require("`id`, `sub`, `address` or `listener`")?;
-    let part = match word.raw {
-        "id" => {
-            let span = words.next().map(|span| Span::parse(&span)).transpose()?;
-            Part::Id(span)
-        }
-        "sub" => Part::Sub,
-        "address" => Part::Address,
-        "listener" => Part::Listener,
-        other => {
-            let known = ["id", "sub", "address", "listener"];
-            return Err(word.error(crate::notation::unknown_word("word", other, &known)));
-        }
-    };
-    words.end()?;
-    Ok(part)
 }
 
 #[cfg(test)]
