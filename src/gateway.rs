@@ -13,14 +13,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::commands::MethodCall;
+use crate::conversation::UnknownDevices;
 use crate::document::Problems;
 use crate::forwarder::{self, Batching, OutputTerms};
-use crate::identity::DeviceMap;
+use crate::identity::{DeviceMap, Peer, Resolved, Spoken};
 use crate::message::Name;
 use crate::mounted;
 use crate::northbound::{Inbound, Outgoing};
 use crate::ops::health::{BEAT, Health, Loop};
 use crate::ops::metrics::Metrics;
+use crate::quarantine::{self, Sample, Samples};
 use crate::report::{self, ListenerState, Outcome, Status};
 use crate::settings::{Listener, Output, Plan, Presets, Settings, SpoolSettings, WhenFull};
 use crate::southbound::{self, ListenerHandle, ListenerTask, South, Terms};
@@ -94,6 +96,7 @@ impl Gateway {
                 presets: BTreeMap::new(),
                 spool: Condition::Good,
                 notes: Vec::new(),
+                quarantine: Samples::new(),
             },
             reported: None,
         }
@@ -119,7 +122,10 @@ impl Gateway {
                 Some(ended) = self.tasks.join_next() => self.listener_ended(ended),
                 Ok(()) = self.parts.condition.changed() => self.report(),
                 Ok(()) = self.parts.notes.changed() => self.report(),
-                _ = again.tick() => self.bind_degraded(),
+                _ = again.tick() => {
+                    self.bind_degraded();
+                    self.look_into_quarantine();
+                }
             }
         }
         self.shutdown.cancel();
@@ -163,6 +169,9 @@ impl Gateway {
             }),
             Inbound::Connected => {
                 self.reported = None;
+                // Those that are told then are all there are in the twin.
+                self.status.quarantine.clear();
+                self.parts.south.quarantine.tell_again();
                 self.report();
             }
             Inbound::Disconnected => {}
@@ -231,6 +240,11 @@ impl Gateway {
             }
         }
         self.status_of_listeners();
+        let waits = |id: &Name, sample: &Sample| waits(&self.running, id, sample);
+        self.parts.south.quarantine.keep(waits);
+        self.status
+            .quarantine
+            .retain(|id, sample| waits(id, sample));
     }
 
     async fn stop(&mut self, name: &Name) {
@@ -284,6 +298,22 @@ impl Gateway {
         }
         if !degraded.is_empty() {
             self.status_of_listeners();
+            self.report();
+        }
+    }
+
+    /// Tells from time to time who is in quarantine.
+    fn look_into_quarantine(&mut self) {
+        let quarantine = &self.parts.south.quarantine;
+        let now = self.parts.clock.now().monotonic;
+        let waiting = &self.parts.metrics.rooms().quarantine;
+        waiting.set(quarantine.len(), quarantine::MOST);
+        // What the twin was told before must be known first.
+        if self.reported.is_none() {
+            return;
+        }
+        if let Some(samples) = quarantine.news(now) {
+            self.status.quarantine = samples;
             self.report();
         }
     }
@@ -368,6 +398,21 @@ impl Gateway {
             Err(error) => tracing::error!(%error, "settings are not remembered over a restart"),
         }
     }
+}
+
+/// Whether a device still has to wait in quarantine.
+fn waits(settings: &Settings, id: &Name, sample: &Sample) -> bool {
+    let listener = settings.listeners.get(&sample.listener);
+    let quarantines =
+        listener.is_some_and(|listener| listener.unknown_devices == UnknownDevices::Quarantine);
+    let device = listener.and_then(|listener| listener.device.clone());
+    let peer = Peer::new(sample.address, Name::clone(&sample.listener), device);
+    let spoken = Spoken {
+        id: Some(id),
+        sub: None,
+        peer: &peer,
+    };
+    quarantines && matches!(settings.devices.resolve(&spoken), Resolved::Unknown(_))
 }
 
 /// How many bytes of messages the process holds in memory by these settings.

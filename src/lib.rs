@@ -36,6 +36,7 @@ pub mod notation;
 pub mod ops;
 pub mod outbox;
 pub mod pipeline;
+pub mod quarantine;
 pub mod registry;
 pub mod report;
 pub mod settings;

@@ -1,4 +1,4 @@
-//! Reads the protocol files that settings name from the folder mounted for them.
+//! Reads what settings name of the folder mounted for them: protocol files, and files with secrets.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,13 +12,18 @@ use crate::settings::Presets;
 /// Bytes of the largest protocol file; a whole protocol is some kilobytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The presets of this version, and the files of the folder that the document asks for. What cannot
+/// The presets of this version, and the files of the folder that the document asks for: those of
+/// protocols and those with secrets. What cannot
 /// be read becomes a mistake of the settings, at the place that names the file.
 pub fn read(folder: &Path, settings: &Value) -> Presets {
     let mut presets = Presets::built_in();
     for name in Presets::files_named(settings) {
         let document = read_document(&folder.join(&name));
         presets.mount(name, document);
+    }
+    for name in presets.secret_files(settings) {
+        let text = read_text(&folder.join(&name)).map_err(|error| error.to_string());
+        presets.secrets.mount(&name, text);
     }
     presets
 }

@@ -9,12 +9,15 @@ use serde_json::{Map, Value, json};
 
 use crate::document::{Problem, Problems};
 use crate::message::Name;
+use crate::quarantine::{Sample, Samples};
 use crate::spool::{Condition, Note};
 
 /// Errors listed at most; their count is always said.
 const LISTED_ERRORS: usize = 20;
 /// Notes listed at most.
 const LISTED_NOTES: usize = 5;
+/// Bytes of what is told of quarantine at most, about.
+const QUARANTINE_BYTES: usize = 8 * 1024;
 /// Bytes of one text at most.
 const TEXT_BYTES: usize = 512;
 
@@ -53,6 +56,8 @@ pub struct Status {
     pub spool: Condition,
     /// What an operator should know of what the disk had at the start.
     pub notes: Vec<Note>,
+    /// Unknown devices that are kept waiting, as they were last told.
+    pub quarantine: Samples,
 }
 
 impl Status {
@@ -73,6 +78,7 @@ impl Status {
             "settings": self.settings(),
             "listeners": listeners,
             "spool": spool(&self.spool, &self.notes),
+            "quarantine": quarantine(&self.quarantine),
         })
     }
 
@@ -123,6 +129,47 @@ fn spool(condition: &Condition, notes: &[Note]) -> Value {
     let some = (!listed.is_empty()).then_some(listed);
     let count = some.as_ref().map(|_| notes.len());
     json!({ "state": state, "error": error, "noteCount": count, "notes": some })
+}
+
+/// Without any, those that an earlier run of the module has reported are taken back.
+fn quarantine(samples: &Samples) -> Value {
+    if samples.is_empty() {
+        return Value::Null;
+    }
+    let mut told = Map::new();
+    let mut bytes = 0;
+    for (device, sample) in samples {
+        let (key, sample) = (twin_key(device), waiting(device, sample));
+        bytes += key.len() + sample.to_string().len();
+        if bytes > QUARANTINE_BYTES {
+            break;
+        }
+        told.insert(key, sample);
+    }
+    Value::Object(told)
+}
+
+fn waiting(device: &Name, sample: &Sample) -> Value {
+    json!({
+        "id": &**device,
+        "listener": &*sample.listener,
+        "address": sample.address.ip().to_string(),
+        "frames": sample.frames,
+        "lastFrame": sample.last_frame,
+    })
+}
+
+/// A text as a key of a twin: what such a key may not have is written as `%` and its code in hex.
+fn twin_key(text: &str) -> String {
+    let mut key = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '.' | '$' | '#' | '%' | ' ') || character.is_control() {
+            key.push_str(&format!("%{:02X}", u32::from(character)));
+        } else {
+            key.push(character);
+        }
+    }
+    key
 }
 
 fn error(problem: &Problem) -> Value {
@@ -179,7 +226,35 @@ mod tests {
             presets: BTreeMap::new(),
             spool: Condition::Good,
             notes: Vec::new(),
+            quarantine: Samples::new(),
         }
+    }
+
+    #[test]
+    fn who_is_in_quarantine_has_a_key_that_a_twin_takes() {
+        let mut waiting = status(Outcome::Applied);
+        assert_eq!(waiting.report()["quarantine"], Value::Null);
+        let sample = Sample {
+            listener: "trackers".into(),
+            address: "10.0.0.7:4000".parse().unwrap(),
+            frames: 3,
+            last_frame: "7878".into(),
+        };
+        waiting.quarantine.insert("10.0.0.7/3 $#%".into(), sample);
+        let expected = json!({"10%2E0%2E0%2E7/3%20%24%23%25": {
+            "id": "10.0.0.7/3 $#%", "listener": "trackers", "address": "10.0.0.7",
+            "frames": 3, "lastFrame": "7878"
+        }});
+        assert_eq!(waiting.report()["quarantine"], expected);
+        let sample = waiting.quarantine.values().next().cloned().unwrap();
+        for number in 0..20 {
+            let mut sample = sample.clone();
+            sample.last_frame = "ab".repeat(64);
+            let name = format!("{number}{}", " ".repeat(120));
+            waiting.quarantine.insert(name.into(), sample);
+        }
+        let long = waiting.report()["quarantine"].to_string();
+        assert!((5_000..9_000).contains(&long.len()), "{}", long.len());
     }
 
     #[test]

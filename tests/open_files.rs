@@ -17,6 +17,7 @@ use edge_tcp_gateway::clock::Clock;
 use edge_tcp_gateway::message::Name;
 use edge_tcp_gateway::ops::{logging::Throttle, metrics::Metrics};
 use edge_tcp_gateway::outbox::{self, Submission};
+use edge_tcp_gateway::quarantine::Quarantine;
 use edge_tcp_gateway::registry::Registry;
 use edge_tcp_gateway::settings::{Presets, Settings};
 use edge_tcp_gateway::southbound::{ListenerHandle, ListenerTask, South, Terms, Timeouts, bind};
@@ -51,6 +52,7 @@ fn start(timeouts: Timeouts) -> Bench {
     let (submitter, submissions) = outbox::channel(1 << 20, metrics.clone());
     let south = South {
         registry: Registry::default(),
+        quarantine: Quarantine::default(),
         submitter,
         metrics: metrics.clone(),
         throttle: Throttle::default(),

@@ -34,6 +34,7 @@ use crate::ops::http;
 use crate::ops::logging::{self, Throttle};
 use crate::ops::metrics::Metrics;
 use crate::outbox;
+use crate::quarantine::Quarantine;
 use crate::registry::Registry;
 use crate::settings::SpoolSettings;
 use crate::southbound::{self, South};
@@ -189,6 +190,7 @@ pub async fn run(
     );
     let south = South {
         registry,
+        quarantine: Quarantine::default(),
         submitter,
         metrics: metrics.clone(),
         throttle,

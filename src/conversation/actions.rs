@@ -64,6 +64,12 @@ pub enum Reason {
     Superseded,
     /// The device sent nothing for the idle time-out.
     Idle,
+    /// The device sent nothing for as long as its protocol lets it.
+    Silent,
+    /// The login did not come in time.
+    NoLogin,
+    /// The login said a wrong secret, or none.
+    Denied,
     /// The stream cannot be cut into frames any more.
     Broken,
     /// A checksum was wrong and the protocol says to close.
@@ -89,6 +95,9 @@ impl Reason {
             Reason::ProtocolChanged => "protocol_changed",
             Reason::Superseded => "superseded",
             Reason::Idle => "idle",
+            Reason::Silent => "silent",
+            Reason::NoLogin => "no_login",
+            Reason::Denied => "denied",
             Reason::Broken => "broken",
             Reason::BadChecksum => "bad_checksum",
             Reason::Undecoded => "undecoded",
@@ -188,6 +197,13 @@ pub enum Counted {
     UnknownDevice(Name),
     /// A frame or connection was refused because the device is not in the map.
     RejectedDevice(Name),
+    /// A frame of a device that is not in the map was neither passed on nor acknowledged: its
+    /// device, and its bytes as far as they may be shown.
+    Quarantined(Name, Bytes),
+    /// A login was refused: its secret is wrong or missing, or none is known for who it claims to be.
+    Denied(Name),
+    /// A frame that makes a message came before the login and was dropped.
+    BeforeLogin,
     /// A frame that makes a message came before its connection said which device it is.
     Unidentified,
     /// A reply was not sent: its name and why.
@@ -219,6 +235,9 @@ impl Counted {
             Counted::Undecoded(..) => "undecoded",
             Counted::UnknownDevice(_) => "unknown_device",
             Counted::RejectedDevice(_) => "rejected_device",
+            Counted::Quarantined(..) => "quarantined",
+            Counted::Denied(_) => "denied",
+            Counted::BeforeLogin => "before_login",
             Counted::Unidentified => "unidentified",
             Counted::ReplyNotSent(..) => "reply_not_sent",
             Counted::PromiseLate(_) => "promise_late",
@@ -272,6 +291,14 @@ impl fmt::Display for Counted {
             }
             Counted::UnknownDevice(device) => write!(f, "unknown device {device} forwarded"),
             Counted::RejectedDevice(device) => write!(f, "unknown device {device} rejected"),
+            Counted::Quarantined(device, _) => {
+                write!(
+                    f,
+                    "frame of unknown device {device} not passed on, it is in quarantine"
+                )
+            }
+            Counted::Denied(device) => write!(f, "login as {device} denied"),
+            Counted::BeforeLogin => write!(f, "frame before the login dropped"),
             Counted::Unidentified => write!(f, "frame before the device said who it is"),
             Counted::ReplyNotSent(reply, why) => write!(f, "reply {reply} not sent: {why}"),
             Counted::PromiseLate(ticket) => {

@@ -18,13 +18,30 @@ use crate::template::Context;
 
 /// A frame on its way through.
 #[derive(Debug)]
-struct Taken {
-    bytes: Bytes,
-    reading: Reading,
+pub(super) struct Taken {
+    pub(super) bytes: Bytes,
+    pub(super) reading: Reading,
     checksum_ok: bool,
     /// Its device, once it is admitted as that device's.
-    device: Option<Name>,
+    pub(super) device: Option<Name>,
+    /// Whether it carries a secret, so that its bytes are not passed on.
+    pub(super) confidential: bool,
 }
+
+impl Taken {
+    pub(super) fn new(bytes: Bytes, reading: Reading, checksum_ok: bool) -> Self {
+        Taken {
+            bytes,
+            reading,
+            checksum_ok,
+            device: None,
+            confidential: false,
+        }
+    }
+}
+
+/// What is passed on of a frame that carries a secret.
+static NO_BYTES: Bytes = Bytes::new();
 
 /// How far a frame may go.
 enum Admission {
@@ -46,14 +63,14 @@ impl Conversation {
                 checksum_ok,
             } => {
                 if !checksum_ok {
-                    actions.push(Action::Count(Counted::BadChecksum(bytes.clone())));
+                    actions.push(Action::Count(Counted::BadChecksum(self.shown(&bytes))));
                 }
                 let taken = self.decode(bytes, body, checksum_ok);
                 return self.take(now, taken, actions);
             }
             Received::BadChecksum { bytes, body } => return self.refuse(now, bytes, body, actions),
-            Received::TooLong { prefix } => Counted::TooLong(prefix),
-            Received::Skipped { count, prefix } => Counted::Skipped(count, prefix),
+            Received::TooLong { prefix } => Counted::TooLong(self.shown(&prefix)),
+            Received::Skipped { count, prefix } => Counted::Skipped(count, self.shown(&prefix)),
             Received::Incomplete { count } => Counted::IncompleteTimeout(count),
             Received::HalfFrame { count, .. } => Counted::HalfFrame(count),
             Received::Broken(why) => {
@@ -69,17 +86,12 @@ impl Conversation {
             bytes: &bytes,
             body,
         });
-        Taken {
-            bytes,
-            reading,
-            checksum_ok,
-            device: None,
-        }
+        Taken::new(bytes, reading, checksum_ok)
     }
 
     /// A frame with a wrong checksum.
     fn refuse(&mut self, now: Now, bytes: Bytes, body: usize, actions: &mut Vec<Action>) {
-        actions.push(Action::Count(Counted::BadChecksum(bytes.clone())));
+        actions.push(Action::Count(Counted::BadChecksum(self.shown(&bytes))));
         match self.protocol.on_bad_checksum {
             OnBadChecksum::Reject | OnBadChecksum::Flag => {}
             OnBadChecksum::Close => self.finish(now, Reason::BadChecksum),
@@ -89,14 +101,25 @@ impl Conversation {
                 let Some(nak) = protocol.replies.nak() else {
                     return;
                 };
-                if let Some(bytes) = self.render(now, nak, &taken, actions) {
-                    self.due.push(Due::now(bytes));
-                    self.counters.advance(nak.send.counter_names());
-                }
+                self.reply_at_once(now, nak, &taken, actions);
                 if nak.close {
                     self.finish(now, Reason::Reply);
                 }
             }
+        }
+    }
+
+    /// Puts a reply into the row that waits for no promise.
+    pub(super) fn reply_at_once(
+        &mut self,
+        now: Now,
+        reply: &Reply,
+        taken: &Taken,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some(bytes) = self.render(now, reply, taken, actions) {
+            self.due.push(Due::now(bytes));
+            self.counters.advance(reply.send.counter_names());
         }
     }
 
@@ -106,7 +129,10 @@ impl Conversation {
         let Some(publish) = self.publishes(now, &taken, actions) else {
             return;
         };
-        let speaker = match self.admit(now, &taken.reading, publish, actions) {
+        if !self.proves(now, &mut taken, actions) {
+            return;
+        }
+        let speaker = match self.admit(now, &taken, publish, actions) {
             Admission::Admitted(speaker) => Some(speaker),
             Admission::Nameless => None,
             Admission::Refused => return,
@@ -135,7 +161,7 @@ impl Conversation {
         };
         actions.push(Action::Count(Counted::Undecoded(
             why.clone(),
-            taken.bytes.clone(),
+            self.shown(&taken.bytes),
         )));
         match self.protocol.on_undecoded {
             OnUndecoded::Publish => Some(true),
@@ -150,19 +176,31 @@ impl Conversation {
     fn admit(
         &mut self,
         now: Now,
-        reading: &Reading,
+        taken: &Taken,
         publish: bool,
         actions: &mut Vec<Action>,
     ) -> Admission {
         let Some(identity) = &mut self.identity else {
             return Admission::Refused;
         };
-        let speaker = identity.of_frame(&reading.fields, &self.settings.devices);
+        let speaker = identity.of_frame(&taken.reading.fields, &self.settings.devices);
+        let behind = identity.behind(&self.settings.devices);
+        if self.awaits_login() {
+            if !publish {
+                return Admission::Nameless;
+            }
+            self.refuse_before_login(now, taken, actions);
+            return Admission::Refused;
+        }
         if !speaker.identified {
             if !publish {
                 return Admission::Nameless;
             }
             actions.push(Action::Count(Counted::Unidentified));
+        }
+        self.sample(taken, &speaker, actions);
+        if let Some(behind) = behind {
+            self.bind(&behind, actions);
         }
         if self.admits(now, &speaker, publish, actions) {
             Admission::Admitted(speaker)
@@ -179,31 +217,50 @@ impl Conversation {
         publish: bool,
         actions: &mut Vec<Action>,
     ) -> bool {
-        let Some(identity) = &mut self.identity else {
+        let Some(identity) = &self.identity else {
             return false;
         };
-        if !speaker.known && self.settings.unknown_devices == UnknownDevices::Reject {
-            actions.push(Action::Count(Counted::RejectedDevice(
-                speaker.device.name.clone(),
-            )));
-            if identity.is_connections() {
-                self.finish(now, Reason::DeviceRejected);
+        if !speaker.known {
+            let name = speaker.device.name.clone();
+            match self.settings.unknown_devices {
+                UnknownDevices::Forward if publish => {
+                    actions.push(Action::Count(Counted::UnknownDevice(name)));
+                }
+                UnknownDevices::Forward => {}
+                UnknownDevices::Quarantine => return !publish,
+                UnknownDevices::Reject => {
+                    actions.push(Action::Count(Counted::RejectedDevice(name)));
+                    if identity.is_connections() {
+                        self.finish(now, Reason::DeviceRejected);
+                    }
+                    return false;
+                }
             }
-            return false;
         }
-        if !speaker.known && publish {
-            actions.push(Action::Count(Counted::UnknownDevice(
-                speaker.device.name.clone(),
-            )));
-        }
-        if speaker.identified && identity.bind(&speaker.device.name) {
-            let newest_wins = identity.newest_wins();
-            actions.push(Action::Bind {
-                device: speaker.device.name.clone(),
-                newest_wins,
-            });
-        }
+        self.bind(speaker, actions);
         true
+    }
+
+    /// Lets the commands of a device come here, unless an unknown one may not speak at all.
+    pub(super) fn bind(&mut self, speaker: &Speaker, actions: &mut Vec<Action>) {
+        let allowed = speaker.known || self.settings.unknown_devices == UnknownDevices::Forward;
+        let Some(identity) = self
+            .identity
+            .as_mut()
+            .filter(|_| allowed && speaker.identified)
+        else {
+            return;
+        };
+        let device = speaker.device.name.clone();
+        let newest_wins = identity.newest_wins() && !speaker.is_unit;
+        let another = match speaker.is_unit {
+            true => identity.bind_sub(&device),
+            false => identity.bind(&device),
+        };
+        actions.extend(another.then_some(Action::Bind {
+            device,
+            newest_wins,
+        }));
     }
 
     /// One message, or one for each element of the list that is split.
@@ -231,7 +288,11 @@ impl Conversation {
             unknown: !speaker.known,
             bad_checksum: !taken.checksum_ok,
             received,
-            frame: &taken.bytes,
+            frame: if taken.confidential {
+                &NO_BYTES
+            } else {
+                &taken.bytes
+            },
             reading: &taken.reading,
             part: None,
         };
@@ -335,7 +396,7 @@ impl Conversation {
             .unwrap_or_default()
     }
 
-    fn render(
+    pub(super) fn render(
         &self,
         now: Now,
         reply: &Reply,

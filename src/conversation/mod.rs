@@ -11,7 +11,7 @@
 //! | `Settings` | the identity as spoken is looked up again: another name is bound, a refused one closes |
 //! | `End(Fin)`, `End(Stop)` | frames are finished, replies wait for their promises, then it closes |
 //! | `End(Reset)` | commands get their outcome, then it closes |
-//! | `Tick` | late promises, late commands, half frames, idle connections |
+//! | `Tick` | late promises, late commands, half frames, late logins, heartbeats, silent connections |
 //!
 //! Replies leave in the order of their frames. Nothing is read while a write is under way or at
 //! one of the [`Bounds`]; the clocks that watch the device stand still while it is us who keep
@@ -21,8 +21,11 @@ mod actions;
 mod due;
 mod encode;
 mod frames;
+mod heartbeat;
+mod login;
 pub mod protocol;
 pub mod replies;
+pub mod session;
 mod speaker;
 mod writes;
 
@@ -37,8 +40,8 @@ use crate::template::Counters;
 pub use actions::{Action, Counted, End, Input, Outcome, Reason, Request};
 pub use encode::reserved_property;
 pub use protocol::{
-    Acknowledge, BodyForm, Bounds, ConversationSettings, OnBadChecksum, OnUndecoded, Otherwise,
-    Promise, Protocol, UnknownDevices,
+    Acknowledge, BodyForm, Bounds, ConversationSettings, Heartbeat, Login, OnBadChecksum,
+    OnUndecoded, Otherwise, Promise, Protocol, Session, UnknownDevices,
 };
 pub use replies::{Replies, Reply, ReplyOptions};
 
@@ -76,6 +79,10 @@ pub struct Conversation {
     counters: Counters,
     /// When the device was last heard, or last kept waiting by us.
     heard: Option<Instant>,
+    /// When it was opened.
+    opened: Option<Instant>,
+    /// When something was last given to be written, or was written.
+    wrote: Option<Instant>,
     /// A submit waits for room.
     paused: bool,
     /// Bytes of room for what was submitted and is not taken over.
@@ -124,6 +131,8 @@ impl Conversation {
             last_stamp: LastStamp::default(),
             counters: Counters::default(),
             heard: None,
+            opened: None,
+            wrote: None,
             paused: false,
             ahead: 0,
             held: false,
@@ -152,7 +161,9 @@ impl Conversation {
         self.take_frames(now, actions);
         self.stop_or_start_clocks(now);
         self.give_up_half_frame(now, actions);
-        self.write_next(actions);
+        self.end_without_login(now);
+        self.beat(now, actions);
+        self.write_next(now, actions);
         self.close_when_done(actions);
     }
 
@@ -165,7 +176,9 @@ impl Conversation {
         let clocks = [
             self.due.deadline(),
             self.writes.deadline(),
-            self.idle_deadline(),
+            self.silence_deadline().map(|(until, _)| until),
+            self.heartbeat_deadline(),
+            self.login_deadline(),
             ending,
             self.frame_deadline(),
         ];
@@ -202,6 +215,7 @@ impl Conversation {
                 actions.extend(self.due.progress(ticket, progress).map(Action::Count));
             }
             Input::Written(count) => {
+                self.wrote = Some(now.monotonic);
                 actions.extend(
                     self.writes
                         .written(count)
@@ -223,17 +237,25 @@ impl Conversation {
 
     fn open(&mut self, now: Now, peer: Peer, actions: &mut Vec<Action>) {
         self.heard = Some(now.monotonic);
-        self.identity = Some(Identity::new(peer, self.protocol.identity.clone()));
+        self.opened = self.heard;
+        self.wrote = self.heard;
+        self.identity = Some(Identity::new(peer, Arc::clone(&self.protocol.identity)));
         self.identify(now, actions);
     }
 
     /// Looks up the device of the connection, if one is for the whole connection.
     fn identify(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let awaits_login = self.awaits_login();
         let Some(identity) = &mut self.identity else {
             return;
         };
-        if let Some(speaker) = identity.resolve(&self.settings.devices) {
-            self.admits(now, &speaker, false, actions);
+        let speaker = identity.resolve(&self.settings.devices);
+        let alone = identity.is_connections();
+        match speaker.filter(|_| !awaits_login) {
+            Some(speaker) if alone => drop(self.admits(now, &speaker, false, actions)),
+            // What is behind it may be known where itself is not.
+            Some(speaker) => self.bind(&speaker, actions),
+            None => {}
         }
     }
 
@@ -318,11 +340,10 @@ impl Conversation {
             actions.extend(late.withdraw.then_some(Action::Withdraw));
             actions.push(Action::Answer(late.id, late.outcome));
         }
-        if self
-            .idle_deadline()
-            .is_some_and(|deadline| deadline <= moment)
+        if let Some((until, reason)) = self.silence_deadline()
+            && until <= moment
         {
-            return self.close(Reason::Idle, actions);
+            return self.close(reason, actions);
         }
         if let Some(ending) = self.ending.as_ref().filter(|ending| ending.until <= moment) {
             self.close(ending.reason, actions);
@@ -397,9 +418,13 @@ impl Conversation {
         }
     }
 
-    fn write_next(&mut self, actions: &mut Vec<Action>) {
-        if !self.closed {
-            actions.extend(self.writes.next().map(Action::Write));
+    fn write_next(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.closed {
+            return;
+        }
+        if let Some(bytes) = self.writes.next() {
+            self.wrote = Some(now.monotonic);
+            actions.push(Action::Write(bytes));
         }
     }
 
@@ -438,13 +463,6 @@ impl Conversation {
     /// Whether it is us who keep the device waiting.
     fn is_held(&self) -> bool {
         self.paused || self.ahead >= AHEAD || self.is_full()
-    }
-
-    fn idle_deadline(&self) -> Option<Instant> {
-        if self.ending.is_some() || self.held {
-            return None;
-        }
-        self.heard?.checked_add(self.settings.idle_timeout?)
     }
 
     /// When a frame has been incomplete for too long.

@@ -17,6 +17,7 @@ use crate::template::Template;
 use super::replies::Reply;
 
 pub use super::replies::Replies;
+pub use super::session::{Heartbeat, Login, Session};
 pub use crate::checksum::OnBadChecksum;
 
 /// How devices of one kind speak: framing, checksum, decoding, identity and replies. Shared by all
@@ -36,7 +37,9 @@ pub struct Protocol {
     /// Frames to readings.
     pub decoder: Decoder,
     /// Which device speaks.
-    pub identity: IdentityRule,
+    pub identity: Arc<IdentityRule>,
+    /// Login and signs of life.
+    pub session: Session,
     /// What the gateway answers. The reply named `nak` refuses a frame.
     pub replies: Replies,
     /// When a reply may leave.
@@ -123,8 +126,10 @@ pub enum UnknownDevices {
     /// Published under the identity as spoken, with the application property `unknownDevice`.
     #[default]
     Forward,
-    /// The connection is closed; where the identity is of scope message only the frame is dropped.
+    /// The connection is closed; where one connection may be several devices only the frame is dropped.
     Reject,
+    /// Neither published nor acknowledged; what came is reported, so that the device can be added.
+    Quarantine,
 }
 
 /// Member `body` of an output: what its messages carry.

@@ -10,6 +10,9 @@ use crate::template::Template;
 /// Name of the reply that refuses a frame.
 pub const NAK: &str = "nak";
 
+/// Name of the reply that refuses a login.
+pub const DENIED: &str = "denied";
+
 /// One reply in its object form.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

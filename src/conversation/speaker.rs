@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::identity::{Device, DeviceMap, IdentityRule, Peer, Resolved, Scope, Spoken};
+use super::session::Login;
+use crate::identity::{
+    Device, DeviceMap, IdentityRule, Peer, Resolved, Scope, Secret, Spoken, safe_name,
+};
 use crate::message::{Fields, Name};
 
 /// The device a frame is from.
@@ -13,27 +16,35 @@ pub(super) struct Speaker {
     pub(super) known: bool,
     /// Whether the frame or its connection said who it is.
     pub(super) identified: bool,
+    /// Whether it is a unit behind the device of the connection.
+    pub(super) is_unit: bool,
 }
 
 /// The identity of a connection.
 #[derive(Debug)]
 pub(super) struct Identity {
     peer: Peer,
-    rule: IdentityRule,
+    rule: Arc<IdentityRule>,
     /// What the login said, where one login is for the whole connection.
     login: Option<String>,
+    /// Whether the login said the secret that was expected.
+    proven: bool,
     current: Option<Speaker>,
     bound: Option<Name>,
+    /// The unit behind the bound device that spoke last.
+    bound_sub: Option<Name>,
 }
 
 impl Identity {
-    pub(super) fn new(peer: Peer, rule: IdentityRule) -> Self {
+    pub(super) fn new(peer: Peer, rule: Arc<IdentityRule>) -> Self {
         Identity {
             peer,
             rule,
             login: None,
+            proven: false,
             current: None,
             bound: None,
+            bound_sub: None,
         }
     }
 
@@ -41,9 +52,9 @@ impl Identity {
         &self.peer
     }
 
-    /// Whether one identity is for the whole connection.
+    /// Whether one device is all that speaks on the connection.
     pub(super) fn is_connections(&self) -> bool {
-        self.scope() != Some(Scope::Message)
+        self.scope() != Some(Scope::Message) && !self.rule.has_sub()
     }
 
     /// Whether the device can have one connection only.
@@ -51,11 +62,55 @@ impl Identity {
         self.scope() == Some(Scope::Connection)
     }
 
+    /// Whether everything has been said that a login has to say.
+    pub(super) fn is_logged_in(&self) -> bool {
+        match self.scope() {
+            None => self.proven || self.rule.secret().is_none(),
+            Some(Scope::Connection) => self.login.is_some(),
+            Some(Scope::Message) => true,
+        }
+    }
+
+    /// Holds the secret that a frame says against the one that is expected of who it claims to be.
+    /// A frame that claims nothing new needs none.
+    ///
+    /// # Errors
+    /// Who it claims to be, where the secret is missing or wrong, or none is known that could be right.
+    pub(super) fn prove(
+        &mut self,
+        said: Option<&[u8]>,
+        spoken: Option<&str>,
+        (map, login): (&DeviceMap, &Login),
+    ) -> Result<(), Name> {
+        let (id, new) = match &self.peer.fixed_device {
+            Some(device) => {
+                let claims = said.is_some() || spoken.is_some();
+                (claims.then_some(&**device), !self.proven)
+            }
+            None => (spoken, self.login.as_deref() != spoken),
+        };
+        let Some(id) = id.filter(|_| new || said.is_some()) else {
+            return Ok(());
+        };
+        let speaker = Spoken {
+            id: Some(id),
+            sub: None,
+            peer: &self.peer,
+        };
+        let expected = map.secret(&speaker).or(login.secret.as_ref());
+        let right = |expected: &Secret| said.is_some_and(|said| expected.is(said));
+        if !expected.is_some_and(right) {
+            return Err(safe_name(id).into());
+        }
+        self.proven = true;
+        Ok(())
+    }
+
     /// The device of the connection as the map says now, if the connection has one.
     pub(super) fn resolve(&mut self, map: &DeviceMap) -> Option<Speaker> {
         self.current = match (self.scope(), &self.login) {
-            (None, _) => Some(self.look_up(None, map)),
-            (Some(_), Some(login)) => Some(self.look_up(Some(login), map)),
+            (None, _) => Some(self.look_up(None, None, map)),
+            (Some(_), Some(login)) => Some(self.look_up(Some(login), None, map)),
             (Some(_), None) => None,
         };
         self.current.clone()
@@ -63,17 +118,32 @@ impl Identity {
 
     /// The device a frame is from; one found by the address alone if nothing said who it is.
     pub(super) fn of_frame(&mut self, fields: &Fields, map: &DeviceMap) -> Speaker {
-        let spoken = self.scope().and_then(|_| self.rule.spoken(fields));
-        match (self.scope(), spoken) {
-            (Some(Scope::Message), Some(id)) => self.look_up(Some(&id), map),
-            (Some(Scope::Connection), Some(id)) if self.login.as_deref() != Some(&*id) => {
-                self.login = Some(id.into_owned());
-                self.current = None;
-                self.of_connection(map)
-            }
-            (Some(Scope::Message), None) => self.look_up(None, map),
-            (None | Some(Scope::Connection), _) => self.of_connection(map),
+        let rule = Arc::clone(&self.rule);
+        let spoken = self.scope().and_then(|_| rule.spoken(fields));
+        let sub = rule.sub(fields);
+        if self.scope() == Some(Scope::Message) {
+            return self.look_up(spoken.as_deref(), sub.as_deref(), map);
         }
+        if let Some(id) = spoken.filter(|id| self.login.as_deref() != Some(id)) {
+            self.login = Some(id.into_owned());
+            self.current = None;
+        }
+        match sub {
+            None => self.of_connection(map),
+            Some(sub) => self.look_up(self.login.as_deref(), Some(&sub), map),
+        }
+    }
+
+    /// The device behind which a frame's unit is, where units are behind the device of the connection.
+    pub(super) fn behind(&mut self, map: &DeviceMap) -> Option<Speaker> {
+        let with_units = self.rule.has_sub() && self.scope() != Some(Scope::Message);
+        let speaker = with_units.then(|| self.of_connection(map))?;
+        speaker.identified.then_some(speaker)
+    }
+
+    /// The device that commands come for.
+    pub(super) fn bound(&self) -> Option<&Name> {
+        self.bound.as_ref()
     }
 
     /// Notes which device commands come for; whether it is another one than before.
@@ -81,6 +151,17 @@ impl Identity {
         let another = self.bound.as_ref() != Some(device);
         if another {
             self.bound = Some(Arc::clone(device));
+            self.bound_sub = None;
+        }
+        another
+    }
+
+    /// The same for a unit behind the device of the connection, beside which others stay bound.
+    pub(super) fn bind_sub(&mut self, device: &Name) -> bool {
+        let another =
+            self.bound.as_ref() != Some(device) && self.bound_sub.as_ref() != Some(device);
+        if another {
+            self.bound_sub = Some(Arc::clone(device));
         }
         another
     }
@@ -91,40 +172,37 @@ impl Identity {
             None => self.resolve(map),
         };
         self.current.clone_from(&current);
-        current.unwrap_or_else(|| self.look_up(None, map))
+        current.unwrap_or_else(|| self.look_up(None, None, map))
     }
 
-    /// The scope of a decoded field; none where the address or the settings say who it is.
+    /// The scope of a decoded field; none where the peer or the settings say who it is.
     fn scope(&self) -> Option<Scope> {
-        match &self.rule {
-            IdentityRule::Field { scope, .. } if self.peer.fixed_device.is_none() => Some(*scope),
-            _ => None,
+        match &self.peer.fixed_device {
+            Some(_) => None,
+            None => self.rule.scope(),
         }
     }
 
-    fn look_up(&self, id: Option<&str>, map: &DeviceMap) -> Speaker {
+    fn look_up(&self, id: Option<&str>, sub: Option<&str>, map: &DeviceMap) -> Speaker {
         let identified = id.is_some() || self.scope().is_none();
-        match map.resolve(&Spoken {
-            id,
-            peer: &self.peer,
-        }) {
-            Resolved::Known(device) => Speaker {
-                device,
-                known: true,
-                identified,
-            },
+        let id = id.or_else(|| self.rule.of_peer(&self.peer));
+        let peer = &self.peer;
+        let (device, known) = match map.resolve(&Spoken { id, sub, peer }) {
+            Resolved::Known(device) => (device, true),
             Resolved::Unknown(name) => {
                 let device = Device {
                     name,
                     properties: Arc::from([]),
                     output: None,
                 };
-                Speaker {
-                    device,
-                    known: false,
-                    identified,
-                }
+                (device, false)
             }
+        };
+        Speaker {
+            device,
+            known,
+            identified,
+            is_unit: sub.is_some() && self.scope() != Some(Scope::Message),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod binary;
 mod degrees;
+mod field_steps;
 mod forms;
 mod json;
 mod layout;
@@ -44,6 +45,8 @@ use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
 use crate::message::{Frame, Name, Reading};
 use crate::notation::{NotationError, Word, unknown_word};
+
+pub use self::field_steps::FieldSteps;
 
 const KINDS: [&str; 6] = ["binary", "json", "raw", "regex", "text", "tlv"];
 /// Kinds of the settings language that this version does not have.

@@ -115,6 +115,15 @@ impl Steps {
             && self.with.is_none()
     }
 
+    /// Whether they need nothing but the value and touch nothing else.
+    pub(super) fn change_the_value_alone(&self) -> bool {
+        self.bits.is_empty()
+            && self.negate.is_none()
+            && self.condition.is_none()
+            && self.collect.is_none()
+            && !self.dropped
+    }
+
     fn read_collect(
         &mut self,
         word: &Word<'_>,

@@ -1,16 +1,21 @@
 //! Which device speaks: the rule of a protocol, the peer of a connection, the map of known devices.
 
 mod map;
+mod secret;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
 
-use crate::document::{Problems, Section};
+use crate::decoding::FieldSteps;
+use crate::document::{Problems, Section, name_of};
 use crate::message::{Fields, Name, Value};
 
 pub use self::map::{Device, DeviceMap, Resolved, Spoken};
+pub use self::secret::{Secret, Secrets};
 
 /// Characters that a device's name may have at most; it stands in properties and log lines.
 const MOST_CHARACTERS: usize = 128;
@@ -27,13 +32,18 @@ pub enum Scope {
 }
 
 /// Where a protocol says which device speaks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum IdentityRule {
-    /// In a decoded field.
+#[derive(Clone, Debug, Default)]
+pub struct IdentityRule {
+    source: Source,
+    sub: Option<FieldSteps>,
+    secret: Option<FieldSteps>,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    /// In decoded fields, of which the first that a frame has counts.
     Field {
-        /// The field's name.
-        name: Name,
-        /// How long it counts.
+        fields: Box<[FieldSteps]>,
         scope: Scope,
     },
     /// By the address it connects from.
@@ -46,84 +56,187 @@ pub enum IdentityRule {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct IdentityOptions {
-    /// Name of a decoded field.
-    field: Option<String>,
     /// How long the field's value counts.
     scope: Option<Scope>,
     /// Where the identity is from when no field says it.
-    from: Option<Source>,
+    from: Option<OfPeer>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum Source {
+enum OfPeer {
     Address,
     Listener,
 }
+
+/// Members that name fields.
+const FIELD: &str = "field";
+const SUB: &str = "sub";
+const SECRET: &str = "secret";
 
 impl IdentityRule {
     /// Reads the member `identity` of a protocol; without it the peer's address says who speaks.
     pub fn read(section: Option<&Section<'_>>, problems: &mut Problems) -> Option<Self> {
         let Some(section) = section else {
-            return Some(IdentityRule::Address);
+            return Some(IdentityRule::default());
         };
-        for later in ["certificate", "proxy", "sub", "login", "secret"] {
-            if section.member(later).is_some() {
-                let message = format!("\"{later}\" is not available in this version");
-                problems.member(section, later, message);
-            }
+        let before = problems.len();
+        let later = ["certificate", "proxy"];
+        for later in later.iter().filter(|word| section.member(word).is_some()) {
+            let message = format!("\"{later}\" is not available in this version");
+            problems.member(section, later, message);
         }
-        let options: IdentityOptions = section.read(
-            &["certificate", "proxy", "sub", "login", "secret"],
-            problems,
-        )?;
-        match (options.field, options.from, options.scope) {
-            (Some(name), None, scope) => Some(IdentityRule::Field {
-                name: name.into(),
+        let fields = read_fields(section, problems);
+        let [sub, secret] = [SUB, SECRET].map(|name| {
+            let member = section.member(name)?;
+            read_field(&member, problems)
+        });
+        let without: Vec<&str> = [FIELD, SUB, SECRET].into_iter().chain(later).collect();
+        let options: IdentityOptions = section.read(&without, problems)?;
+        let source = match (fields, options.from, options.scope) {
+            (Some(fields), None, scope) => Source::Field {
+                fields: fields.into(),
                 scope: scope.unwrap_or_default(),
-            }),
-            (None, Some(Source::Address), None) => Some(IdentityRule::Address),
-            (None, Some(Source::Listener), None) => Some(IdentityRule::Listener),
+            },
+            (None, Some(OfPeer::Address), None) => Source::Address,
+            (None, Some(OfPeer::Listener), None) => Source::Listener,
             (None, Some(_), Some(_)) => {
                 problems.member(section, "scope", "\"scope\" belongs to \"field\"");
-                None
+                return None;
             }
             _ => {
                 problems.add(section, "expected either \"field\" or \"from\"");
-                None
+                return None;
             }
-        }
-    }
-
-    /// How long the identity counts; that of a peer counts as long as the connection.
-    pub fn scope(&self) -> Scope {
-        match self {
-            IdentityRule::Field { scope, .. } => *scope,
-            IdentityRule::Address | IdentityRule::Listener => Scope::Connection,
-        }
-    }
-
-    /// The field that says it, if one does.
-    pub fn field(&self) -> Option<&Name> {
-        match self {
-            IdentityRule::Field { name, .. } => Some(name),
-            IdentityRule::Address | IdentityRule::Listener => None,
-        }
-    }
-
-    /// The identity that a frame's fields say; `None` without such a field or with an empty one.
-    pub fn spoken<'f>(&self, fields: &'f Fields) -> Option<Cow<'f, str>> {
-        let text: Cow<'f, str> = match fields.get(self.field()?)? {
-            Value::Text(text) => Cow::Borrowed(text.trim()),
-            Value::Integer(value) => Cow::Owned(value.to_string()),
-            Value::Float(value) => Cow::Owned(value.to_string()),
-            Value::Bytes(bytes) => {
-                Cow::Owned(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-            }
-            Value::Null | Value::Bool(_) | Value::List(_) | Value::Object(_) => return None,
         };
-        Some(text).filter(|text| !text.is_empty())
+        let rule = IdentityRule {
+            source,
+            sub,
+            secret,
+        };
+        if rule.secret.is_some() && !rule.has_login() {
+            let message =
+                "a secret is said at a login: it goes with \"field\" and \"scope\": \"connection\"";
+            problems.member(section, SECRET, message);
+        }
+        (problems.len() == before).then_some(rule)
     }
+
+    /// How long a decoded identity counts; `None` where the connection itself says who speaks.
+    pub fn scope(&self) -> Option<Scope> {
+        match &self.source {
+            Source::Field { scope, .. } => Some(*scope),
+            Source::Address | Source::Listener => None,
+        }
+    }
+
+    /// Whether one frame says the identity for the whole connection.
+    pub fn has_login(&self) -> bool {
+        self.scope() == Some(Scope::Connection)
+    }
+
+    /// Whether several devices may speak behind one identity.
+    pub fn has_sub(&self) -> bool {
+        self.sub.is_some()
+    }
+
+    /// The field that carries the secret, if devices must say one.
+    pub fn secret(&self) -> Option<&Name> {
+        self.secret.as_ref().map(FieldSteps::name)
+    }
+
+    /// The fields it names, each with its member and, in a list, its place there.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, usize, &Name)> {
+        let spoken = match &self.source {
+            Source::Field { fields, .. } => &**fields,
+            Source::Address | Source::Listener => &[],
+        };
+        let spoken = spoken.iter().enumerate();
+        let spoken = spoken.map(|(at, field)| (FIELD, at, field));
+        let others = [(SUB, &self.sub), (SECRET, &self.secret)];
+        let others = others
+            .into_iter()
+            .filter_map(|(member, field)| Some((member, 0, field.as_ref()?)));
+        let all = spoken.chain(others);
+        all.map(|(member, at, field)| (member, at, field.name()))
+    }
+
+    /// The identity that a frame's fields say; `None` without such a field or with empty ones.
+    pub fn spoken<'f>(&self, fields: &'f Fields) -> Option<Cow<'f, str>> {
+        let Source::Field { fields: named, .. } = &self.source else {
+            return None;
+        };
+        named.iter().find_map(|field| text(field, fields))
+    }
+
+    /// The identity of a connection that no field says; `None` means the peer's address.
+    pub fn of_peer<'p>(&self, peer: &'p Peer) -> Option<&'p str> {
+        matches!(self.source, Source::Listener).then_some(&*peer.listener)
+    }
+
+    /// The unit behind the identity that a frame is of. A `/` in it becomes `_`.
+    pub fn sub<'f>(&self, fields: &'f Fields) -> Option<Cow<'f, str>> {
+        let text = text(self.sub.as_ref()?, fields)?;
+        Some(match text.contains('/') {
+            true => Cow::Owned(text.replace('/', "_")),
+            false => text,
+        })
+    }
+
+    /// The secret that a frame says, as its bytes; not empty.
+    pub fn said_secret(&self, fields: &Fields) -> Option<Vec<u8>> {
+        let said = match self.secret.as_ref()?.value(fields)? {
+            Value::Bytes(bytes) => bytes.to_vec(),
+            Value::Text(text) => text.into_bytes(),
+            other => spelled(&other)?.into_owned().into_bytes(),
+        };
+        Some(said).filter(|said| !said.is_empty())
+    }
+}
+
+/// The member `field`: `NAME [steps]`, or a list of them.
+fn read_fields(section: &Section<'_>, problems: &mut Problems) -> Option<Vec<FieldSteps>> {
+    let member = section.member(FIELD)?;
+    let all: Vec<_> = match member.value.is_array() {
+        true => member.elements().collect(),
+        false => vec![member.clone()],
+    };
+    if all.is_empty() {
+        problems.add(&member, "expected at least one field");
+    }
+    let read = all.iter().filter_map(|one| read_field(one, problems));
+    Some(read.collect())
+}
+
+fn read_field(section: &Section<'_>, problems: &mut Problems) -> Option<FieldSteps> {
+    let Some(text) = section.value.as_str() else {
+        let found = name_of(section.value);
+        let message = format!("expected a field such as \"imei ltrim 0\", found {found}");
+        problems.add(section, message);
+        return None;
+    };
+    let read = FieldSteps::parse(text);
+    read.map_err(|error| problems.notation_here(section, error))
+        .ok()
+}
+
+fn text<'f>(field: &FieldSteps, fields: &'f Fields) -> Option<Cow<'f, str>> {
+    let text = match field.plain(fields) {
+        Some(value) => spelled(value)?,
+        None => Cow::Owned(spelled(&field.value(fields)?)?.into_owned()),
+    };
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// A value as an identity; spaces around it are none of it.
+fn spelled(value: &Value) -> Option<Cow<'_, str>> {
+    Some(match value {
+        Value::Text(text) => Cow::Borrowed(text.trim()),
+        Value::Integer(value) => Cow::Owned(value.to_string()),
+        Value::Float(value) => Cow::Owned(value.to_string()),
+        Value::Bytes(bytes) => Cow::Owned(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+        Value::Null | Value::Bool(_) | Value::List(_) | Value::Object(_) => return None,
+    })
 }
 
 /// The other side of a connection.
@@ -165,74 +278,5 @@ pub fn safe_name(text: &str) -> String {
         "_".to_owned()
     } else {
         name
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn rules_and_their_mistakes() {
-        let field = |scope| IdentityRule::Field {
-            name: "imei".into(),
-            scope,
-        };
-        for (document, expected) in [
-            (json!({"field": "imei"}), Some(field(Scope::Message))),
-            (
-                json!({"field": "imei", "scope": "connection"}),
-                Some(field(Scope::Connection)),
-            ),
-            (json!({"from": "address"}), Some(IdentityRule::Address)),
-            (json!({"from": "listener"}), Some(IdentityRule::Listener)),
-            (json!({"from": "listener", "scope": "message"}), None),
-            (json!({"from": "address", "field": "a"}), None),
-            (json!({}), None),
-        ] {
-            let mut problems = Problems::new();
-            let rule = IdentityRule::read(Some(&Section::root(&document)), &mut problems);
-            assert_eq!(rule, expected, "{document}");
-            assert_eq!(problems.is_empty(), expected.is_some(), "{document}");
-        }
-        let mut problems = Problems::new();
-        let document = json!({"from": "address", "certificate": "cn"});
-        IdentityRule::read(Some(&Section::root(&document)), &mut problems);
-        assert_eq!(problems.as_slice()[0].pointer, "/certificate");
-        assert!(
-            problems.as_slice()[0]
-                .message
-                .contains("not available in this version")
-        );
-    }
-
-    #[test]
-    fn what_a_frame_says() {
-        let rule = IdentityRule::Field {
-            name: "id".into(),
-            scope: Scope::Message,
-        };
-        for (value, expected) in [
-            (Value::Text(" 35 ".into()), Some("35")),
-            (Value::Text("  ".into()), None),
-            (
-                Value::Integer(u64::MAX.into()),
-                Some("18446744073709551615"),
-            ),
-            (Value::Bytes(b"\x0a\xff"[..].into()), Some("0aff")),
-            (Value::Null, None),
-        ] {
-            let fields: Fields = [("id".into(), value.clone())].into_iter().collect();
-            assert_eq!(rule.spoken(&fields).as_deref(), expected, "{value:?}");
-        }
-        assert_eq!(rule.spoken(&Fields::new()), None);
-    }
-
-    #[test]
-    fn names_are_safe() {
-        assert_eq!(safe_name("a\r\né b"), "a___ b");
-        assert_eq!(safe_name(""), "_");
-        assert_eq!(safe_name(&"x".repeat(200)).len(), 128);
     }
 }

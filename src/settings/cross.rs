@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{ListenerOptions, Settings, Warning};
+use crate::conversation::replies::DENIED;
 use crate::conversation::{OnBadChecksum, Otherwise, Protocol};
 use crate::document::{Problem, Problems, Section, child_pointer, nearest, unknown_word};
 use crate::notation::Condition;
@@ -45,6 +46,7 @@ pub fn protocol(section: &Section<'_>, protocol: &Protocol, problems: &mut Probl
     layout_replies(section, protocol, problems);
     refusals(section, protocol, problems);
     own_checksums(section, protocol, problems);
+    logins(section, protocol, problems);
     fields(section, protocol, problems);
 }
 
@@ -56,14 +58,21 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
     // An undecoded frame has it beside what was read of it.
     known.push("raw");
     message_ids(section, protocol, &known, problems);
+    for (member, at, name) in protocol.identity.fields() {
+        let identity = section.member("identity");
+        let place = identity
+            .as_ref()
+            .and_then(|identity| identity.member(member));
+        let element = place.as_ref().and_then(|place| place.element(at));
+        if let (Some(place), false) = (element.or(place), known.contains(&&**name)) {
+            problems.add(&place, unknown_word("field", name, &known));
+        }
+    }
     let mut check = |section: &Section<'_>, member: &str, name: &str| {
         if !known.contains(&name) {
             problems.member(section, member, unknown_word("field", name, &known));
         }
     };
-    if let (Some(identity), Some(field)) = (section.member("identity"), protocol.identity.field()) {
-        check(&identity, "field", field);
-    }
     let Some(replies) = section.member("replies") else {
         return;
     };
@@ -173,6 +182,37 @@ fn refusals(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems)
     }
 }
 
+/// A login says who speaks for the rest of the connection, and a secret is held against it.
+fn logins(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
+    let session = section.member("session");
+    let (Some(session), Some(login)) = (session, &protocol.session.login) else {
+        return;
+    };
+    if !protocol.identity.has_login() {
+        let message = "a login needs an \"identity\" of \"scope\": \"connection\"";
+        problems.member(&session, "login", message);
+    }
+    if login.secret.is_some() && protocol.identity.secret().is_none() {
+        let message = "\"identity\" does not say which field carries the \"secret\"";
+        let place = session.member("login");
+        problems.member(place.as_ref().unwrap_or(&session), "secret", message);
+    }
+    if let (Some(place), true) = (
+        requires_none(&session),
+        protocol.identity.secret().is_some(),
+    ) {
+        let message = "a secret needs a login that is required";
+        problems.member(&place, "required", message);
+    }
+}
+
+/// The member `login`, if it says that none is required.
+fn requires_none<'a>(session: &Section<'a>) -> Option<Section<'a>> {
+    let login = session.member("login")?;
+    let required = login.member("required")?.value.as_bool();
+    (required == Some(false)).then_some(login)
+}
+
 /// Replies that nothing ever sends: no layout names them and they have no condition of their own.
 pub fn silent_replies(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning> {
     let named: BTreeSet<&str> = protocol
@@ -183,7 +223,8 @@ pub fn silent_replies(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning
     let replies = section.member("replies");
     let entries: Vec<_> = replies.iter().flat_map(Section::members).collect();
     let silent = entries.into_iter().filter(|(name, reply)| {
-        *name != "nak" && !named.contains(name) && reply.member("when").is_none()
+        let denies = *name == DENIED && protocol.identity.secret().is_some();
+        *name != "nak" && !denies && !named.contains(name) && reply.member("when").is_none()
     });
     silent
         .map(|(name, reply)| Problem {

@@ -8,9 +8,9 @@ pub const SETTINGS: &[&str] = &["outbound", "deviceFile"];
 /// Members of a listener.
 pub const LISTENER: &[&str] = &["tls", "proxy"];
 /// Members of a protocol.
-pub const PROTOCOL: &[&str] = &["commands", "polls", "session", "login", "script"];
-/// What a listener does with unknown devices.
-pub const UNKNOWN_DEVICES: &[&str] = &["quarantine"];
+pub const PROTOCOL: &[&str] = &["commands", "polls", "script"];
+/// Members of a protocol's session.
+pub const SESSION: &[&str] = &["open"];
 /// Where an identity is from.
 pub const IDENTITIES: &[&str] = &["certificate", "proxy", "outbound"];
 /// What a full spool does.

@@ -69,7 +69,8 @@ pub struct ListenerOptions {
     /// Addresses and networks (CIDR) that may connect; without it everyone.
     #[serde(default)]
     allow: Vec<String>,
-    /// Devices that neither `devices` nor `deviceRules` name: `forward` marks them, `reject` refuses them.
+    /// Devices that neither `devices` nor `deviceRules` name: `forward` marks them, `reject` refuses them,
+    /// `quarantine` keeps a sample of them.
     #[serde(default)]
     unknown_devices: UnknownDevices,
     /// The one device that speaks on this listener, whatever it says.
@@ -89,10 +90,7 @@ fn idle_timeout_seconds() -> u32 {
 impl ListenerOptions {
     /// Reads an entry and notes what is wrong in it.
     pub fn read(section: &Section<'_>, problems: &mut Problems) -> Option<Self> {
-        let mut without = later::members(section, later::LISTENER, problems);
-        if later::word(section, "unknownDevices", later::UNKNOWN_DEVICES, problems) {
-            without.push("unknownDevices");
-        }
+        let without = later::members(section, later::LISTENER, problems);
         let options: Self = section.read(&without, problems)?;
         bounds::number(section, "port", options.port, &PORTS, problems);
         bounds::number(

@@ -4,6 +4,7 @@
 //! the section; `false` takes away what is no true-or-false itself.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde_json::{Map, Value};
 
@@ -14,12 +15,21 @@ use crate::document::{Problems, Section, unknown_word};
 const COLLECTIONS: [&str; 4] = ["layouts", "replies", "commands", "polls"];
 
 /// A protocol as it results, and which parts of it are not from its base.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Merged {
     /// The resulting protocol.
     pub value: Value,
     /// JSON pointers of what the settings gave; everything below such a place is from there too.
     overridden: BTreeSet<String>,
+}
+
+impl fmt::Debug for Merged {
+    /// Without the protocol, which may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Merged");
+        shown.field("overridden", &self.overridden);
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl Merged {

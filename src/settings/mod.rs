@@ -20,6 +20,7 @@ mod spool;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -61,7 +62,17 @@ pub struct Settings {
     pub bytes: usize,
     bodies: Arc<BTreeMap<Name, BodyForm>>,
     resolved: BTreeMap<Name, Resolved>,
-    device_documents: [Option<Value>; 2],
+    device_documents: DeviceDocuments,
+}
+
+/// `devices` and `deviceRules` as they were written, to be compared. They may hold secrets.
+#[derive(Clone, Default, PartialEq)]
+struct DeviceDocuments([Option<Value>; 2]);
+
+impl fmt::Debug for DeviceDocuments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(devices)")
+    }
 }
 
 /// The members of the settings. Each section is read by its own reader.
@@ -191,7 +202,13 @@ impl<'a> Reader<'a> {
         let listeners = self.listeners(&protocols);
         let devices = self.document.member("devices");
         let rules = self.document.member("deviceRules");
-        let map = DeviceMap::read(devices.as_ref(), rules.as_ref(), &mut self.problems);
+        let secrets = &self.presets.secrets;
+        let map = DeviceMap::read(
+            devices.as_ref(),
+            rules.as_ref(),
+            secrets,
+            &mut self.problems,
+        );
         let outputs = self.outputs();
         let spool = self.document.member("spool");
         let spool = spool.map_or(Some(SpoolSettings::default()), |spool| {
@@ -206,8 +223,9 @@ impl<'a> Reader<'a> {
             spool: spool?,
             bytes,
             resolved,
-            device_documents: [devices, rules]
-                .map(|section| section.map(|section| section.value.clone())),
+            device_documents: DeviceDocuments(
+                [devices, rules].map(|section| section.map(|section| section.value.clone())),
+            ),
         };
         warnings.extend(cross::unused(&settings));
         Some((settings, warnings))
@@ -249,7 +267,7 @@ impl<'a> Reader<'a> {
             let protocol = protocol::read(
                 &name,
                 &entry.pointer,
-                &resolved,
+                (&resolved, &self.presets.secrets),
                 (&mut self.problems, warnings),
             );
             protocols.extend(protocol.map(|protocol| (name.clone(), Arc::new(protocol))));

@@ -1,11 +1,13 @@
 //! Where a protocol starts from: a preset shipped with the module, a file of the mounted folder, or nothing.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 
 use super::merge::{Merged, merge};
 use crate::document::{Problems, Section, name_of, nearest, unknown_word};
+use crate::identity::Secrets;
 
 /// A protocol shipped with the module: the folder of its name in `protocols/`.
 #[derive(Debug)]
@@ -51,9 +53,20 @@ const BUILT_IN: &[BuiltIn] = built_in! {
 };
 
 /// The documents that protocols can start from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Presets {
+    /// The secrets that stand in files of the mounted folder.
+    pub secrets: Secrets,
     mounted: BTreeMap<String, Result<Value, String>>,
+}
+
+impl fmt::Debug for Presets {
+    /// Without what the files hold, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mounted: Vec<_> = self.mounted.keys().collect();
+        let mut shown = f.debug_struct("Presets");
+        shown.field("mounted", &mounted).finish_non_exhaustive()
+    }
 }
 
 impl Presets {
@@ -83,6 +96,15 @@ impl Presets {
             .filter(|name| is_plain(name))
             .map(str::to_owned)
             .collect()
+    }
+
+    /// The files of the mounted folder that hold secrets: those that the settings name, and those
+    /// that protocol files name which have been added.
+    pub fn secret_files(&self, document: &Value) -> Vec<String> {
+        let mounted = self.mounted.values().filter_map(|read| read.as_ref().ok());
+        let named = mounted.chain([document]).flat_map(Secrets::files_named);
+        let plain = named.filter(|name| is_plain(name));
+        plain.map(str::to_owned).collect()
     }
 
     /// Adds a file of the mounted folder, or why it could not be read.
@@ -195,8 +217,8 @@ impl Origin {
     }
 }
 
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Preset(name) => write!(f, "preset {name}"),
             Origin::File(name) => write!(f, "file {name}"),

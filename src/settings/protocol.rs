@@ -7,9 +7,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Resolved, Warning, cross, later};
-use crate::conversation::{Acknowledge, OnBadChecksum, OnUndecoded, Protocol, Replies};
+use crate::conversation::{
+    Acknowledge, Login, OnBadChecksum, OnUndecoded, Protocol, Replies, Session,
+};
 use crate::document::{Problem, Problems, Section};
-use crate::identity::IdentityRule;
+use crate::identity::{IdentityRule, Secrets};
 use crate::message::Name;
 use crate::template::Template;
 use crate::{checksum, decoding, framing};
@@ -39,6 +41,9 @@ pub struct ProtocolOptions {
     /// Which device speaks.
     #[serde(rename = "identity")]
     _identity: Option<IgnoredAny>,
+    /// Login and signs of life.
+    #[serde(rename = "session")]
+    _session: Option<IgnoredAny>,
     /// What the gateway answers, by name.
     #[serde(rename = "replies")]
     _replies: Option<IgnoredAny>,
@@ -53,7 +58,7 @@ pub struct ProtocolOptions {
 pub fn read(
     name: &Name,
     pointer: &str,
-    resolved: &Resolved,
+    (resolved, secrets): (&Resolved, &Secrets),
     (problems, warnings): (&mut Problems, &mut Vec<Warning>),
 ) -> Option<Protocol> {
     let section = Section {
@@ -61,7 +66,7 @@ pub fn read(
         pointer: pointer.to_owned(),
     };
     let mut found = Problems::new();
-    let protocol = build(name, &section, resolved, &mut found);
+    let protocol = build(name, &section, (resolved, secrets), &mut found);
     if let Some(protocol) = &protocol {
         cross::protocol(&section, protocol, &mut found);
         if found.is_empty() {
@@ -86,7 +91,7 @@ fn with_origin(problem: &Problem, resolved: &Resolved) -> Problem {
 fn build(
     name: &Name,
     section: &Section<'_>,
-    resolved: &Resolved,
+    (resolved, secrets): (&Resolved, &Secrets),
     problems: &mut Problems,
 ) -> Option<Protocol> {
     let without = later::members(section, later::PROTOCOL, problems);
@@ -100,6 +105,7 @@ fn build(
         problems,
     );
     let identity = read_identity(section, problems);
+    let session = read_session(section, secrets, problems);
     let replies = Replies::read(member("replies").as_ref(), problems);
     let acknowledge = member("acknowledge").map_or(Some(Acknowledge::default()), |acknowledge| {
         acknowledge.read(&[], problems)
@@ -121,7 +127,8 @@ fn build(
         checksums,
         on_bad_checksum: options.on_bad_checksum,
         decoder: decoder?,
-        identity: identity?,
+        session: with_login(session?, identity.as_ref()?),
+        identity: Arc::new(identity?),
         replies,
         acknowledge: acknowledge?,
         on_undecoded: options.on_undecoded,
@@ -150,4 +157,26 @@ fn read_identity(section: &Section<'_>, problems: &mut Problems) -> Option<Ident
     } else {
         IdentityRule::read(identity.as_ref(), problems)
     }
+}
+
+fn read_session(
+    section: &Section<'_>,
+    secrets: &Secrets,
+    problems: &mut Problems,
+) -> Option<Session> {
+    let session = section.member("session");
+    if let Some(session) = &session
+        && !later::members(session, later::SESSION, problems).is_empty()
+    {
+        return None;
+    }
+    Session::read(session.as_ref(), secrets, problems)
+}
+
+/// Where devices must say a secret, their frames need the login that says it.
+fn with_login(mut session: Session, identity: &IdentityRule) -> Session {
+    if identity.secret().is_some() {
+        session.login.get_or_insert_with(Login::default);
+    }
+    session
 }

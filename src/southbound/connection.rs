@@ -355,6 +355,12 @@ impl Connection {
             return self.port.metrics.frame();
         }
         self.port.metrics.trouble(counted.word(), 1);
+        if let Counted::Quarantined(device, frame) = counted {
+            let south = &self.port.south;
+            let from = (&self.port.listener, self.address);
+            let now = south.clock.now().monotonic;
+            south.quarantine.note(device, from, frame, now);
+        }
         if !counted.is_trouble() {
             return;
         }

@@ -22,6 +22,7 @@ use crate::message::Name;
 use crate::ops::logging::Throttle;
 use crate::ops::metrics::{ListenerMetrics, Metrics};
 use crate::outbox::Submitter;
+use crate::quarantine::Quarantine;
 use crate::registry::Registry;
 
 /// Actions for which a place is kept.
@@ -32,6 +33,8 @@ const MOST_KEPT: usize = 256;
 pub struct South {
     /// Which connection a device has.
     pub registry: Registry,
+    /// Which unknown devices are kept waiting.
+    pub quarantine: Quarantine,
     /// The way to the spool.
     pub submitter: Submitter,
     /// Where counts go.

@@ -9,6 +9,7 @@
 
 use edge_tcp_gateway::spool::Disk;
 
+mod admission;
 mod clock;
 mod delivery;
 #[path = "../../src/spool/tests/disk.rs"]

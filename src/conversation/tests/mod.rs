@@ -2,9 +2,11 @@
 
 mod answers;
 mod gt06;
+mod login;
 mod messages;
 mod model;
 mod room;
 mod script;
+mod session;
 mod tables;
 mod teltonika;

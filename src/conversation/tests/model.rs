@@ -1,7 +1,8 @@
 //! Any order of inputs: replies in order and never before their promise, one outcome per command,
-//! bounded, and always one close.
+//! bounded, and always one close; heartbeats alone and only where nothing was written.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -16,6 +17,7 @@ struct Model {
     asked: BTreeSet<u64>,
     answered: BTreeSet<u64>,
     last_reply: u64,
+    beats: u64,
     closed: bool,
 }
 
@@ -42,7 +44,12 @@ impl Model {
 
     /// Replies say the number of their frame, which is its ticket.
     fn take_write(&mut self, bytes: &[u8]) {
+        if bytes == b"beat\n" {
+            self.beats += 1;
+            return;
+        }
         for line in std::str::from_utf8(bytes).unwrap().lines() {
+            assert_ne!(line, "beat", "a heartbeat goes alone");
             let Some(number) = line.strip_prefix("ok ") else {
                 continue;
             };
@@ -111,15 +118,28 @@ fn line(
 proptest! {
     #[test]
     fn any_order_of_inputs_keeps_every_rule(inputs in inputs()) {
-        let changes = json!({"acknowledge": {"after": "delivered", "withinMs": 2000}});
+        let heartbeat = json!({"seconds": 1, "send": "beat\n"});
+        let changes = json!({
+            "acknowledge": {"after": "delivered", "withinMs": 2000},
+            "session": {"heartbeat": heartbeat, "silentSeconds": 30}
+        });
         let mut play = Play::new(protocol(&changes), &json!({}));
         let (mut model, stream) = (Model::default(), stream());
         let mut rest = stream.as_str();
         play.play("open");
+        let mut wrote = play.now.monotonic;
         for (kind, number) in inputs {
             if let Some(line) = line(kind, number, &mut model, &mut rest, play.outstanding) {
+                let before = model.beats;
                 let actions = play.act(&line);
                 model.take(&actions);
+                let now = play.now.monotonic;
+                let quiet = now.duration_since(wrote) >= Duration::from_secs(1);
+                prop_assert!(model.beats == before || quiet, "a heartbeat too early");
+                let writes = actions.iter().any(|action| matches!(action, Action::Write(_)));
+                if writes || line.starts_with("written") {
+                    wrote = now;
+                }
             }
             prop_assert!(play.conversation.due.len() <= 3, "more replies wait than the bound");
             prop_assert!(play.conversation.ahead < AHEAD + 1000, "more is submitted than the bound and a frame");

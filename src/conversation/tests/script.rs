@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::conversation::{
-    Acknowledge, Action, BodyForm, Bounds, Conversation, ConversationSettings, End, Input, Outcome,
-    Protocol, Reason, Replies, Request,
+    Acknowledge, Action, BodyForm, Bounds, Conversation, ConversationSettings, End, Input, Login,
+    Outcome, Protocol, Reason, Replies, Request, Session,
 };
 use crate::decoding;
 use crate::document::{Problems, Section};
 use crate::framing;
-use crate::identity::{DeviceMap, IdentityRule, Peer};
+use crate::identity::{DeviceMap, IdentityRule, Peer, Secrets};
 use crate::message::{CommandId, Now, Progress, Ticket};
 use crate::template::Template;
 
@@ -40,6 +40,12 @@ pub fn read_protocol(document: &Value) -> Protocol {
     let root = Section::root(document);
     let mut problems = Problems::new();
     let word = |name: &str| document.get(name).cloned().unwrap_or(json!(null));
+    let identity = IdentityRule::read(root.member("identity").as_ref(), &mut problems).unwrap();
+    let session = root.member("session");
+    let mut session = Session::read(session.as_ref(), &Secrets::default(), &mut problems).unwrap();
+    if identity.secret().is_some() {
+        session.login.get_or_insert_with(Login::default);
+    }
     let protocol = Protocol {
         name: "lines".into(),
         preset: None,
@@ -54,7 +60,8 @@ pub fn read_protocol(document: &Value) -> Protocol {
             &mut problems,
         )
         .unwrap(),
-        identity: IdentityRule::read(root.member("identity").as_ref(), &mut problems).unwrap(),
+        session,
+        identity: Arc::new(identity),
         replies: Replies::read(root.member("replies").as_ref(), &mut problems),
         acknowledge: serde_json::from_value::<Acknowledge>(word("acknowledge")).unwrap_or_default(),
         on_undecoded: serde_json::from_value(word("onUndecoded")).unwrap_or_default(),
@@ -66,11 +73,16 @@ pub fn read_protocol(document: &Value) -> Protocol {
     protocol
 }
 
-/// Settings of a listener; `changes` may have `devices`, `unknownDevices`, `output`, `bodies`, `bounds`.
+/// Settings of a listener; `changes` may have `devices`, `deviceRules`, `unknownDevices`, `output`, `bodies`, `bounds`.
 pub fn settings(changes: &Value) -> ConversationSettings {
     let root = Section::root(changes);
     let mut problems = Problems::new();
-    let devices = DeviceMap::read(root.member("devices").as_ref(), None, &mut problems);
+    let devices = DeviceMap::read(
+        root.member("devices").as_ref(),
+        root.member("deviceRules").as_ref(),
+        &Secrets::default(),
+        &mut problems,
+    );
     assert!(problems.is_empty(), "{problems:?}");
     let read = |name: &str| changes.get(name).cloned().unwrap_or(json!(null));
     let bodies: BTreeMap<String, BodyForm> =
@@ -173,6 +185,11 @@ impl Play {
             "taken" => {
                 self.room = true;
                 self.step(Input::TakenOver)
+            }
+            // What comes at the last moment.
+            "late" => {
+                self.now.monotonic += Duration::from_millis(1);
+                self.act(rest)
             }
             "after" => {
                 self.now.monotonic += Duration::from_millis(number());

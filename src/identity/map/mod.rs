@@ -1,5 +1,7 @@
 //! The known devices: exact entries first, then rules by their order; the first match counts.
 
+mod naming;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,10 +10,10 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Peer, normalised, safe_name};
+use self::naming::{Part, parts};
+use super::{Peer, Secret, Secrets, normalised, safe_name};
 use crate::document::{Problems, Section, name_of};
 use crate::message::Name;
-use crate::notation::{NotationError, Span, Words};
 
 /// A device as the gateway knows it; cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Device {
 pub struct Spoken<'a> {
     /// The identity as spoken; `None` means that the peer's address is it.
     pub id: Option<&'a str>,
+    /// The unit behind it.
+    pub sub: Option<&'a str>,
     /// The peer.
     pub peer: &'a Peer,
 }
@@ -64,6 +68,7 @@ struct Entry {
     name: Naming,
     properties: Arc<[(Name, Name)]>,
     output: Option<Name>,
+    secret: Option<Secret>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,14 +76,6 @@ enum Naming {
     Fixed(Name),
     AsSpoken,
     Parts(Vec<Part>),
-}
-
-#[derive(Clone, Debug)]
-enum Part {
-    Text(String),
-    Id(Option<Span>),
-    Address,
-    Listener,
 }
 
 /// An id, exact or with `*` for any characters.
@@ -102,7 +99,7 @@ struct EntryOptions {
     /// Place among the rules, the lowest first.
     #[serde(default)]
     order: i64,
-    /// Name of the device: text with `{id}`, `{id -6..}`, `{address}`, `{listener}`.
+    /// Name of the device: text with `{id}`, `{id -6..}`, `{sub}`, `{address}`, `{listener}`.
     name: Option<String>,
     /// The output of its messages.
     output: Option<String>,
@@ -113,12 +110,13 @@ impl DeviceMap {
     pub fn read(
         devices: Option<&Section<'_>>,
         rules: Option<&Section<'_>>,
+        secrets: &Secrets,
         problems: &mut Problems,
     ) -> Option<DeviceMap> {
         let before = problems.len();
         let mut map = DeviceMap::default();
         for (name, section) in sections(devices, problems) {
-            if let Some((_, entry)) = read_entry(&section, Some(name), problems) {
+            if let Some((_, entry)) = read_entry(&section, Some(name), secrets, problems) {
                 map.names.insert(name.into(), map.entries.len());
                 map.entries.push(entry);
             }
@@ -126,7 +124,7 @@ impl DeviceMap {
         let mut read_rules: Vec<_> = sections(rules, problems)
             .into_iter()
             .filter_map(|(name, section)| {
-                let (order, entry) = read_entry(&section, None, problems)?;
+                let (order, entry) = read_entry(&section, None, secrets, problems)?;
                 Some((order, name, entry))
             })
             .collect();
@@ -152,30 +150,53 @@ impl DeviceMap {
     /// Which device speaks.
     pub fn resolve(&self, spoken: &Spoken<'_>) -> Resolved {
         if let Some(name) = &spoken.peer.fixed_device {
-            return Resolved::Known(self.fixed(name));
+            return Resolved::Known(self.fixed(name, spoken.sub));
         }
-        let address = spoken.peer.address.ip();
-        let id = match spoken.id {
-            Some(id) => id.to_owned(),
-            None => address.to_string(),
-        };
-        match self.first(&id, address, &spoken.peer.listener) {
-            Some(entry) => Resolved::Known(entry.device(&id, spoken.peer)),
+        let id = spoken.whole();
+        match self.of(&id, spoken) {
+            Some(entry) => Resolved::Known(entry.device(&id, spoken)),
             None => Resolved::Unknown(safe_name(&id).into()),
         }
     }
 
-    /// The device that a listener's settings name; it needs no entry.
-    fn fixed(&self, name: &Name) -> Device {
-        let entry = self.names.get(name).and_then(|at| self.entries.get(*at));
+    /// What the speaker is expected to say at its login, if its entry or rule names it.
+    pub fn secret(&self, spoken: &Spoken<'_>) -> Option<&Secret> {
+        let entry = match &spoken.peer.fixed_device {
+            Some(name) => self.entry(name),
+            None => self.of(&spoken.whole(), spoken),
+        };
+        entry?.secret.as_ref()
+    }
+
+    /// The device that a listener's settings name; it needs no entry. A unit behind it may have
+    /// one of its own.
+    fn fixed(&self, device: &Name, sub: Option<&str>) -> Device {
+        let name = with_sub(device, sub);
+        let entry = self.entry(&name).or_else(|| self.entry(device));
         Device {
-            name: name.clone(),
+            name,
             properties: entry.map_or_else(|| Arc::from([]), |entry| entry.properties.clone()),
             output: entry.and_then(|entry| entry.output.clone()),
         }
     }
 
-    fn first(&self, id: &str, address: IpAddr, listener: &str) -> Option<&Entry> {
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.get(*self.names.get(name)?)
+    }
+
+    /// The entry of a speaker. That of a unit itself goes before those of what it is behind,
+    /// whatever their order.
+    fn of(&self, id: &str, spoken: &Spoken<'_>) -> Option<&Entry> {
+        let own = spoken.sub.and_then(|_| self.by_id.get(id)?.first());
+        let own = own.filter(|at| **at < self.names.len());
+        let own = own.and_then(|at| self.entries.get(*at));
+        let (address, listener) = (spoken.peer.address.ip(), &*spoken.peer.listener);
+        let own = own.filter(|entry| entry.matches(id, address, listener));
+        own.or_else(|| self.first(id, spoken.peer))
+    }
+
+    fn first(&self, id: &str, peer: &Peer) -> Option<&Entry> {
+        let (address, listener) = (peer.address.ip(), &*peer.listener);
         let matching = |list: &[usize]| {
             let mut places = list.iter().copied();
             places.find(|at| {
@@ -215,13 +236,17 @@ impl Entry {
             && self.listener.as_deref().is_none_or(|name| name == listener)
     }
 
-    fn device(&self, id: &str, peer: &Peer) -> Device {
+    fn device(&self, id: &str, spoken: &Spoken<'_>) -> Device {
+        // Who compares or says the whole identity has the unit in it.
+        let sub = spoken.sub.filter(|_| self.id.is_none());
         let name = match &self.name {
-            Naming::Fixed(name) => name.clone(),
+            Naming::Fixed(name) => with_sub(name, sub),
             Naming::AsSpoken => safe_name(id).into(),
             Naming::Parts(parts) => {
-                let name: String = parts.iter().map(|part| part.text(id, peer)).collect();
-                safe_name(&name).into()
+                let name: String = parts.iter().map(|part| part.text(id, spoken)).collect();
+                let says = |part: &Part| matches!(part, Part::Id(_) | Part::Sub);
+                let sub = sub.filter(|_| !parts.iter().any(says));
+                with_sub(&safe_name(&name).into(), sub)
             }
         };
         Device {
@@ -232,18 +257,24 @@ impl Entry {
     }
 }
 
-impl Part {
-    fn text(&self, id: &str, peer: &Peer) -> String {
-        match self {
-            Part::Text(text) => text.clone(),
-            Part::Id(None) => id.to_owned(),
-            Part::Id(Some(span)) => {
-                let characters = span.clamp(id.chars().count());
-                let count = characters.len();
-                id.chars().skip(characters.start).take(count).collect()
-            }
-            Part::Address => peer.address.ip().to_string(),
-            Part::Listener => peer.listener.to_string(),
+/// The name of a device, or of a unit behind it.
+fn with_sub(name: &Name, sub: Option<&str>) -> Name {
+    match sub {
+        Some(sub) => safe_name(&format!("{name}/{sub}")).into(),
+        None => Name::clone(name),
+    }
+}
+
+impl Spoken<'_> {
+    /// The identity with the unit behind it: `ID`, or `ID/SUB`.
+    fn whole(&self) -> String {
+        let id = match self.id {
+            Some(id) => id.to_owned(),
+            None => self.peer.address.ip().to_string(),
+        };
+        match self.sub {
+            Some(sub) => format!("{id}/{sub}"),
+            None => id,
         }
     }
 }
@@ -295,10 +326,11 @@ fn sections<'a>(
 fn read_entry(
     section: &Section<'_>,
     name: Option<&str>,
+    secrets: &Secrets,
     problems: &mut Problems,
 ) -> Option<(i64, Entry)> {
     let before = problems.len();
-    let options: EntryOptions = section.read(&["match", "properties"], problems)?;
+    let options: EntryOptions = section.read(&["match", "properties", "secret"], problems)?;
     let naming = match (name, &options.name) {
         (Some(_), Some(_)) => {
             problems.member(
@@ -326,6 +358,7 @@ fn read_entry(
         name: naming?,
         properties: read_properties(section, problems),
         output: options.output.map(Name::from),
+        secret: secrets.read(section, problems),
     };
     (problems.len() == before).then_some((options.order, entry))
 }
@@ -414,53 +447,6 @@ fn read_properties(section: &Section<'_>, problems: &mut Problems) -> Arc<[(Name
         }
     }
     properties.into()
-}
-
-/// Reads the name of a rule: text with `{id}` and its like.
-fn parts(template: &str) -> Result<Vec<Part>, NotationError> {
-    let mut parts = Vec::new();
-    let mut rest = template;
-    let column = |rest: &str| {
-        template
-            .chars()
-            .count()
-            .saturating_sub(rest.chars().count())
-            .saturating_add(1)
-    };
-    while let Some((text, behind)) = rest.split_once('{') {
-        parts.push(Part::Text(text.to_owned()));
-        if let Some(behind) = behind.strip_prefix('{') {
-            parts.push(Part::Text("{".to_owned()));
-            rest = behind;
-            continue;
-        }
-        let Some((hole, behind_hole)) = behind.split_once('}') else {
-            return Err(NotationError::new(column(behind), "this `{` is not closed"));
-        };
-        parts.push(part(hole).map_err(|error| error.inside(column(behind)))?);
-        rest = behind_hole;
-    }
-    parts.push(Part::Text(rest.to_owned()));
-    Ok(parts)
-}
-
-fn part(hole: &str) -> Result<Part, NotationError> {
-    let mut words = Words::new(hole)?;
-    let word = words.require("`id`, `address` or `listener`")?;
-    let part = match word.raw {
-        "id" => {
-            let span = words.next().map(|span| Span::parse(&span)).transpose()?;
-            Part::Id(span)
-        }
-        "address" => Part::Address,
-        "listener" => Part::Listener,
-        other => {
-            let known = ["id", "address", "listener"];
-            return Err(word.error(crate::notation::unknown_word("word", other, &known)));
-        }
-    };
-    words.end()?;
-    Ok(part)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ fn map() -> DeviceMap {
     let map = DeviceMap::read(
         Some(&Section::root(&devices)),
         Some(&Section::root(&rules)),
+        &Secrets::default(),
         &mut problems,
     );
     assert!(problems.is_empty(), "{problems:?}");
@@ -34,7 +35,11 @@ fn resolve(id: Option<&str>, address: &str, listener: &str) -> String {
         listener.into(),
         None,
     );
-    match map().resolve(&Spoken { id, peer: &peer }) {
+    match map().resolve(&Spoken {
+        id,
+        sub: None,
+        peer: &peer,
+    }) {
         Resolved::Known(device) => device.name.to_string(),
         Resolved::Unknown(name) => format!("?{name}"),
     }
@@ -89,6 +94,7 @@ fn properties_and_output_come_with_the_device() {
     let peer = Peer::new("10.0.0.71:1".parse().unwrap(), "a".into(), None);
     let Resolved::Known(device) = map().resolve(&Spoken {
         id: None,
+        sub: None,
         peer: &peer,
     }) else {
         panic!("unknown");
@@ -106,7 +112,11 @@ fn a_fixed_device_overrides_what_is_spoken() {
             Some(fixed.into()),
         );
         let id = Some("350000000000001");
-        let Resolved::Known(device) = map().resolve(&Spoken { id, peer: &peer }) else {
+        let Resolved::Known(device) = map().resolve(&Spoken {
+            id,
+            sub: None,
+            peer: &peer,
+        }) else {
             panic!("unknown");
         };
         assert_eq!(
@@ -123,12 +133,14 @@ fn mistakes_point_to_their_place() {
         "b\n": {},
         "c": {"match": {}, "properties": {"n": 3}},
         "d": {"match": {"certificate": "x", "id": "1"}},
+        "e": {"secret": "sha256:12"},
     });
     let rules = json!({"r": {"name": "x{idd}"}, "s": {"match": {"id": "1"}, "name": "x{id"}});
     let mut problems = Problems::new();
     let map = DeviceMap::read(
         Some(&Section::root(&devices)),
         Some(&Section::root(&rules)),
+        &Secrets::default(),
         &mut problems,
     );
     assert!(map.is_none());
@@ -144,10 +156,107 @@ fn mistakes_point_to_their_place() {
         ("/c/match", None),
         ("/c/properties/n", None),
         ("/d/match/certificate", None),
+        ("/e/secret", None),
         ("/r", None),
         ("/r/name", Some(3)),
         ("/s/name", Some(3)),
     ] {
         assert!(found.contains(&expected), "{expected:?} in {found:?}");
     }
+}
+
+#[test]
+fn a_unit_is_behind_its_identity() {
+    let devices = json!({
+        "pump": {"match": {"id": "10.0.0.7/3"}},
+        "plc": {"match": {"address": "10.0.0.7"}, "secret": "p"},
+        "gate": {}, "gate/2": {"output": "own"},
+    });
+    let rules = json!({
+        "three": {"order": 1, "match": {"id": "*/33"}, "name": "third of {id 0..3}"},
+        "named": {"order": 2, "match": {"listener": "m"}, "name": "m{sub}"},
+        "whole": {"order": 3, "match": {"listener": "w"}, "name": "w-{id}"},
+        "plain": {"order": 4, "match": {"listener": "p"}, "name": "p"},
+        "spoken": {"order": 5, "match": {"listener": "s"}},
+    });
+    let mut problems = Problems::new();
+    let map = DeviceMap::read(
+        Some(&Section::root(&devices)),
+        Some(&Section::root(&rules)),
+        &Secrets::default(),
+        &mut problems,
+    );
+    assert!(problems.is_empty(), "{problems:?}");
+    let map = map.unwrap();
+    for (id, address, listener, alone, expected) in [
+        (None, "10.0.0.7", "a", "plc", "pump"),
+        (Some("10.0.0.7"), "10.0.0.8", "a", "?10.0.0.7", "pump"),
+        (Some("x"), "10.0.0.7", "a", "plc", "plc/3"),
+        (Some("x"), "10.0.0.8", "m", "m", "m3"),
+        (Some("x"), "10.0.0.8", "w", "w-x", "w-x/3"),
+        (Some("x"), "10.0.0.8", "p", "p", "p/3"),
+        (Some("x"), "10.0.0.8", "s", "x", "x/3"),
+        (Some("x"), "10.0.0.8", "a", "?x", "?x/3"),
+        (Some("abcd/3"), "10.0.0.8", "a", "?abcd/3", "?abcd/3/3"),
+    ] {
+        let peer = Peer::new(
+            format!("{address}:1").parse().unwrap(),
+            listener.into(),
+            None,
+        );
+        let shown = |sub| match map.resolve(&Spoken {
+            id,
+            sub,
+            peer: &peer,
+        }) {
+            Resolved::Known(device) => device.name.to_string(),
+            Resolved::Unknown(name) => format!("?{name}"),
+        };
+        assert_eq!(
+            [shown(None), shown(Some("3"))],
+            [alone, expected],
+            "{id:?} {address} {listener}"
+        );
+    }
+    let peer = |fixed: Option<&str>| {
+        Peer::new(
+            "10.0.0.7:1".parse().unwrap(),
+            "a".into(),
+            fixed.map(Into::into),
+        )
+    };
+    let (press, gate) = (peer(Some("press")), peer(Some("gate")));
+    for (peer, sub, name, output) in [
+        (&press, "3", "press/3", None),
+        (&gate, "2", "gate/2", Some("own")),
+        (&gate, "3", "gate/3", None),
+    ] {
+        let spoken = Spoken {
+            id: None,
+            sub: Some(sub),
+            peer,
+        };
+        let Resolved::Known(device) = map.resolve(&spoken) else {
+            panic!("unknown");
+        };
+        assert_eq!((&*device.name, device.output.as_deref()), (name, output));
+    }
+    let spoken = |id| Spoken {
+        id,
+        sub: None,
+        peer: &press,
+    };
+    assert_eq!(
+        map.secret(&spoken(None)),
+        None,
+        "the listener says who it is"
+    );
+    let plc = peer(None);
+    let spoken = |id| Spoken {
+        id,
+        sub: None,
+        peer: &plc,
+    };
+    assert_eq!(map.secret(&spoken(Some("any"))), Some(&Secret::of(b"p")));
+    assert_eq!(map.secret(&spoken(Some("gate"))), Some(&Secret::of(b"p")));
 }

@@ -84,6 +84,8 @@ pub struct Rooms {
     pub waiting_letters: Fill,
     /// Direct methods without an answer.
     pub methods: Fill,
+    /// Unknown devices in quarantine.
+    pub quarantine: Fill,
 }
 
 impl Rooms {
@@ -149,6 +151,16 @@ impl Rooms {
                 (
                     "dead_letters_waiting_bound",
                     "Dead letters that may wait for the disk",
+                ),
+            ),
+            quarantine: room(
+                (
+                    "quarantined_devices",
+                    "Unknown devices in quarantine; at quarantined_devices_bound the one heard longest ago is forgotten: add them to devices or deviceRules",
+                ),
+                (
+                    "quarantined_devices_bound",
+                    "Unknown devices of which a sample is kept",
                 ),
             ),
             methods: room(

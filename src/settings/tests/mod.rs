@@ -207,10 +207,10 @@ fn words_of_later_versions_are_refused_by_name() {
     check(
         &changed(json!({
             "outbound": {"press": {"address": "10.0.0.7:4305"}},
-            "listeners": {"lines": {"tls": {}, "unknownDevices": "quarantine"}},
+            "listeners": {"lines": {"tls": {}}},
             "protocols": {
                 "lines": {"commands": {}, "decode": {"type": "csv"}, "framing": {"type": "slip"}, "identity": {"from": "certificate"}},
-                "gt06": {"polls": {}}},
+                "gt06": {"polls": {}, "session": {"open": []}}},
             "spool": {"whenFull": "dropNewest"}
         })),
         &[
@@ -223,6 +223,11 @@ fn words_of_later_versions_are_refused_by_name() {
                 "/protocols/gt06/polls",
                 None,
                 "\"polls\" is not available in this version",
+            ),
+            (
+                "/protocols/gt06/session/open",
+                None,
+                "\"open\" is not available in this version",
             ),
             (
                 "/protocols/lines/commands",
@@ -248,11 +253,6 @@ fn words_of_later_versions_are_refused_by_name() {
                 "/listeners/lines/tls",
                 None,
                 "\"tls\" is not available in this version",
-            ),
-            (
-                "/listeners/lines/unknownDevices",
-                None,
-                "unknownDevices \"quarantine\" is not available in this version",
             ),
             (
                 "/spool/whenFull",
@@ -599,4 +599,88 @@ fn outputs_and_spool_say_how_messages_are_kept_and_sent() {
             ),
         ],
     );
+}
+
+/// A protocol of JSON lines whose devices log in, with these members changed.
+fn with_login(patch: Value) -> Value {
+    let mut document = json!({
+        "listeners": {"a": {"port": 5000, "protocol": "p", "unknownDevices": "quarantine"}},
+        "protocols": {"p": {
+            "framing": {"type": "delimiter", "end": "\n"},
+            "decode": {"type": "regex", "pattern": "(?P<id>.*),(?P<pass>.*),(?P<unit>.*)"},
+            "identity": {"field": "id", "scope": "connection", "sub": "unit", "secret": "pass"},
+            "session": {"login": {"secret": "geheim"}, "silentSeconds": 30},
+            "replies": {"denied": "no\n"}
+        }},
+        "devices": {"a": {"secret": "geheim"}},
+        "deviceRules": {"r": {"match": {"id": "b*"}, "secret": "geheim", "name": "r-{sub}"}}
+    });
+    merge_patch(&mut document, &patch);
+    document
+}
+
+#[test]
+fn a_secret_is_never_shown_and_demands_a_login() {
+    let (settings, warnings) =
+        Settings::parse(&with_login(json!({})), &Presets::built_in()).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert!(!format!("{settings:?}").contains("geheim"));
+    let session = &settings.protocols["p"].session;
+    assert_eq!(session.silent.map(|silent| silent.as_secs()), Some(30));
+    let without = with_login(json!({"protocols": {"p": {"session": null}}}));
+    assert!(parsed(&without).protocols["p"].session.login.is_some());
+}
+
+#[test]
+fn identity_and_login_must_meet() {
+    let pointers = |patch: Value| {
+        let problems = Settings::parse(&with_login(patch), &Presets::built_in());
+        let problems = problems.err().unwrap_or_default();
+        let found = problems.as_slice().iter();
+        let shown: Vec<_> = found.map(ToString::to_string).collect();
+        assert!(!shown.concat().contains("geheim"), "{shown:?}");
+        shown
+    };
+    let identity = |identity: Value| json!({"protocols": {"p": {"identity": identity}}});
+    let session = |session: Value| json!({"protocols": {"p": {"session": session}}});
+    for (patch, places) in [
+        (
+            identity(json!({"field": ["id", "idd ltrim 0"], "sub": "unitt", "secret": "pas"})),
+            &[
+                "/identity/field/1: ",
+                "/identity/sub: ",
+                "/identity/secret: ",
+            ][..],
+        ),
+        (
+            identity(json!({"secret": null})),
+            &["/session/login/secret: "],
+        ),
+        (
+            identity(json!({"scope": "message", "secret": null})),
+            &["/session/login: ", "/session/login/secret: "],
+        ),
+        (
+            session(json!({"login": {"required": false, "secret": null}})),
+            &["/session/login/required: "],
+        ),
+        (
+            session(json!({"login": {"secret": 7}})),
+            &["/session/login/secret: "],
+        ),
+        (
+            session(json!({"heartbeat": {"seconds": 1, "send": "{id}"}})),
+            &["/session/heartbeat/send: "],
+        ),
+    ] {
+        let found = pointers(patch.clone());
+        let expected: Vec<_> = places
+            .iter()
+            .map(|place| format!("/protocols/p{place}"))
+            .collect();
+        assert_eq!(found.len(), expected.len(), "{patch}: {found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(&expected), "{patch}: {found}");
+        }
+    }
 }

@@ -88,6 +88,7 @@ impl Setup {
         let (submitter, submissions) = crate::outbox::channel(self.room * 1000, metrics.clone());
         let south = Arc::new(South {
             registry: Registry::default(),
+            quarantine: Quarantine::default(),
             submitter,
             metrics,
             throttle: Throttle::default(),
