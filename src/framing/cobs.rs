@@ -107,7 +107,10 @@ impl CobsFramer {
     /// Offset behind the next end.
     fn behind(&self, bytes: &[u8]) -> Option<usize> {
         let rest = bytes.get(self.scanned..).unwrap_or_default();
-        let end = memchr::memchr(self.kind.end, rest)?;
+        let end = memchr::memchr(self.kind.end, rest);
+        #[cfg(test)]
+        super::needles::work::add(end.map_or(rest.len(), |at| at.saturating_add(1)));
+        let end = end?;
         Some(self.scanned.saturating_add(end).saturating_add(1))
     }
 }

@@ -146,6 +146,8 @@ impl Nested {
     /// Goes on to the end of the frame, of the bytes, or of sense.
     fn scan(&self, scan: &mut Scan, bytes: &[u8]) -> Reached {
         while let Some(byte) = bytes.get(scan.at).copied() {
+            #[cfg(test)]
+            super::needles::work::add(1);
             scan.at = scan.at.saturating_add(1);
             if std::mem::take(&mut scan.escaped) {
                 continue;

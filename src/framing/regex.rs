@@ -140,6 +140,8 @@ impl RegexFramer {
     /// Goes on to the end of the frame, which comes behind its start; `false` if it has not come.
     fn find(&mut self, bytes: &[u8], start: usize) -> bool {
         while let Some(byte) = bytes.get(self.at).copied() {
+            #[cfg(test)]
+            super::needles::work::add(1);
             self.at = self.at.saturating_add(1);
             self.state = self.kind.automaton.next_state(self.state, byte);
             if self.at > start && self.kind.matches(self.state) {

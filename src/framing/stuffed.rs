@@ -213,29 +213,38 @@ impl Stuffed {
     /// Escapes what is between start and end and puts them around; the last `after` bytes go behind.
     /// With a length field only the start is put before the escaped bytes, which hold the field.
     pub fn wrap(&self, body: &[u8]) -> Result<Vec<u8>, WrapError> {
-        let parts = if self.keep {
-            self.kept(body)
-        } else {
-            let content = body.len().checked_sub(self.after);
-            let split = content.and_then(|content| body.split_at_checked(content));
-            let longest = |flag: &Option<Needles>| {
-                flag.as_ref()
-                    .map_or_else(Vec::new, |flag| flag.longest().to_vec())
-            };
-            split.map(|(content, after)| (longest(&self.start), content, longest(&self.end), after))
+        let parts = match self.keep {
+            true => self.kept(body),
+            false => self.bare(body),
         };
-        let (start, content, end, after) = parts.ok_or(WrapError::Ambiguous)?;
-        let content = self.escapes.write(content, &self.flags());
-        Ok([&start, &content, &end, after].concat())
+        let parts = parts.ok_or(WrapError::Ambiguous)?;
+        let content = self.escapes.write(parts.content, &self.flags());
+        Ok([parts.start, &content, parts.end, parts.after].concat())
     }
 
-    /// Start, content, end, and what is behind it, of a frame that was kept whole.
-    fn kept<'b>(&self, body: &'b [u8]) -> Option<(Vec<u8>, &'b [u8], Vec<u8>, &'b [u8])> {
+    /// The parts of a frame that was handed on without its flags.
+    fn bare<'b>(&'b self, body: &'b [u8]) -> Option<Parts<'b>> {
+        let (content, after) = body.split_at_checked(body.len().checked_sub(self.after)?)?;
+        Some(Parts {
+            start: self.start.as_ref().map_or(&[], Needles::longest),
+            content,
+            end: self.end.as_ref().map_or(&[], Needles::longest),
+            after,
+        })
+    }
+
+    /// The parts of a frame that was kept whole.
+    fn kept<'b>(&'b self, body: &'b [u8]) -> Option<Parts<'b>> {
         let (start, rest) = body.split_at_checked(length_at(self.start.as_ref(), body))?;
         let (rest, after) = rest.split_at_checked(rest.len().checked_sub(self.after)?)?;
-        let end = self.end.iter().flat_map(Needles::iter);
-        let end = end.into_iter().find(|end| rest.ends_with(end))?;
-        Some((start.to_vec(), rest.strip_suffix(end)?, end.to_vec(), after))
+        let mut ends = self.end.iter().flat_map(Needles::iter);
+        let end = ends.find(|end| rest.ends_with(end))?;
+        Some(Parts {
+            start,
+            content: rest.strip_suffix(end)?,
+            end,
+            after,
+        })
     }
 
     fn covers_starts(&self) -> bool {
@@ -272,6 +281,15 @@ impl Stuffed {
             Escaped::Nothing(length) => Token::Wrong(length),
         }
     }
+}
+
+/// What a frame is put together of.
+#[derive(Debug)]
+struct Parts<'b> {
+    start: &'b [u8],
+    content: &'b [u8],
+    end: &'b [u8],
+    after: &'b [u8],
 }
 
 /// Something in a frame that is not plain content.

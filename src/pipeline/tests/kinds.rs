@@ -274,6 +274,42 @@ pub(super) fn delimiters() -> Vec<Row> {
     ]
 }
 
+/// Streams that never end a frame, or end many, or could be looked at again from many places.
+pub(super) fn hostile() -> Vec<(Value, Vec<u8>)> {
+    let kinds = [
+        json!({"type": "delimiter", "start": "*", "end": "#", "quote": "a", "maxBytes": 10_000}),
+        json!({"type": "delimiter", "start": "*", "end": "a", "nth": 9_000, "maxBytes": 10_000}),
+        json!({"type": "delimiter", "end": "a", "notBefore": "*", "maxBytes": 10_000}),
+        json!({"type": "switch", "cases": [{"start": "*", "type": "delimiter", "end": "#", "quote": "a", "maxBytes": 10_000}]}),
+        json!({"type": "stuffed", "start": "*", "end": "#", "escapes": [["!1", "!"]], "maxBytes": 10_000}),
+        json!({"type": "stuffed", "start": "*", "end": "#", "escape": "a", "xor": 1, "maxBytes": 10_000}),
+        json!({"type": "stuffed", "start": "**", "end": "*#", "escapes": [["*aa", "*"]], "maxBytes": 10_000}),
+        json!({"type": "stuffed", "start": "*", "end": "*", "escapes": [["a*", "*"]]}),
+        json!({"type": "stuffed", "escapes": [["!1", "!"]], "length": "u8", "add": -41}),
+        json!({"type": "slip"}),
+        json!({"type": "cobs", "end": "a"}),
+        json!({"type": "cobs", "maxBytes": 10_000}),
+        json!({"type": "json", "maxBytes": 10_000}),
+        json!({"type": "balanced", "open": "*", "close": "a", "maxBytes": 10_000}),
+        json!({"type": "balanced", "open": "*", "close": "#", "quote": "a", "maxBytes": 10_000}),
+        json!({"type": "regex", "end": "(\\*a)+#", "start": "*", "maxBytes": 10_000}),
+        json!({"type": "regex", "end": "a$"}),
+    ];
+    let streams = [
+        b"*".repeat(50_000),
+        b"*a".repeat(25_000),
+        b"{\"\":[1],".repeat(5_000),
+        b"*a"
+            .repeat(20_000)
+            .into_iter()
+            .chain(b"#**a!".repeat(2_000))
+            .collect(),
+    ];
+    let all = kinds.into_iter();
+    all.flat_map(|kind| streams.clone().map(|stream| (kind.clone(), stream)))
+        .collect()
+}
+
 /// What is handed on is what was wrapped.
 #[test]
 fn what_is_wrapped_is_what_comes_out() {

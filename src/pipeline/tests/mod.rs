@@ -378,29 +378,32 @@ fn no_byte_is_looked_at_again_and_again() {
     for (document, stream) in [
         (
             json!({"type": "delimiter", "end": ["\r\n", "\n\r", "**#"]}),
-            &long,
+            long.clone(),
         ),
         (
             json!({"type": "delimiter", "end": "\r\n", "maxBytes": 100}),
-            &long,
+            long.clone(),
         ),
         (
             json!({"type": "delimiter", "start": "*", "end": "#", "maxBytes": 10_000}),
-            &long,
+            long.clone(),
         ),
         (
             json!({"type": "delimiter", "start": "*", "end": "#", "maxBytes": 10_000}),
-            &mixed,
+            mixed.clone(),
         ),
         (
             json!({"type": "delimiter", "start": "+", "end": "#"}),
-            &mixed,
+            mixed.clone(),
         ),
         (
             json!({"type": "length", "start": "0x2a61", "length": "u16", "end": "#"}),
-            &mixed,
+            mixed.clone(),
         ),
-    ] {
+    ]
+    .into_iter()
+    .chain(kinds::hostile())
+    {
         let framing = framing(&document);
         for size in [1, 1000, stream.len()] {
             work::take();
