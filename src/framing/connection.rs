@@ -2,28 +2,17 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-
-use super::{Framer, More, Resync, Step};
+use super::{Framer, More, Resync, Step, read_nothing};
 use crate::document::{Problems, Section};
-
-/// The kind has only the common members.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConnectionOptions {}
 
 /// The kind, read.
 #[derive(Clone, Debug)]
 pub(super) struct Connection;
 
 /// Reads the kind's members.
-pub(super) fn read(
-    section: &Section<'_>,
-    without: &[&str],
-    problems: &mut Problems,
-) -> Option<Connection> {
-    let _: ConnectionOptions = section.read(without, problems)?;
-    Some(Connection)
+pub(super) fn read(section: &Section<'_>, without: &[&str], problems: &mut Problems) -> Connection {
+    read_nothing(section, without, problems);
+    Connection
 }
 
 impl Framer for Connection {

@@ -280,13 +280,17 @@ fn read_kind(
         "slip" => slip::read(section, &without, common, problems)
             .map(|kind| Kind::Stuffed(Arc::new(kind))),
         "cobs" => cobs::read(section, &without, common, problems).map(Kind::Cobs),
-        "json" => nested::read_json(section, &without, common, problems).map(Kind::Nested),
+        "json" => Some(Kind::Nested(nested::read_json(
+            section, &without, common, problems,
+        ))),
         "balanced" => nested::read_balanced(section, &without, common, problems).map(Kind::Nested),
         "regex" => {
             regex::read(section, &without, common, problems).map(|kind| Kind::Regex(Arc::new(kind)))
         }
         "idle" => idle::read(section, &without, common, problems).map(Kind::Idle),
-        "connection" => connection::read(section, &without, problems).map(Kind::Connection),
+        "connection" => Some(Kind::Connection(connection::read(
+            section, &without, problems,
+        ))),
         _ => switch::read(section, &without, common, problems).map(Kind::Switch),
     }
 }
@@ -427,6 +431,17 @@ impl Framing {
     /// How long a frame may stay incomplete.
     pub fn incomplete_timeout(&self) -> Duration {
         self.0.common.incomplete_timeout
+    }
+}
+
+/// Reads a kind that has only the common members.
+fn read_nothing(section: &Section<'_>, without: &[&str], problems: &mut Problems) {
+    for (name, _) in section
+        .members()
+        .filter(|(name, _)| !without.contains(name))
+    {
+        let word = crate::document::unknown_word("member", name, without);
+        problems.member(section, name, word);
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::bounded::Common;
 use super::needles::one_byte;
-use super::{Broken, Framer, More, Resync, Skipped, Step, refuse_start};
+use super::{Broken, Framer, More, Resync, Skipped, Step, read_nothing, refuse_start};
 use crate::document::{Problems, Section};
 
 /// How deep brackets may be nested: as deep as JSON is decoded.
@@ -15,11 +15,6 @@ const DEEPEST: usize = 128;
 /// What JSON has outside of its texts: brackets, numbers, words, and the words for numbers that
 /// are none, so that only the decoder has to say something to those.
 const JSON_BYTES: &[u8] = b"{}[]:,\"+-.0123456789eE \t\r\ntruefalsenullNaNInfinity";
-
-/// The kind `json` has only the common members.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonOptions {}
 
 /// Members of kind `balanced`, beside the common ones.
 #[derive(Debug, Deserialize)]
@@ -60,15 +55,15 @@ pub(super) fn read_json(
     without: &[&str],
     common: &Common,
     problems: &mut Problems,
-) -> Option<Nested> {
-    let _: JsonOptions = section.read(without, problems)?;
+) -> Nested {
+    read_nothing(section, without, problems);
     refuse_start(section, problems);
-    Some(Nested {
+    Nested {
         brackets: Brackets::Json,
         quote: Some(b'"'),
         escape: Some(b'\\'),
         max_bytes: common.max_bytes,
-    })
+    }
 }
 
 /// Reads the members of kind `balanced`.

@@ -1,18 +1,11 @@
 //! SLIP, RFC 1055: frames end with C0; DB DC stands for C0 in them, and DB DD for DB.
 
-use serde::Deserialize;
-
 use super::bounded::Common;
 use super::escapes::Escapes;
 use super::needles::Needles;
-use super::refuse_start;
 use super::stuffed::Stuffed;
+use super::{read_nothing, refuse_start};
 use crate::document::{Problems, Section};
-
-/// The kind has only the common members.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SlipOptions {}
 
 /// Reads the kind's members.
 pub(super) fn read(
@@ -21,7 +14,7 @@ pub(super) fn read(
     common: &Common,
     problems: &mut Problems,
 ) -> Option<Stuffed> {
-    let _: SlipOptions = section.read(without, problems)?;
+    read_nothing(section, without, problems);
     refuse_start(section, problems);
     let end = Needles::new(vec![vec![0xc0]])?;
     let escapes = Escapes::pairs(&[(&[0xdb, 0xdc], &[0xc0]), (&[0xdb, 0xdd], &[0xdb])]);

@@ -249,8 +249,8 @@ fn mistakes_are_all_found_with_their_pointers() {
             ],
         ),
         (
-            json!({"type": "json", "start": "{"}),
-            &[("/start", "knows how")],
+            json!({"type": "json", "maxByte": 4}),
+            &[("/maxByte", "did you mean \"maxBytes\"")],
         ),
         (
             json!({"type": "regex", "end": "a*"}),
