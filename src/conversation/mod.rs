@@ -207,6 +207,7 @@ impl Conversation {
             _ if self.closed => {}
             Input::Opened(peer) => self.open(now, peer, actions),
             Input::Bytes(bytes) => {
+                self.take_quiet(now, actions);
                 self.heard = Some(now.monotonic);
                 self.pipeline.push(bytes);
             }
@@ -359,6 +360,13 @@ impl Conversation {
         self.take_frames(now, actions);
     }
 
+    /// Takes the frame that ended because the line was quiet, before what came later.
+    fn take_quiet(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.pipeline.listen(now.monotonic) {
+            self.take_frames(now, actions);
+        }
+    }
+
     fn take_frames(&mut self, now: Now, actions: &mut Vec<Action>) {
         self.take_turns(now);
         while self.takes_frames() {
@@ -398,7 +406,7 @@ impl Conversation {
                 if half && waits {
                     return false;
                 }
-                self.pipeline.end();
+                self.pipeline.cut();
                 ending.frames = Rest::Buffered;
                 true
             }

@@ -92,6 +92,8 @@ pub(super) struct Common {
     pub closes_when_too_long: bool,
     pub insists_on_resync: bool,
     pub incomplete_timeout: Duration,
+    /// Whether it is no part of another framing, so that its frames follow each other.
+    pub alone: bool,
 }
 
 impl Common {
@@ -124,6 +126,7 @@ impl Common {
             closes_when_too_long: false,
             insists_on_resync: false,
             incomplete_timeout: Duration::from_millis(default_incomplete_timeout_ms()),
+            alone: false,
         }
     }
 }
@@ -166,6 +169,7 @@ impl CommonOptions {
             closes_when_too_long: self.on_too_long == Some(OnTooLong::Close),
             insists_on_resync: self.on_too_long == Some(OnTooLong::Resync),
             incomplete_timeout: Duration::from_millis(self.incomplete_timeout_ms),
+            alone: false,
         }
     }
 }
@@ -175,6 +179,8 @@ impl CommonOptions {
 pub(super) struct Bounded {
     framing: Framing,
     kind: Box<dyn Framer>,
+    /// The most bytes that a frame may take.
+    maximum: usize,
     /// Bytes that the kind gets to see: what lies behind must not decide.
     window: usize,
 }
@@ -182,10 +188,12 @@ pub(super) struct Bounded {
 impl Bounded {
     pub fn new(framing: &Framing) -> Self {
         let Parts { common, kind } = &*framing.0;
+        let maximum = common.max_bytes.saturating_sub(kind.taken_before());
         Bounded {
             framing: framing.clone(),
             kind: kind.framer(),
-            window: common.max_bytes.saturating_add(kind.lookahead()),
+            maximum,
+            window: maximum.saturating_add(kind.lookahead()),
         }
     }
 
@@ -216,25 +224,39 @@ impl Bounded {
         }
     }
 
-    /// The frame behind its start. One that waits only to see whether a longer end follows is not
-    /// too long yet, so that it makes no difference how much has come already.
+    /// The frame behind its start. What lies behind the maximum may only show that a frame within
+    /// it has ended: so it makes no difference how much has come already.
     fn within<'b>(&mut self, bytes: &'b [u8], more: More) -> Step<'b> {
-        let maximum = self.framing.0.common.max_bytes;
-        let fits = |step: &Step<'_>| matches!(step, Step::Frame { take, .. } if *take <= maximum);
-        let window = bytes.get(..self.window).unwrap_or(bytes);
-        let more = if window.len() < bytes.len() {
-            More::Yes
-        } else {
-            more
-        };
-        match self.kind.next(window, more) {
-            Step::Frame { take, .. } if take > maximum => Step::Broken(Broken::TooLong { maximum }),
-            Step::Need(needed)
-                if needed > maximum && !fits(&self.kind.next(window, More::Closed)) =>
-            {
-                Step::Broken(Broken::TooLong { maximum })
-            }
+        let (head, more_behind) = cut(bytes, self.maximum, more);
+        match self.kind.next(head, more_behind) {
+            Step::Need(needed) if needed > self.maximum => self.at_the_maximum(bytes, more),
             step => step,
+        }
+    }
+
+    /// The frame is not whole within the maximum. One that waits only to see whether a longer end
+    /// follows is not too long yet.
+    fn at_the_maximum<'b>(&mut self, bytes: &'b [u8], more: More) -> Step<'b> {
+        let (window, more) = cut(bytes, self.window, more);
+        let waits = match self.kind.next(window, more) {
+            Step::Frame { take, frame, body } if take <= self.maximum => {
+                return Step::Frame { take, frame, body };
+            }
+            Step::Need(_) => window.len() == bytes.len(),
+            Step::Frame { .. } | Step::Skip { .. } | Step::Broken(_) => false,
+        };
+        let ended = if waits {
+            self.kind.next(window, More::Closed)
+        } else {
+            Step::Need(usize::MAX)
+        };
+        match ended {
+            Step::Frame { take, .. } if take <= self.maximum => {
+                Step::Need(bytes.len().saturating_add(1))
+            }
+            _ => Step::Broken(Broken::TooLong {
+                maximum: self.framing.0.common.max_bytes,
+            }),
         }
     }
 
@@ -246,6 +268,14 @@ impl Bounded {
             .take(count)
             .position(|byte| ignore.contains(byte));
         ignored.unwrap_or(count)
+    }
+}
+
+/// At most so many of the bytes, and whether more may come behind them.
+fn cut(bytes: &[u8], most: usize, more: More) -> (&[u8], More) {
+    match bytes.get(..most) {
+        Some(head) if head.len() < bytes.len() => (head, More::Yes),
+        _ => (bytes, more),
     }
 }
 
@@ -284,9 +314,9 @@ impl Framer for Bounded {
     }
 
     fn resync(&self) -> Resync {
-        match self.framing.0.common.start {
-            Some(_) => Resync::Start,
-            None => self.kind.resync(),
+        match self.kind.resync() {
+            Resync::Never if self.framing.0.common.start.is_some() => Resync::Start,
+            own => own,
         }
     }
 
@@ -294,10 +324,10 @@ impl Framer for Bounded {
         self.kind.consumed(count);
     }
 
-    fn drop_broken(&self, bytes: &[u8]) -> (usize, bool) {
-        match self.framing.0.common.start {
-            Some(_) => (bytes.len().min(1), true),
-            None => self.kind.drop_broken(bytes),
+    fn drop_broken(&mut self, bytes: &[u8]) -> (usize, bool) {
+        match self.resync() {
+            Resync::Start => (bytes.len().min(1), true),
+            Resync::End | Resync::Never => self.kind.drop_broken(bytes),
         }
     }
 

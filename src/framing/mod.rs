@@ -6,11 +6,19 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod bounded;
+mod cobs;
+mod connection;
 mod delimiter;
+mod escapes;
 mod fixed;
 mod fuzz;
+mod idle;
 mod length;
 pub(crate) mod needles;
+mod nested;
+mod regex;
+mod slip;
+mod stuffed;
 mod switch;
 
 use std::borrow::Cow;
@@ -21,6 +29,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use self::bounded::{Body, Bounded, Common};
+use self::needles::Needles;
 use crate::document::{Problems, Section};
 
 #[doc(hidden)]
@@ -31,9 +40,9 @@ pub use self::fuzz::fuzz;
 pub enum More {
     /// Any time.
     Yes,
-    /// The framer's idle time has passed since the last ones.
+    /// None came for the framer's idle time, or for as long as anybody waits.
     Idle,
-    /// Never.
+    /// Never: the device has ended the stream.
     Closed,
 }
 
@@ -88,6 +97,12 @@ pub enum Broken {
     /// The bytes that must end the frame are others.
     #[error("the frame does not end as it must")]
     End,
+    /// An escape sequence stands for nothing.
+    #[error("the frame holds an escape sequence that does not exist")]
+    Escape,
+    /// Brackets and texts do not fit each other.
+    #[error("the brackets of the frame do not fit together")]
+    Brackets,
     /// No case of a switch fits.
     #[error("no framing fits the first bytes")]
     NoCase,
@@ -116,6 +131,9 @@ pub enum WrapError {
     /// The framing has bytes before its length field that the settings do not name.
     #[error("the framing does not say what stands before its length field")]
     Header,
+    /// Only the end of the connection ends such a frame.
+    #[error("a frame of this framing is a whole connection")]
+    Connection,
     /// The receiver would not read the bytes as this one frame.
     #[error("the bytes would not be read back as one frame")]
     Ambiguous,
@@ -138,7 +156,7 @@ pub trait Framer: Send + fmt::Debug {
 
     /// How many bytes to drop of a broken frame, and whether it ends there. Called again with the
     /// bytes that follow as long as it does not.
-    fn drop_broken(&self, bytes: &[u8]) -> (usize, bool) {
+    fn drop_broken(&mut self, bytes: &[u8]) -> (usize, bool) {
         (bytes.len().min(1), true)
     }
 
@@ -160,34 +178,43 @@ struct Parts {
 
 #[derive(Debug)]
 enum Kind {
-    Delimiter(delimiter::Delimiter),
+    Delimiter(Arc<delimiter::Delimiter>),
     Length(length::Length),
     Fixed(fixed::Fixed),
+    /// `stuffed` and `slip`.
+    Stuffed(Arc<stuffed::Stuffed>),
+    Cobs(cobs::Cobs),
+    /// `json` and `balanced`.
+    Nested(nested::Nested),
+    Regex(Arc<regex::Regex>),
+    Idle(idle::Idle),
+    Connection(connection::Connection),
     Switch(switch::Switch),
 }
 
 /// The words of member `type`.
-const KINDS: [&str; 4] = ["delimiter", "length", "fixed", "switch"];
-
-/// Kinds of the settings language that this version does not have.
-const LATER: [&str; 12] = [
+const KINDS: [&str; 12] = [
+    "delimiter",
+    "length",
+    "fixed",
     "stuffed",
     "slip",
     "cobs",
     "json",
     "balanced",
-    "brackets",
-    "first",
-    "walk",
     "regex",
     "idle",
-    "header",
     "connection",
+    "switch",
 ];
+
+/// Kinds of the settings language that this version does not have.
+const LATER: [&str; 3] = ["first", "walk", "header"];
 
 /// Reads the section `framing` of a protocol.
 pub fn read(section: &Section<'_>, problems: &mut Problems) -> Option<Framing> {
-    let common = Common::read(section, problems);
+    let mut common = Common::read(section, problems);
+    common.alone = true;
     read_with(section, common, &bounded::MEMBERS, problems)
 }
 
@@ -202,6 +229,14 @@ fn read_with(
     if matches!(kind, Kind::Switch(_)) && section.member("body").is_none() {
         // Each case says where its body is.
         common.body = Body::After;
+    }
+    if matches!(kind, Kind::Connection(_)) && section.member("incompleteTimeoutMs").is_none() {
+        // Until the connection ends its frame is incomplete: the listener's idle time-out watches it.
+        common.incomplete_timeout = Duration::MAX;
+    }
+    if kind.taken_before() > 0 {
+        // The kind looks for the start itself.
+        common.start = None;
     }
     let max_bytes = kind.max_bytes().unwrap_or(common.max_bytes);
     let framing = Framing(Arc::new(Parts {
@@ -236,9 +271,26 @@ fn read_kind(
     }
     let without: Vec<&str> = without.iter().copied().chain(["type"]).collect();
     match section.kind(&KINDS, problems)? {
-        "delimiter" => delimiter::read(section, &without, common, problems).map(Kind::Delimiter),
+        "delimiter" => delimiter::read(section, &without, common, problems)
+            .map(|kind| Kind::Delimiter(Arc::new(kind))),
         "length" => length::read(section, &without, common, problems).map(Kind::Length),
         "fixed" => fixed::read(section, &without, common, problems).map(Kind::Fixed),
+        "stuffed" => stuffed::read(section, &without, common, problems)
+            .map(|kind| Kind::Stuffed(Arc::new(kind))),
+        "slip" => slip::read(section, &without, common, problems)
+            .map(|kind| Kind::Stuffed(Arc::new(kind))),
+        "cobs" => cobs::read(section, &without, common, problems).map(Kind::Cobs),
+        "json" => Some(Kind::Nested(nested::read_json(
+            section, &without, common, problems,
+        ))),
+        "balanced" => nested::read_balanced(section, &without, common, problems).map(Kind::Nested),
+        "regex" => {
+            regex::read(section, &without, common, problems).map(|kind| Kind::Regex(Arc::new(kind)))
+        }
+        "idle" => idle::read(section, &without, common, problems).map(Kind::Idle),
+        "connection" => Some(Kind::Connection(connection::read(
+            section, &without, problems,
+        ))),
         _ => switch::read(section, &without, common, problems).map(Kind::Switch),
     }
 }
@@ -246,18 +298,31 @@ fn read_kind(
 impl Kind {
     fn framer(&self) -> Box<dyn Framer> {
         match self {
-            Kind::Delimiter(kind) => Box::new(kind.framer()),
+            Kind::Delimiter(kind) => Box::new(delimiter::DelimiterFramer::new(kind)),
             Kind::Length(kind) => Box::new(kind.clone()),
             Kind::Fixed(kind) => Box::new(kind.clone()),
+            Kind::Stuffed(kind) => Box::new(stuffed::StuffedFramer::new(kind)),
+            Kind::Cobs(kind) => Box::new(kind.framer()),
+            Kind::Nested(kind) => Box::new(kind.framer()),
+            Kind::Regex(kind) => Box::new(regex::RegexFramer::new(kind)),
+            Kind::Idle(kind) => Box::new(kind.clone()),
+            Kind::Connection(kind) => Box::new(kind.clone()),
             Kind::Switch(kind) => Box::new(kind.framer()),
         }
     }
 
     fn wrap(&self, body: &[u8], common: &Common) -> Result<Vec<u8>, WrapError> {
         match self {
-            Kind::Delimiter(kind) => Ok(kind.wrap(body)),
+            Kind::Delimiter(kind) => kind.wrap(body),
             Kind::Length(kind) => kind.wrap(body, common),
             Kind::Fixed(kind) => Ok(kind.wrap(body)),
+            Kind::Stuffed(kind) => kind.wrap(body),
+            Kind::Cobs(kind) => Ok(kind.wrap(body)),
+            Kind::Nested(_) | Kind::Regex(_) | Kind::Idle(_) => {
+                let start = common.start.as_ref().map_or(&[][..], Needles::longest);
+                Ok([start, body].concat())
+            }
+            Kind::Connection(_) => Err(WrapError::Connection),
             Kind::Switch(kind) => kind.wrap(body),
         }
     }
@@ -265,8 +330,8 @@ impl Kind {
     /// The most that any case of a switch allows.
     fn max_bytes(&self) -> Option<usize> {
         match self {
-            Kind::Delimiter(_) | Kind::Length(_) | Kind::Fixed(_) => None,
             Kind::Switch(kind) => Some(kind.max_bytes()),
+            _ => None,
         }
     }
 
@@ -274,15 +339,42 @@ impl Kind {
     fn lookahead(&self) -> usize {
         match self {
             Kind::Delimiter(kind) => kind.lookahead(),
-            Kind::Length(_) | Kind::Fixed(_) => 0,
+            Kind::Stuffed(kind) => kind.lookahead(),
+            // One more byte shows that the frame is too long.
+            Kind::Idle(_) | Kind::Connection(_) => 1,
             Kind::Switch(kind) => kind.lookahead(),
+            Kind::Length(_) | Kind::Fixed(_) | Kind::Cobs(_) | Kind::Nested(_) | Kind::Regex(_) => {
+                0
+            }
+        }
+    }
+
+    /// Bytes of a frame that are taken before it: the flag that it shares with the one before.
+    fn taken_before(&self) -> usize {
+        match self {
+            Kind::Stuffed(kind) => kind.taken_before(),
+            _ => 0,
+        }
+    }
+
+    /// What of a frame are the bytes that were wrapped, where they can be told.
+    fn wrapped<'f>(&self, frame: &'f [u8]) -> Option<&'f [u8]> {
+        match self {
+            Kind::Delimiter(_) | Kind::Cobs(_) => Some(frame),
+            Kind::Stuffed(kind) => Some(kind.wrapped(frame)),
+            _ => None,
         }
     }
 
     fn can_resync(&self) -> bool {
         match self {
-            Kind::Delimiter(_) => true,
-            Kind::Length(_) | Kind::Fixed(_) => false,
+            Kind::Delimiter(_)
+            | Kind::Cobs(_)
+            | Kind::Nested(_)
+            | Kind::Regex(_)
+            | Kind::Idle(_) => true,
+            Kind::Stuffed(kind) => kind.can_resync(),
+            Kind::Length(_) | Kind::Fixed(_) | Kind::Connection(_) => false,
             Kind::Switch(kind) => kind.can_resync(),
         }
     }
@@ -300,14 +392,29 @@ impl Framing {
     /// When the receiver, framing by the same rule, would not get exactly these bytes as one frame.
     pub fn wrap(&self, body: &[u8]) -> Result<Vec<u8>, WrapError> {
         let wrapped = self.0.kind.wrap(body, &self.0.common)?;
-        let one = match self.framer().next(&wrapped, More::Closed) {
-            Step::Frame { take, .. } => take == wrapped.len(),
-            Step::Need(_) | Step::Skip { .. } | Step::Broken(_) => false,
-        };
-        if one {
-            Ok(wrapped)
-        } else {
-            Err(WrapError::Ambiguous)
+        match self.only_frame(&wrapped) {
+            Some(frame) if self.0.kind.wrapped(&frame).is_none_or(|own| own == body) => Ok(wrapped),
+            _ => Err(WrapError::Ambiguous),
+        }
+    }
+
+    /// The frame that the bytes are, if they are exactly one.
+    fn only_frame(&self, mut bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut framer = self.framer();
+        loop {
+            let count = match framer.next(bytes, More::Closed) {
+                Step::Frame { take, frame, .. } if take == bytes.len() => {
+                    return Some(frame.into_owned());
+                }
+                // The flag before the frame.
+                Step::Skip {
+                    count,
+                    why: Skipped::Empty,
+                } => count,
+                _ => return None,
+            };
+            framer.consumed(count);
+            bytes = bytes.get(count..)?;
         }
     }
 
@@ -324,6 +431,24 @@ impl Framing {
     /// How long a frame may stay incomplete.
     pub fn incomplete_timeout(&self) -> Duration {
         self.0.common.incomplete_timeout
+    }
+}
+
+/// Reads a kind that has only the common members.
+fn read_nothing(section: &Section<'_>, without: &[&str], problems: &mut Problems) {
+    for (name, _) in section
+        .members()
+        .filter(|(name, _)| !without.contains(name))
+    {
+        let word = crate::document::unknown_word("member", name, without);
+        problems.member(section, name, word);
+    }
+}
+
+/// A kind that knows how its frames start takes no `start`.
+fn refuse_start(section: &Section<'_>, problems: &mut Problems) {
+    if section.member("start").is_some() {
+        problems.member(section, "start", "this framing knows how its frames start");
     }
 }
 

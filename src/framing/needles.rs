@@ -75,6 +75,19 @@ impl Needles {
         needles
     }
 
+    /// These and others; `None` without any.
+    pub fn joined<'n>(all: impl IntoIterator<Item = &'n [u8]>) -> Option<Self> {
+        let mut all: Vec<Vec<u8>> = all.into_iter().map(<[u8]>::to_vec).collect();
+        all.sort_unstable();
+        all.dedup();
+        Needles::new(all)
+    }
+
+    /// Whether it is one of the sequences.
+    pub fn has(&self, sequence: &[u8]) -> bool {
+        self.all.iter().any(|needle| needle == sequence)
+    }
+
     /// The sequence to write: the only one, or the longest.
     pub fn longest(&self) -> &[u8] {
         self.all.first().map_or(&[], Vec::as_slice)
@@ -137,6 +150,21 @@ impl Needles {
     }
 }
 
+/// Reads the notation of a member that is one byte. A mistake is noted.
+pub(super) fn one_byte(
+    section: &Section<'_>,
+    member: &str,
+    text: &str,
+    problems: &mut Problems,
+) -> Option<u8> {
+    match bytes(text).as_deref() {
+        Ok([byte]) => return Some(*byte),
+        Ok(_) => problems.member(section, member, "expected one byte"),
+        Err(error) => problems.notation(section, member, error.clone()),
+    }
+    None
+}
+
 /// Length of the start marker with which the bytes begin; 0 if there is none.
 pub(super) fn length_at(start: Option<&Needles>, bytes: &[u8]) -> usize {
     match start.map(|start| start.at(bytes, false)) {
@@ -152,7 +180,7 @@ pub(crate) mod work {
 
     thread_local!(static LOOKED_AT: Cell<usize> = const { Cell::new(0) });
 
-    pub(super) fn add(count: usize) {
+    pub(in crate::framing) fn add(count: usize) {
         LOOKED_AT.set(LOOKED_AT.get().saturating_add(count));
     }
 

@@ -296,15 +296,15 @@ impl Framer for SwitchFramer {
     fn resync(&self) -> Resync {
         let chosen = self.chosen.as_ref().map(|(_, framer)| framer.resync());
         match chosen {
-            _ if self.switch.starts.is_some() => Resync::Start,
             Some(Resync::End) => Resync::End,
+            _ if self.switch.starts.is_some() => Resync::Start,
             Some(Resync::Start | Resync::Never) | None => Resync::Never,
         }
     }
 
-    fn drop_broken(&self, bytes: &[u8]) -> (usize, bool) {
-        match &self.chosen {
-            Some((_, framer)) if self.switch.starts.is_none() => framer.drop_broken(bytes),
+    fn drop_broken(&mut self, bytes: &[u8]) -> (usize, bool) {
+        match &mut self.chosen {
+            Some((_, framer)) if framer.resync() == Resync::End => framer.drop_broken(bytes),
             _ => (bytes.len().min(1), true),
         }
     }

@@ -190,8 +190,88 @@ fn mistakes_are_all_found_with_their_pointers() {
             &[("/cases/0/ignore", "belongs to the switch")],
         ),
         (
-            json!({"type": "stuffed"}),
+            json!({"type": "walk"}),
             &[("/type", "not available in this version")],
+        ),
+        (
+            json!({"type": "delimiter", "end": "#", "quote": "#", "nth": 0, "notBefore": ""}),
+            &[
+                ("/notBefore", "at least one byte"),
+                ("/nth", "at least 1"),
+                ("/quote", "an end begins"),
+            ],
+        ),
+        (
+            json!({"type": "stuffed", "escape": "0x1", "add": 1, "keeps": true}),
+            &[
+                ("/keeps", "\"keep\""),
+                ("", "\"end\" is missing"),
+                ("/escape", "hex digit"),
+                ("/escape", "either \"xor\" or \"subtract\""),
+            ],
+        ),
+        (
+            json!({"type": "stuffed", "end": "#", "length": "u16 at -2", "escapes": [["0x7d01"], ["0x7d", "0x7d"], ["0x7d0", "a"]]}),
+            &[
+                ("/length", "instead of \"end\""),
+                ("/length", "first byte"),
+                ("/escapes/0", "expected pairs"),
+                ("/escapes/1", "at least two bytes"),
+                ("/escapes/2/0", "hex digit"),
+            ],
+        ),
+        (
+            json!({"type": "stuffed", "end": "#", "xor": 3, "add": 1, "escapes": [["#1", "#"]]}),
+            &[
+                ("/add", "belongs to \"length\""),
+                ("/xor", "belongs to \"escape\""),
+                ("", "begins with a start"),
+            ],
+        ),
+        (
+            json!({"type": "stuffed", "start": "#", "length": "u8", "escapes": [["!1", "!"]], "keep": true}),
+            &[("/keep", "handed on"), ("/escapes", "each start")],
+        ),
+        (
+            json!({"type": "slip", "end": "0xc0", "start": "0xc0"}),
+            &[("/end", "unknown member"), ("/start", "knows how")],
+        ),
+        (
+            json!({"type": "cobs", "end": "\r\n"}),
+            &[("/end", "one byte")],
+        ),
+        (
+            json!({"type": "balanced", "open": "[", "close": "[", "quote": "", "start": "a"}),
+            &[
+                ("/start", "knows how"),
+                ("/close", "another meaning"),
+                ("/quote", "one byte"),
+            ],
+        ),
+        (
+            json!({"type": "json", "maxByte": 4}),
+            &[("/maxByte", "did you mean \"maxBytes\"")],
+        ),
+        (
+            json!({"type": "regex", "end": "a*"}),
+            &[("/end", "matches nothing")],
+        ),
+        (
+            json!({"type": "regex", "end": "("}),
+            &[("/end", "unclosed group")],
+        ),
+        (
+            json!({"type": "regex", "end": "[ab]{9}(?:[ab][cd]?){90}(a|b|cd){50}x.{20}"}),
+            &[("/end", "not a pattern that can end frames")],
+        ),
+        (json!({"type": "idle", "ms": 0}), &[("/ms", "at least 1")]),
+        (
+            json!({"type": "idle", "ms": 30000}),
+            &[("/ms", "less than")],
+        ),
+        (
+            json!({"type": "connection", "onTooLong": "resync", "ms": 1}),
+            &[("/ms", "unknown member"), ("/onTooLong", "only \"close\"")],
         ),
         (
             json!({"type": "delimeter"}),

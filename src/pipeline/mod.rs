@@ -71,9 +71,12 @@ enum State {
     /// At a frame, or between frames.
     Framing,
     /// Inside a broken frame, of which the rest is dropped.
-    Dropping,
-    /// The stream has ended.
-    Ended,
+    Dropping {
+        /// Whether it is counted already, as one frame.
+        counted: bool,
+    },
+    /// Nothing more comes, because the stream has ended or because nobody waits for more.
+    Ended(More),
     /// Nothing more comes out.
     Done,
 }
@@ -91,6 +94,10 @@ pub struct Pipeline {
     since: Option<Instant>,
     /// The head frame's time is over.
     overdue: bool,
+    /// Since when nothing was pushed.
+    quiet_since: Option<Instant>,
+    /// The line has been quiet for the framing's idle time since the last push.
+    quiet: bool,
 }
 
 impl Pipeline {
@@ -105,23 +112,36 @@ impl Pipeline {
             state: State::Framing,
             since: None,
             overdue: false,
+            quiet_since: None,
+            quiet: false,
         }
     }
 
-    /// Takes what was read. After the end, or after [`Received::Broken`], it is dropped.
+    /// Takes what was read. After the end, or after [`Received::Broken`], it is dropped. What the
+    /// idle time has ended is asked for before, see [`Pipeline::tick`].
     pub fn push(&mut self, bytes: &[u8]) {
-        if matches!(self.state, State::Framing | State::Dropping) {
+        (self.quiet, self.quiet_since) = (false, None);
+        if matches!(self.state, State::Framing | State::Dropping { .. }) {
             self.buffer.extend_from_slice(bytes);
         }
     }
 
-    /// The other side has sent all it will send. What is left is still to be asked for.
+    /// The device has sent all it will send. What is left is still to be asked for.
     pub fn end(&mut self) {
+        self.end_with(More::Closed);
+    }
+
+    /// Nobody waits for what the device may still send. What is left is still to be asked for.
+    pub fn cut(&mut self) {
+        self.end_with(More::Idle);
+    }
+
+    fn end_with(&mut self, more: More) {
         match self.state {
-            State::Framing => self.state = State::Ended,
+            State::Framing => self.state = State::Ended(more),
             // What is left belongs to a frame that was counted already.
-            State::Dropping => self.finish(),
-            State::Ended | State::Done => {}
+            State::Dropping { .. } => self.finish(),
+            State::Ended(_) | State::Done => {}
         }
     }
 
@@ -141,24 +161,64 @@ impl Pipeline {
                 self.since.get_or_insert(now);
             }
         }
+        if received.is_none() && self.waits_for_quiet() {
+            self.quiet_since.get_or_insert(now);
+        }
         received
     }
 
-    /// Stops the clock of the incomplete frame, as long as nobody reads for it; the following
-    /// [`Pipeline::next`] starts it anew.
+    /// Stops the clocks, as long as nobody reads for the frame; the following [`Pipeline::next`]
+    /// starts them anew.
     pub fn pause(&mut self) {
-        self.since = None;
+        (self.since, self.quiet_since) = (None, None);
     }
 
-    /// When the frame at the head is given up, if it does not get complete.
+    /// When the frame at the head has ended, or is given up, if nothing more comes.
     pub fn deadline(&self) -> Option<Instant> {
+        self.incomplete_at()
+            .into_iter()
+            .chain(self.quiet_at())
+            .min()
+    }
+
+    fn incomplete_at(&self) -> Option<Instant> {
         let running = self.since.filter(|_| self.state == State::Framing);
         running?.checked_add(self.framing.incomplete_timeout())
     }
 
-    /// Gives the frame at the head up if its time is over; [`Pipeline::next`] then says so.
+    /// When the line will have been quiet for long enough.
+    fn quiet_at(&self) -> Option<Instant> {
+        let running = self.quiet_since.filter(|_| self.waits_for_quiet());
+        running?.checked_add(self.framer.idle()?)
+    }
+
+    fn waits_for_quiet(&self) -> bool {
+        let waits = match self.state {
+            State::Framing => !self.buffer.is_empty(),
+            State::Dropping { .. } => true,
+            State::Ended(_) | State::Done => false,
+        };
+        waits && !self.quiet
+    }
+
+    /// Ends the frame at the head if the line has been quiet for long enough, or gives it up if its
+    /// time is over; [`Pipeline::next`] then says so.
     pub fn tick(&mut self, now: Instant) {
-        self.overdue |= self.deadline().is_some_and(|deadline| deadline <= now);
+        self.listen(now);
+        self.overdue |= self.incomplete_at().is_some_and(|deadline| deadline <= now);
+    }
+
+    /// Ends the frame at the head if the line has been quiet for long enough; whether it has. To be
+    /// called before what comes later is pushed.
+    pub fn listen(&mut self, now: Instant) -> bool {
+        let quiet = self.quiet_at().is_some_and(|deadline| deadline <= now);
+        if quiet {
+            self.quiet = true;
+            if matches!(self.state, State::Dropping { .. }) {
+                self.state = State::Framing;
+            }
+        }
+        quiet
     }
 
     /// Nothing is buffered: no clock runs, and an idle connection gives large memory back.
@@ -172,15 +232,15 @@ impl Pipeline {
     fn finish(&mut self) {
         self.state = State::Done;
         self.buffer = BytesMut::new();
-        self.since = None;
+        self.pause();
     }
 
     fn advance(&mut self) -> Option<Received> {
         while !self.buffer.is_empty() {
             let received = match self.state {
                 State::Framing => self.step_in_time()?,
-                State::Ended => self.step(More::Closed)?,
-                State::Dropping => self.drop_rest()?,
+                State::Ended(more) => self.step(more)?,
+                State::Dropping { counted } => self.drop_rest(counted)?,
                 State::Done => return None,
             };
             if received.is_some() {
@@ -194,7 +254,7 @@ impl Pipeline {
     /// One step of the framer. If that needs more bytes and the time is over, the frame is broken.
     fn step_in_time(&mut self) -> Option<Option<Received>> {
         let overdue = std::mem::take(&mut self.overdue);
-        let step = self.step(More::Yes);
+        let step = self.step(if self.quiet { More::Idle } else { More::Yes });
         if step.is_none() && overdue {
             return Some(Some(self.broken(Broken::Incomplete)));
         }
@@ -224,7 +284,9 @@ impl Pipeline {
                 why: Skipped::Ignored | Skipped::Empty,
             } => (count, None),
             Step::Broken(why) => return Some(Some(self.broken(why))),
-            Step::Need(_) if more == More::Closed => return Some(Some(self.half_frame())),
+            Step::Need(_) if matches!(self.state, State::Ended(_)) => {
+                return Some(Some(self.half_frame()));
+            }
             Step::Need(_) => return None,
         };
         self.consume(take);
@@ -265,33 +327,38 @@ impl Pipeline {
             return Received::Broken(why);
         }
         let (count, prefix) = (self.buffer.len(), self.prefix());
-        let dropped = self.drop_some();
+        let counted = matches!(why, Broken::TooLong { .. } | Broken::Incomplete);
+        let dropped = self.drop_some(counted);
         match why {
             Broken::TooLong { .. } => Received::TooLong { prefix },
             Broken::Incomplete => Received::Incomplete { count },
-            Broken::Length | Broken::End | Broken::NoCase => Received::Skipped {
-                count: dropped,
-                prefix,
-            },
+            Broken::Length | Broken::End | Broken::Escape | Broken::Brackets | Broken::NoCase => {
+                Received::Skipped {
+                    count: dropped,
+                    prefix,
+                }
+            }
         }
     }
 
     /// Goes on dropping; outer `None` when more bytes are needed.
-    fn drop_rest(&mut self) -> Option<Option<Received>> {
-        match self.drop_some() {
-            0 if self.state == State::Dropping => None,
-            _ => Some(None),
+    fn drop_rest(&mut self, counted: bool) -> Option<Option<Received>> {
+        let prefix = if counted { Bytes::new() } else { self.prefix() };
+        match self.drop_some(counted) {
+            0 if matches!(self.state, State::Dropping { .. }) => None,
+            0 => Some(None),
+            count => Some((!counted).then_some(Received::Skipped { count, prefix })),
         }
     }
 
     /// Drops what the framer knows to belong to the broken frame.
-    fn drop_some(&mut self) -> usize {
+    fn drop_some(&mut self, counted: bool) -> usize {
         let (count, done) = self.framer.drop_broken(&self.buffer);
         match (done, self.state) {
-            (true, State::Dropping) => self.state = State::Framing,
-            (false, State::Framing) => self.state = State::Dropping,
+            (true, State::Dropping { .. }) => self.state = State::Framing,
+            (false, State::Framing) => self.state = State::Dropping { counted },
             // The stream has ended inside the broken frame.
-            (false, State::Ended) => self.finish(),
+            (false, State::Ended(_)) => self.finish(),
             _ => {}
         }
         self.consume(count);

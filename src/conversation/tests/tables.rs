@@ -483,3 +483,26 @@ fn the_idle_clock_runs_only_while_we_read() {
         ],
     );
 }
+
+#[test]
+fn a_frame_ends_when_the_line_is_quiet() {
+    let framing = json!({"framing": {"type": "idle", "ms": 50}});
+    let message = "count undecoded; count unidentified; count unknown_device; submit 1 10.0.0.7";
+    let next = "count undecoded; count unidentified; count unknown_device; submit 2 10.0.0.7";
+    let script = [
+        ("open", ""),
+        ("data a", ""),
+        ("after 49", ""),
+        ("data b", ""),
+        ("after 49", ""),
+        ("after 1", message),
+        ("data c", ""),
+        // Nobody listens meanwhile.
+        ("paused", ""),
+        ("after 500", ""),
+        ("taken", ""),
+        ("after 49", ""),
+        ("after 1", next),
+    ];
+    check(framing, json!({}), &script);
+}
