@@ -8,12 +8,12 @@ use crate::cursor::{Cursor, Endian};
 use crate::message::{Fields, Value};
 use crate::notation::{IntegerKind, NotationError, ReadError, Word, Words, unknown_word};
 
-const TYPES: [&str; 21] = [
-    "u8", "u16", "u24", "u32", "u64", "i8", "i16", "i24", "i32", "i64", "f32", "f64", "bcd", "hex",
-    "ascii", "utf8", "bytes", "ymdhms", "bcdtime", "repeat", "skip",
+const TYPES: [&str; 22] = [
+    "u8", "u16", "u24", "u32", "u64", "i8", "i16", "i24", "i32", "i64", "f32", "f64", "varint",
+    "bcd", "hex", "ascii", "utf8", "bytes", "ymdhms", "bcdtime", "repeat", "skip",
 ];
-const LATER: [&str; 10] = [
-    "tlv", "join", "dm", "gbk", "latin1", "varint", "cp56", "mac", "cstr", "lpstr",
+const LATER: [&str; 9] = [
+    "tlv", "join", "dm", "gbk", "latin1", "cp56", "mac", "cstr", "lpstr",
 ];
 const TEXT_ONLY: [&str; 4] = ["bool", "number", "integer", "text"];
 

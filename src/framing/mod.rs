@@ -7,11 +7,14 @@
 
 mod bounded;
 mod delimiter;
+mod first;
 mod fixed;
 mod fuzz;
+mod header;
 mod length;
 pub(crate) mod needles;
 mod switch;
+mod walk;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -88,6 +91,9 @@ pub enum Broken {
     /// The bytes that must end the frame are others.
     #[error("the frame does not end as it must")]
     End,
+    /// A record of the frame has an unknown tag or an impossible length, or there are too many.
+    #[error("the records of the frame cannot be followed")]
+    Record,
     /// No case of a switch fits.
     #[error("no framing fits the first bytes")]
     NoCase,
@@ -164,24 +170,32 @@ enum Kind {
     Length(length::Length),
     Fixed(fixed::Fixed),
     Switch(switch::Switch),
+    First(first::First),
+    Header(header::Header),
+    Walk(walk::Walk),
 }
 
 /// The words of member `type`.
-const KINDS: [&str; 4] = ["delimiter", "length", "fixed", "switch"];
+const KINDS: [&str; 7] = [
+    "delimiter",
+    "length",
+    "fixed",
+    "switch",
+    "first",
+    "header",
+    "walk",
+];
 
 /// Kinds of the settings language that this version does not have.
-const LATER: [&str; 12] = [
+const LATER: [&str; 9] = [
     "stuffed",
     "slip",
     "cobs",
     "json",
     "balanced",
     "brackets",
-    "first",
-    "walk",
     "regex",
     "idle",
-    "header",
     "connection",
 ];
 
@@ -199,8 +213,8 @@ fn read_with(
     problems: &mut Problems,
 ) -> Option<Framing> {
     let kind = read_kind(section, &common, without, problems)?;
-    if matches!(kind, Kind::Switch(_)) && section.member("body").is_none() {
-        // Each case says where its body is.
+    if matches!(kind, Kind::Switch(_) | Kind::First(_)) && section.member("body").is_none() {
+        // Each of its framings says where the body is.
         common.body = Body::After;
     }
     let max_bytes = kind.max_bytes().unwrap_or(common.max_bytes);
@@ -239,6 +253,9 @@ fn read_kind(
         "delimiter" => delimiter::read(section, &without, common, problems).map(Kind::Delimiter),
         "length" => length::read(section, &without, common, problems).map(Kind::Length),
         "fixed" => fixed::read(section, &without, common, problems).map(Kind::Fixed),
+        "first" => first::read(section, &without, common, problems).map(Kind::First),
+        "header" => header::read(section, &without, common, problems).map(Kind::Header),
+        "walk" => walk::read(section, &without, common, problems).map(Kind::Walk),
         _ => switch::read(section, &without, common, problems).map(Kind::Switch),
     }
 }
@@ -250,6 +267,17 @@ impl Kind {
             Kind::Length(kind) => Box::new(kind.clone()),
             Kind::Fixed(kind) => Box::new(kind.clone()),
             Kind::Switch(kind) => Box::new(kind.framer()),
+            Kind::First(kind) => Box::new(kind.framer()),
+            Kind::Header(kind) => Box::new(kind.framer()),
+            Kind::Walk(kind) => Box::new(kind.framer()),
+        }
+    }
+
+    /// The framer in the middle of a connection.
+    fn later_framer(&self) -> Box<dyn Framer> {
+        match self {
+            Kind::First(kind) => Box::new(kind.later_framer()),
+            _ => self.framer(),
         }
     }
 
@@ -259,14 +287,18 @@ impl Kind {
             Kind::Length(kind) => kind.wrap(body, common),
             Kind::Fixed(kind) => Ok(kind.wrap(body)),
             Kind::Switch(kind) => kind.wrap(body),
+            Kind::First(kind) => kind.wrap(body),
+            Kind::Header(kind) => kind.wrap(body),
+            Kind::Walk(kind) => kind.wrap(body),
         }
     }
 
-    /// The most that any case of a switch allows.
+    /// The most that any of its framings allows, if it is made of framings.
     fn max_bytes(&self) -> Option<usize> {
         match self {
-            Kind::Delimiter(_) | Kind::Length(_) | Kind::Fixed(_) => None,
             Kind::Switch(kind) => Some(kind.max_bytes()),
+            Kind::First(kind) => Some(kind.max_bytes()),
+            _ => None,
         }
     }
 
@@ -274,16 +306,18 @@ impl Kind {
     fn lookahead(&self) -> usize {
         match self {
             Kind::Delimiter(kind) => kind.lookahead(),
-            Kind::Length(_) | Kind::Fixed(_) => 0,
+            Kind::Length(_) | Kind::Fixed(_) | Kind::Header(_) | Kind::Walk(_) => 0,
             Kind::Switch(kind) => kind.lookahead(),
+            Kind::First(kind) => kind.lookahead(),
         }
     }
 
     fn can_resync(&self) -> bool {
         match self {
             Kind::Delimiter(_) => true,
-            Kind::Length(_) | Kind::Fixed(_) => false,
+            Kind::Length(_) | Kind::Fixed(_) | Kind::Header(_) | Kind::Walk(_) => false,
             Kind::Switch(kind) => kind.can_resync(),
+            Kind::First(kind) => kind.can_resync(),
         }
     }
 }
@@ -300,7 +334,7 @@ impl Framing {
     /// When the receiver, framing by the same rule, would not get exactly these bytes as one frame.
     pub fn wrap(&self, body: &[u8]) -> Result<Vec<u8>, WrapError> {
         let wrapped = self.0.kind.wrap(body, &self.0.common)?;
-        let one = match self.framer().next(&wrapped, More::Closed) {
+        let one = match Bounded::later(self).next(&wrapped, More::Closed) {
             Step::Frame { take, .. } => take == wrapped.len(),
             Step::Need(_) | Step::Skip { .. } | Step::Broken(_) => false,
         };
@@ -324,6 +358,15 @@ impl Framing {
     /// How long a frame may stay incomplete.
     pub fn incomplete_timeout(&self) -> Duration {
         self.0.common.incomplete_timeout
+    }
+}
+
+/// Names members that neither the kind nor `without` has, for kinds that read their members themselves.
+fn only(section: &Section<'_>, without: &[&str], members: &[&str], problems: &mut Problems) {
+    let known: Vec<&str> = without.iter().chain(members).copied().collect();
+    for (name, _) in section.members().filter(|(name, _)| !known.contains(name)) {
+        let message = crate::document::unknown_word("member", name, &known);
+        problems.member(section, name, message);
     }
 }
 

@@ -152,7 +152,7 @@ pub(crate) mod work {
 
     thread_local!(static LOOKED_AT: Cell<usize> = const { Cell::new(0) });
 
-    pub(super) fn add(count: usize) {
+    pub(in crate::framing) fn add(count: usize) {
         LOOKED_AT.set(LOOKED_AT.get().saturating_add(count));
     }
 

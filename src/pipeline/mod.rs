@@ -259,7 +259,7 @@ impl Pipeline {
         match why {
             Broken::TooLong { .. } => Received::TooLong { prefix },
             Broken::Incomplete => Received::Incomplete { count },
-            Broken::Length | Broken::End | Broken::NoCase => Received::Skipped {
+            Broken::Length | Broken::End | Broken::Record | Broken::NoCase => Received::Skipped {
                 count: dropped,
                 prefix,
             },
