@@ -321,6 +321,8 @@ impl Walk {
             if place.records == MOST_RECORDS {
                 return Err(Stop::Broken(Broken::Record));
             }
+            #[cfg(test)]
+            super::needles::work::add(1);
             let size = self.record.of(rest).map_err(|stop| match stop {
                 Stop::Need(needed) => Stop::Need(place.at.saturating_add(needed)),
                 broken => broken,
