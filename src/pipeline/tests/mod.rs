@@ -392,8 +392,13 @@ fn no_byte_is_looked_at_again_and_again() {
     let mixed = b"*a".repeat(25_000);
     let heads = b"*\n\n".repeat(16_000);
     let lines = [b"*a9\n".repeat(2_000), b"\n".to_vec(), vec![b'x'; 5_000]].concat();
+    let stars = [vec![b'*'; 5_000], b"\n\n".to_vec(), vec![b'x'; 6_000]].concat();
     let records = [&b"*"[..], &[b'x'; 990], b"]"].concat().repeat(20);
     for (document, stream) in [
+        (
+            json!({"type": "header", "start": "*", "length": "(\\d+)$", "end": "#", "maxBytes": 10_000}),
+            &stars,
+        ),
         (
             json!({"type": "walk", "start": "*", "header": 1, "record": 1, "until": "]"}),
             &records,

@@ -262,6 +262,11 @@ fn walks() -> Vec<Row> {
             ],
         ),
         row(
+            json!({"type": "walk", "header": 0, "until": "]", "record": 1}),
+            &[b'x'; 1001],
+            &["broken: the records of the frame cannot be followed"],
+        ),
+        row(
             json!({"type": "walk", "header": 0, "until": "0x00", "record": {"size": "varint at 1"}}),
             b"\x00a\x03abcb\x00\x00",
             &["0 \\x00", "0 a\\x03abcb\\x00\\x00"],
