@@ -172,6 +172,7 @@ fn headers() -> Vec<Row> {
                 "0 +\\nn=2\\n\\n!!#",
             ],
         ),
+        row(marked.clone(), b"++\nn=1\n\n!!#", &["skipped 11"]),
         row(
             marked,
             b"+\nn=x\n\n#+\nn=99\n\n#+a\n\n12345678901+2345+b\n\n#",
