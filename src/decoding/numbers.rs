@@ -2,28 +2,9 @@
 
 use crate::cursor::{Cursor, Endian};
 
-/// Seven bits to a byte, the lowest first, until a byte without the upper bit; at most 64 bits.
-pub(super) fn varint(cursor: &mut Cursor<'_>) -> Result<u64, String> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = cursor.uint(1, Endian::Big);
-        let byte = byte.ok_or_else(|| "ends before its last byte".to_owned())?;
-        let part = byte & 0x7f;
-        let shifted = part.checked_shl(shift).unwrap_or(0);
-        if shifted.checked_shr(shift) != Some(part) {
-            break;
-        }
-        value |= shifted;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err("has more than 64 bits".to_owned())
-}
-
 /// The signed number that a zigzag number means: 0, -1, 1, -2, 2 …
-pub(super) fn zigzag(value: u64) -> i128 {
-    let half = i128::from(value >> 1);
+pub(super) fn zigzag(value: i128) -> i128 {
+    let half = value >> 1;
     if value & 1 == 0 { half } else { !half }
 }
 

@@ -4,7 +4,7 @@ use jiff::tz::Offset;
 
 use super::forms::Form;
 pub(super) use super::forms::utf8;
-use super::numbers::{sign_magnitude, varint, zigzag};
+use super::numbers::{sign_magnitude, zigzag};
 use super::step_words::is_step;
 use super::times::Stamp;
 use crate::cursor::{Cursor, Endian};
@@ -64,10 +64,8 @@ const OTHERWISE: [(&str, &str); 3] = [
 #[derive(Clone, Debug)]
 pub(super) enum Type {
     Integer(IntegerKind),
-    /// Seven bits to a byte.
-    Varint {
-        zigzag: bool,
-    },
+    /// A varint whose lowest bit is the sign.
+    Zigzag,
     /// The highest bit is the sign, the others are the magnitude.
     SignMagnitude {
         width: usize,
@@ -110,14 +108,14 @@ impl Type {
         if let Some(stamp) = Stamp::named(first.raw) {
             return Ok(Type::Stamp(stamp));
         }
+        if first.raw == "zigzag" {
+            return Ok(Type::Zigzag);
+        }
         let (base, endian) = crate::notation::split_endian(first.raw, endian);
         match base {
             "f32" | "f64" => Ok(Type::Float {
                 double: base == "f64",
                 endian,
-            }),
-            "varint" | "zigzag" if base == first.raw => Ok(Type::Varint {
-                zigzag: base == "zigzag",
             }),
             _ => match base.strip_prefix("sm").map(str::parse::<usize>) {
                 Some(Ok(bits @ 8..=64)) if bits % 8 == 0 => Ok(Type::SignMagnitude {
@@ -146,7 +144,7 @@ impl Type {
     pub fn width(&self) -> Option<usize> {
         match self {
             Type::Integer(kind) => kind.width(),
-            Type::Varint { .. } => None,
+            Type::Zigzag => None,
             Type::SignMagnitude { width, .. } => Some(*width),
             Type::Float { double, .. } => Some(if *double { 8 } else { 4 }),
             Type::Stamp(stamp) => Some(stamp.width()),
@@ -162,7 +160,7 @@ impl Type {
     pub fn is_integer(&self) -> bool {
         matches!(
             self,
-            Type::Integer(_) | Type::Varint { .. } | Type::SignMagnitude { .. }
+            Type::Integer(_) | Type::Zigzag | Type::SignMagnitude { .. }
         )
     }
 
@@ -192,8 +190,9 @@ impl Type {
     ) -> Result<Option<Value>, String> {
         let value = match self {
             Type::Integer(kind) => kind.take(cursor).map(Value::Integer).map_err(failed)?,
-            Type::Varint { zigzag: false } => Value::Integer(varint(cursor)?.into()),
-            Type::Varint { zigzag: true } => Value::Integer(zigzag(varint(cursor)?)),
+            Type::Zigzag => {
+                Value::Integer(zigzag(IntegerKind::Varint.take(cursor).map_err(failed)?))
+            }
             Type::SignMagnitude { width, endian } => {
                 Value::Integer(sign_magnitude(cursor, *width, *endian)?)
             }

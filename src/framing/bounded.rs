@@ -20,6 +20,9 @@ pub(super) const MEMBERS: [&str; 6] = [
     "start",
 ];
 
+/// The common members that a framing inside of another cannot have.
+const OUTER: [&str; 3] = ["ignore", "onTooLong", "incompleteTimeoutMs"];
+
 /// Members that every kind has.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -92,8 +95,8 @@ pub(super) struct Common {
     pub closes_when_too_long: bool,
     pub insists_on_resync: bool,
     pub incomplete_timeout: Duration,
-    /// Whether it is no part of another framing, so that its frames follow each other.
-    pub alone: bool,
+    /// The framing is a part of another.
+    pub is_inner: bool,
 }
 
 impl Common {
@@ -117,6 +120,20 @@ impl Common {
         }
     }
 
+    /// Reads the common members of a framing that is a part of this one, which is of kind `outer`.
+    pub fn inner(&self, section: &Section<'_>, outer: &str, problems: &mut Problems) -> Self {
+        for name in OUTER.iter().filter(|name| section.member(name).is_some()) {
+            let why = format!("belongs to the {outer}, not to a framing in it");
+            problems.member(section, name, why);
+        }
+        let mut common = Self::read(section, problems);
+        if section.member("maxBytes").is_none() {
+            common.max_bytes = self.max_bytes;
+        }
+        common.is_inner = true;
+        common
+    }
+
     fn default_with(start: Option<Needles>) -> Self {
         Common {
             ignore: Vec::new(),
@@ -126,7 +143,7 @@ impl Common {
             closes_when_too_long: false,
             insists_on_resync: false,
             incomplete_timeout: Duration::from_millis(default_incomplete_timeout_ms()),
-            alone: false,
+            is_inner: false,
         }
     }
 }
@@ -169,7 +186,7 @@ impl CommonOptions {
             closes_when_too_long: self.on_too_long == Some(OnTooLong::Close),
             insists_on_resync: self.on_too_long == Some(OnTooLong::Resync),
             incomplete_timeout: Duration::from_millis(self.incomplete_timeout_ms),
-            alone: false,
+            is_inner: false,
         }
     }
 }
@@ -186,12 +203,22 @@ pub(super) struct Bounded {
 }
 
 impl Bounded {
+    /// At the beginning of a connection.
     pub fn new(framing: &Framing) -> Self {
+        Self::with(framing, framing.0.kind.framer())
+    }
+
+    /// In the middle of a connection.
+    pub fn later(framing: &Framing) -> Self {
+        Self::with(framing, framing.0.kind.later_framer())
+    }
+
+    fn with(framing: &Framing, framer: Box<dyn Framer>) -> Self {
         let Parts { common, kind } = &*framing.0;
         let maximum = common.max_bytes.saturating_sub(kind.taken_before());
         Bounded {
             framing: framing.clone(),
-            kind: kind.framer(),
+            kind: framer,
             maximum,
             window: maximum.saturating_add(kind.lookahead()),
         }

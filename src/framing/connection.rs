@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Framer, More, Resync, Step, read_nothing};
+use super::{Framer, More, Resync, Step, only};
 use crate::document::{Problems, Section};
 
 /// The kind, read.
@@ -11,7 +11,7 @@ pub(super) struct Connection;
 
 /// Reads the kind's members.
 pub(super) fn read(section: &Section<'_>, without: &[&str], problems: &mut Problems) -> Connection {
-    read_nothing(section, without, problems);
+    only(section, without, &[], problems);
     Connection
 }
 

@@ -23,10 +23,13 @@ pub fn fuzz(data: &[u8]) {
     }
 }
 
+/// How many framings [`sample`] makes.
+const SAMPLES: u8 = 16;
+
 fn sample(kind: u8, size: u8) -> Option<Framing> {
     let maximum = u16::from(size).saturating_add(8);
     let width = u16::from(size & 7).saturating_add(1).saturating_mul(8);
-    let document = match kind & 31 {
+    let document = match kind % SAMPLES {
         0 => json!({"type": "delimiter", "end": ["\r", "\r\n", "\n"], "maxBytes": maximum}),
         1 => {
             json!({"type": "delimiter", "start": ["*", "**"], "end": "#", "ignore": " ", "maxBytes": maximum})
@@ -44,6 +47,33 @@ fn sample(kind: u8, size: u8) -> Option<Framing> {
         6 => {
             json!({"type": "switch", "cases": [{"start": "0x7878", "type": "length", "length": "u8 at 2", "add": 5},
             {"start": "*", "type": "delimiter", "end": "#", "maxBytes": maximum}]})
+        }
+        8 => {
+            json!({"type": "length", "start": ["*", "**"], "length": "u16 at 1 & 0x7ff0 >> 3", "plus": "i8 at 4", "multiply": 3,
+                "blocks": {"bytes": maximum, "extra": 2, "from": 6}, "maxBytes": 3000})
+        }
+        9 => {
+            json!({"type": "length", "length": "varint", "body": "after", "end": "#", "maxBytes": maximum})
+        }
+        10 => {
+            json!({"type": "header", "length": "^(\\d+)$", "end": "#", "ignore": " ", "maxBytes": maximum})
+        }
+        11 => {
+            json!({"type": "header", "start": ["*", "<"], "length": "a(.*)", "body": "after", "maxBytes": maximum})
+        }
+        12 => {
+            json!({"type": "first", "first": {"type": "delimiter", "end": ["#", "##"]}, "then": {"type": "switch", "cases": [
+                {"start": "*", "type": "header"}, {"type": "length", "length": "u8 at 1", "add": 2, "maxBytes": maximum}]}})
+        }
+        13 => {
+            json!({"type": "walk", "header": {"size": "u8 at 1 & 0x0f", "add": 2}, "count": "u8 & 0x0f", "record": {"size": "decimal until ' '"}, "trailer": 1})
+        }
+        14 => {
+            json!({"type": "walk", "start": "*", "header": 1, "until": "##", "trailer": size, "maxBytes": 700,
+                "record": {"tag": "u8", "sizes": [[35, 1], [42, 0], [48, maximum], [97, 2]]}})
+        }
+        15 => {
+            json!({"type": "walk", "header": 0, "until": "#", "record": {"size": "i8 at 1", "add": size}, "maxBytes": maximum})
         }
         16 => json!({"type": "delimiter", "end": ["#", "##"], "nth": size, "maxBytes": 300}),
         17 => {
@@ -126,7 +156,7 @@ mod tests {
     fn every_choice_is_a_valid_framing() {
         for choice in 0..=u16::MAX {
             let [kind, size] = choice.to_be_bytes();
-            if kind < 32 && size > 0 {
+            if kind < SAMPLES && size > 0 {
                 assert!(sample(kind, size).is_some(), "{kind} {size}");
             }
         }

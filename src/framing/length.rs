@@ -5,23 +5,27 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::bounded::{Body, Common};
-use super::needles::Needles;
+use super::needles::{self, Needles};
 use super::{Broken, Framer, More, Resync, Step, WrapError, saturated};
 use crate::document::{Problems, Section};
-use crate::notation::{Digits, Endian, IntegerAt, IntegerKind, ReadError, bytes};
+use crate::notation::{Endian, IntegerRead, PartAt, ReadError, bytes};
 
 /// Members of kind `length`, beside the common ones.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct LengthOptions {
-    /// The length field, `TYPE [at N]`; without a place it stands behind the start marker.
+    /// The length field, `TYPE [at N] [& MASK] [>> N]`; without a place it stands behind the start marker.
     length: String,
+    /// A second field, which is added to the first.
+    plus: Option<String>,
     /// Bytes of the frame that the field does not count.
     #[serde(default)]
     add: i64,
     /// Bytes that one unit of the field stands for.
     #[serde(default = "one")]
     multiply: u32,
+    /// Bytes that each block has and the field does not count.
+    blocks: Option<Blocks>,
     /// Bytes with which every frame ends; they are part of the length, checked and not searched.
     #[serde(default)]
     end: String,
@@ -31,14 +35,30 @@ fn one() -> u32 {
     1
 }
 
-/// The kind, read: total = add + multiply × value, from the frame's first byte, or from behind
-/// the field where that goes `until` a byte.
+/// Bytes in blocks, each of which is followed by bytes that the length field does not count, such
+/// as the check values of DNP3.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Blocks {
+    /// Counted bytes of a block; the last may have fewer.
+    bytes: u32,
+    /// Bytes behind each block.
+    extra: u32,
+    /// Offset in the frame at which the first block begins.
+    #[serde(default)]
+    from: u32,
+}
+
+/// The kind, read: total = add + multiply × (field + plus), from the frame's first byte, or from
+/// behind the field where that has no fixed width; and `extra` for every block begun.
 #[derive(Clone, Debug)]
 pub(super) struct Length {
     start: Option<Needles>,
-    field: IntegerAt,
+    field: PartAt,
+    plus: Option<PartAt>,
     add: i64,
     multiply: u32,
+    blocks: Option<Blocks>,
     end: Vec<u8>,
 }
 
@@ -50,112 +70,229 @@ pub(super) fn read(
     problems: &mut Problems,
 ) -> Option<Length> {
     let options: LengthOptions = section.read(without, problems)?;
-    let field = IntegerAt::parse(&options.length, Endian::Big);
-    let field = field
-        .map_err(|error| problems.notation(section, "length", error))
-        .ok();
+    let field = field(section, "length", &options.length, problems);
+    let second = options.plus.as_deref();
+    let plus = second.map(|text| placed_field(section, "plus", text, problems));
     let end = bytes(&options.end)
         .map_err(|error| problems.notation(section, "end", error))
         .ok();
     if options.multiply == 0 {
         problems.member(section, "multiply", "must be at least 1");
     }
-    let field = field?;
-    if field.at.is_some_and(|at| at < 0) {
-        problems.member(
-            section,
-            "length",
-            "a length field has its place from the frame's first byte",
-        );
+    if let Some((blocks, own)) = options.blocks.zip(section.member("blocks")) {
+        for (name, value) in [("bytes", blocks.bytes), ("extra", blocks.extra)] {
+            if value == 0 {
+                problems.member(&own, name, "must be at least 1");
+            }
+        }
     }
-    let start = common.start.clone();
     Some(Length {
-        start,
-        field,
+        start: common.start.clone(),
+        field: field?,
+        plus: match plus {
+            Some(plus) => Some(plus?),
+            None => None,
+        },
         add: options.add,
         multiply: options.multiply,
+        blocks: options.blocks,
         end: end?,
     })
 }
 
+/// Reads the notation of a field that is needed before the frame's end is known.
+pub(super) fn field(
+    section: &Section<'_>,
+    member: &str,
+    text: &str,
+    problems: &mut Problems,
+) -> Option<PartAt> {
+    let field = PartAt::parse(text, Endian::Big)
+        .map_err(|error| problems.notation(section, member, error))
+        .ok()?;
+    if field.place.at.is_some_and(|at| at < 0) {
+        let why = "such a field has its place from the first byte: the end is not known yet";
+        problems.member(section, member, why);
+    }
+    Some(field)
+}
+
+/// [`field`] for one that must say its place.
+pub(super) fn placed_field(
+    section: &Section<'_>,
+    member: &str,
+    text: &str,
+    problems: &mut Problems,
+) -> Option<PartAt> {
+    let field = field(section, member, text, problems)?;
+    if field.place.at.is_none() {
+        problems.member(section, member, format!("needs a place: `{text} at N`"));
+    }
+    Some(field)
+}
+
+impl Blocks {
+    /// All bytes of a frame of which so many are counted; `None` if it ends before its blocks begin.
+    fn with(&self, counted: i128) -> Option<i128> {
+        let inside = counted.checked_sub(self.from.into())?;
+        let bytes = i128::from(self.bytes);
+        let begun = inside
+            .checked_add(bytes.checked_sub(1)?)?
+            .checked_div(bytes)?;
+        let all = counted.checked_add(begun.checked_mul(self.extra.into())?)?;
+        (inside >= 0).then_some(all)
+    }
+
+    /// The counted bytes of a frame of so many; `None` if there is no such frame.
+    fn without(&self, all: i128) -> Option<i128> {
+        let inside = all.checked_sub(self.from.into())?;
+        let block = i128::from(self.bytes).checked_add(self.extra.into())?;
+        let begun = inside
+            .checked_add(block.checked_sub(1)?)?
+            .checked_div(block)?;
+        let counted = all.checked_sub(begun.checked_mul(self.extra.into())?)?;
+        (self.with(counted) == Some(all)).then_some(counted)
+    }
+}
+
 impl Length {
-    fn counts_from_field(&self) -> bool {
-        use IntegerKind::{Decimal, Hexadecimal};
-        matches!(
-            self.field.kind,
-            Decimal(Digits::Until(_)) | Hexadecimal(Digits::Until(_))
-        )
-    }
-
-    /// The frame's bytes if the field that ends at `field_end` holds `value`.
-    fn total(&self, value: i128, field_end: usize) -> Result<usize, Broken> {
-        let base = if self.counts_from_field() {
-            field_end
-        } else {
-            0
+    fn read_fields(&self, bytes: &[u8], behind_start: usize) -> Result<Fields, ReadError> {
+        let first = self.field.read(bytes, behind_start)?;
+        let second = match &self.plus {
+            Some(plus) => Some(plus.read(bytes, behind_start)?),
+            None => None,
         };
-        let counted = value
-            .saturating_mul(i128::from(self.multiply))
-            .saturating_add(i128::from(self.add));
-        let total = counted.saturating_add(i128::try_from(base).unwrap_or(i128::MAX));
-        let least = field_end.saturating_add(self.end.len());
-        if value < 0 || total < i128::try_from(least).unwrap_or(i128::MAX) {
-            return Err(Broken::Length);
-        }
-        Ok(saturated(total))
+        Ok(Fields { first, second })
     }
 
-    /// Puts start and length field before the bytes and `end` behind them. With a numeric `body`
-    /// behind the field, the bytes between are not known.
+    /// The frame's bytes if its fields are these.
+    fn total(&self, fields: &Fields) -> Option<usize> {
+        let base = match self.field.place.kind.width() {
+            None => fields.first.end,
+            Some(_) => 0,
+        };
+        let sum = fields.sum();
+        let counted = sum
+            .saturating_mul(self.multiply.into())
+            .saturating_add(self.add.into())
+            .saturating_add(i128::try_from(base).ok()?);
+        let all = match &self.blocks {
+            Some(blocks) => blocks.with(counted)?,
+            None => counted,
+        };
+        let least = fields.end().saturating_add(self.end.len());
+        let possible = sum >= 0 && all >= i128::try_from(least).ok()?;
+        possible.then(|| saturated(all))
+    }
+
+    /// Puts start and length field before the bytes and `end` behind them. A second field that
+    /// stands beside the first and before the `body` is zero; elsewhere it is what the bytes say.
+    /// Other bytes before the length field, or between it and the `body`, are not known.
     pub fn wrap(&self, body: &[u8], common: &Common) -> Result<Vec<u8>, WrapError> {
-        let start = self.start.as_ref().map_or(&[][..], Needles::longest);
-        let at = self.field.at.map_or(start.len(), |at| saturated(at.into()));
-        if at != start.len() {
+        let mut frame = self.before_field()?;
+        let behind = self.behind_field(frame.len(), common);
+        let content = [behind.as_slice(), body, &self.end].concat();
+        let value = self.value(&frame, &content).ok_or(WrapError::Length)?;
+        self.field
+            .write(value, &mut frame)
+            .ok_or(WrapError::Length)?;
+        let header = frame.len().saturating_add(behind.len());
+        if matches!(common.body, Body::At(offset) if offset > header) {
             return Err(WrapError::Header);
         }
-        let content = body.len().saturating_add(self.end.len());
-        let header = self.header(start, content)?;
-        if matches!(common.body, Body::At(offset) if offset > header.len()) {
-            return Err(WrapError::Header);
-        }
-        Ok([&header, body, &self.end].concat())
+        frame.extend_from_slice(&content);
+        Ok(frame)
     }
 
-    /// Start and length field of a frame with so many bytes behind the field.
-    fn header(&self, start: &[u8], content: usize) -> Result<Vec<u8>, WrapError> {
-        let mut header = start.to_vec();
-        let width = match self.counts_from_field() {
-            true => 0,
-            false => start
-                .len()
-                .saturating_add(self.field.kind.width().unwrap_or(0)),
+    /// The start, and the second field where that stands between start and length field.
+    fn before_field(&self) -> Result<Vec<u8>, WrapError> {
+        let start = self.start.as_ref().map_or(&[][..], Needles::longest);
+        let mut before = start.to_vec();
+        if self.stands_at(&self.field, before.len()) {
+            return Ok(before);
+        }
+        let second = self.plus.filter(|plus| self.stands_at(plus, before.len()));
+        second.and_then(|plus| plus.write(0, &mut before));
+        if self.stands_at(&self.field, before.len()) {
+            Ok(before)
+        } else {
+            Err(WrapError::Header)
+        }
+    }
+
+    /// The second field, where that stands behind the one at `at` and before the `body`.
+    fn behind_field(&self, at: usize, common: &Common) -> Vec<u8> {
+        let mut behind = Vec::new();
+        let end = at.saturating_add(self.field.place.kind.width().unwrap_or(0));
+        if matches!(common.body, Body::At(offset) if offset > end) {
+            let second = self.plus.filter(|plus| self.stands_at(plus, end));
+            second.and_then(|plus| plus.write(0, &mut behind));
+        }
+        behind
+    }
+
+    fn stands_at(&self, field: &PartAt, offset: usize) -> bool {
+        match field.place.at {
+            Some(at) => usize::try_from(at) == Ok(offset),
+            None => true,
+        }
+    }
+
+    /// What the length field must hold between these bytes; `None` if no number is right.
+    fn value(&self, before: &[u8], content: &[u8]) -> Option<i128> {
+        let width = self.field.place.kind.width();
+        if width.is_none() && (self.plus.is_some() || self.blocks.is_some()) {
+            return None;
+        }
+        let zero = [before, &vec![0; width.unwrap_or(0)], content].concat();
+        let counted_from = if width.is_some() { 0 } else { before.len() };
+        let all = i128::try_from(zero.len().checked_sub(counted_from)?).ok()?;
+        let counted = match &self.blocks {
+            Some(blocks) => blocks.without(all)?,
+            None => all,
         };
-        let total = i128::try_from(content.saturating_add(width)).unwrap_or(i128::MAX);
-        let counted = total.saturating_sub(i128::from(self.add));
+        let counted = counted.checked_sub(self.add.into())?;
         let multiply = i128::from(self.multiply);
-        let value = counted
-            .checked_div(multiply)
-            .filter(|_| counted.checked_rem(multiply) == Some(0));
-        let written = value
-            .filter(|value| *value >= 0)
-            .and_then(|value| self.field.kind.write(value, &mut header));
-        written.map(|()| header).ok_or(WrapError::Length)
+        if counted.checked_rem(multiply)? != 0 {
+            return None;
+        }
+        let second = match &self.plus {
+            Some(plus) => plus.read(&zero, 0).ok()?.value,
+            None => 0,
+        };
+        let value = counted.checked_div(multiply)?.checked_sub(second)?;
+        (value >= 0).then_some(value)
+    }
+}
+
+/// The fields that say the length.
+struct Fields {
+    first: IntegerRead,
+    second: Option<IntegerRead>,
+}
+
+impl Fields {
+    fn sum(&self) -> i128 {
+        let second = self.second.map_or(0, |second| second.value);
+        self.first.value.saturating_add(second)
+    }
+
+    fn end(&self) -> usize {
+        let second = self.second.map_or(0, |second| second.end);
+        self.first.end.max(second)
     }
 }
 
 impl Framer for Length {
     fn next<'b>(&mut self, bytes: &'b [u8], _more: More) -> Step<'b> {
-        let read = match self
-            .field
-            .read(bytes, super::needles::length_at(self.start.as_ref(), bytes))
-        {
-            Ok(read) => read,
+        let behind_start = needles::length_at(self.start.as_ref(), bytes);
+        let fields = match self.read_fields(bytes, behind_start) {
+            Ok(fields) => fields,
             Err(ReadError::Short { needed }) => return Step::Need(needed),
             Err(ReadError::Invalid(_)) => return Step::Broken(Broken::Length),
         };
-        let take = match self.total(read.value, read.end) {
-            Ok(take) => take,
-            Err(broken) => return Step::Broken(broken),
+        let Some(take) = self.total(&fields) else {
+            return Step::Broken(Broken::Length);
         };
         match bytes.get(..take) {
             None => Step::Need(take),
@@ -163,7 +300,7 @@ impl Framer for Length {
             Some(frame) => Step::Frame {
                 take,
                 frame: Cow::Borrowed(frame),
-                body: read.end,
+                body: fields.first.end,
             },
         }
     }

@@ -10,8 +10,10 @@ mod cobs;
 mod connection;
 mod delimiter;
 mod escapes;
+mod first;
 mod fixed;
 mod fuzz;
+mod header;
 mod idle;
 mod length;
 pub(crate) mod needles;
@@ -20,6 +22,7 @@ mod regex;
 mod slip;
 mod stuffed;
 mod switch;
+mod walk;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -103,6 +106,9 @@ pub enum Broken {
     /// Brackets and texts do not fit each other.
     #[error("the brackets of the frame do not fit together")]
     Brackets,
+    /// A record of the frame has an unknown tag or an impossible length, or there are too many.
+    #[error("the records of the frame cannot be followed")]
+    Record,
     /// No case of a switch fits.
     #[error("no framing fits the first bytes")]
     NoCase,
@@ -190,13 +196,18 @@ enum Kind {
     Idle(idle::Idle),
     Connection(connection::Connection),
     Switch(switch::Switch),
+    First(first::First),
+    Header(header::Header),
+    Walk(walk::Walk),
 }
 
 /// The words of member `type`.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 15] = [
     "delimiter",
     "length",
     "fixed",
+    "header",
+    "walk",
     "stuffed",
     "slip",
     "cobs",
@@ -206,15 +217,12 @@ const KINDS: [&str; 12] = [
     "idle",
     "connection",
     "switch",
+    "first",
 ];
-
-/// Kinds of the settings language that this version does not have.
-const LATER: [&str; 3] = ["first", "walk", "header"];
 
 /// Reads the section `framing` of a protocol.
 pub fn read(section: &Section<'_>, problems: &mut Problems) -> Option<Framing> {
-    let mut common = Common::read(section, problems);
-    common.alone = true;
+    let common = Common::read(section, problems);
     read_with(section, common, &bounded::MEMBERS, problems)
 }
 
@@ -226,8 +234,8 @@ fn read_with(
     problems: &mut Problems,
 ) -> Option<Framing> {
     let kind = read_kind(section, &common, without, problems)?;
-    if matches!(kind, Kind::Switch(_)) && section.member("body").is_none() {
-        // Each case says where its body is.
+    if matches!(kind, Kind::Switch(_) | Kind::First(_)) && section.member("body").is_none() {
+        // Each of its framings says where the body is.
         common.body = Body::After;
     }
     if matches!(kind, Kind::Connection(_)) && section.member("incompleteTimeoutMs").is_none() {
@@ -259,16 +267,6 @@ fn read_kind(
     without: &[&str],
     problems: &mut Problems,
 ) -> Option<Kind> {
-    if let Some(later) = section.member("type").and_then(|word| word.value.as_str())
-        && LATER.contains(&later)
-    {
-        problems.member(
-            section,
-            "type",
-            format!("framing \"{later}\" is not available in this version"),
-        );
-        return None;
-    }
     let without: Vec<&str> = without.iter().copied().chain(["type"]).collect();
     match section.kind(&KINDS, problems)? {
         "delimiter" => delimiter::read(section, &without, common, problems)
@@ -291,6 +289,9 @@ fn read_kind(
         "connection" => Some(Kind::Connection(connection::read(
             section, &without, problems,
         ))),
+        "first" => first::read(section, &without, common, problems).map(Kind::First),
+        "header" => header::read(section, &without, common, problems).map(Kind::Header),
+        "walk" => walk::read(section, &without, common, problems).map(Kind::Walk),
         _ => switch::read(section, &without, common, problems).map(Kind::Switch),
     }
 }
@@ -308,6 +309,17 @@ impl Kind {
             Kind::Idle(kind) => Box::new(kind.clone()),
             Kind::Connection(kind) => Box::new(kind.clone()),
             Kind::Switch(kind) => Box::new(kind.framer()),
+            Kind::First(kind) => Box::new(kind.framer()),
+            Kind::Header(kind) => Box::new(kind.framer()),
+            Kind::Walk(kind) => Box::new(kind.framer()),
+        }
+    }
+
+    /// The framer in the middle of a connection.
+    fn later_framer(&self) -> Box<dyn Framer> {
+        match self {
+            Kind::First(kind) => Box::new(kind.later_framer()),
+            _ => self.framer(),
         }
     }
 
@@ -324,13 +336,17 @@ impl Kind {
             }
             Kind::Connection(_) => Err(WrapError::Connection),
             Kind::Switch(kind) => kind.wrap(body),
+            Kind::First(kind) => kind.wrap(body),
+            Kind::Header(kind) => kind.wrap(body),
+            Kind::Walk(kind) => kind.wrap(body),
         }
     }
 
-    /// The most that any case of a switch allows.
+    /// The most that any of its framings allows, if it is made of framings.
     fn max_bytes(&self) -> Option<usize> {
         match self {
             Kind::Switch(kind) => Some(kind.max_bytes()),
+            Kind::First(kind) => Some(kind.max_bytes()),
             _ => None,
         }
     }
@@ -343,9 +359,14 @@ impl Kind {
             // One more byte shows that the frame is too long.
             Kind::Idle(_) | Kind::Connection(_) => 1,
             Kind::Switch(kind) => kind.lookahead(),
-            Kind::Length(_) | Kind::Fixed(_) | Kind::Cobs(_) | Kind::Nested(_) | Kind::Regex(_) => {
-                0
-            }
+            Kind::First(kind) => kind.lookahead(),
+            Kind::Length(_)
+            | Kind::Fixed(_)
+            | Kind::Cobs(_)
+            | Kind::Nested(_)
+            | Kind::Regex(_)
+            | Kind::Header(_)
+            | Kind::Walk(_) => 0,
         }
     }
 
@@ -374,8 +395,13 @@ impl Kind {
             | Kind::Regex(_)
             | Kind::Idle(_) => true,
             Kind::Stuffed(kind) => kind.can_resync(),
-            Kind::Length(_) | Kind::Fixed(_) | Kind::Connection(_) => false,
+            Kind::Length(_)
+            | Kind::Fixed(_)
+            | Kind::Connection(_)
+            | Kind::Header(_)
+            | Kind::Walk(_) => false,
             Kind::Switch(kind) => kind.can_resync(),
+            Kind::First(kind) => kind.can_resync(),
         }
     }
 }
@@ -400,7 +426,7 @@ impl Framing {
 
     /// The frame that the bytes are, if they are exactly one.
     fn only_frame(&self, mut bytes: &[u8]) -> Option<Vec<u8>> {
-        let mut framer = self.framer();
+        let mut framer = Bounded::later(self);
         loop {
             let count = match framer.next(bytes, More::Closed) {
                 Step::Frame { take, frame, .. } if take == bytes.len() => {
@@ -434,21 +460,19 @@ impl Framing {
     }
 }
 
-/// Reads a kind that has only the common members.
-fn read_nothing(section: &Section<'_>, without: &[&str], problems: &mut Problems) {
-    for (name, _) in section
-        .members()
-        .filter(|(name, _)| !without.contains(name))
-    {
-        let word = crate::document::unknown_word("member", name, without);
-        problems.member(section, name, word);
-    }
-}
-
 /// A kind that knows how its frames start takes no `start`.
 fn refuse_start(section: &Section<'_>, problems: &mut Problems) {
     if section.member("start").is_some() {
         problems.member(section, "start", "this framing knows how its frames start");
+    }
+}
+
+/// Names members that neither the kind nor `without` has, for kinds that read their members themselves.
+fn only(section: &Section<'_>, without: &[&str], members: &[&str], problems: &mut Problems) {
+    let known: Vec<&str> = without.iter().chain(members).copied().collect();
+    for (name, _) in section.members().filter(|(name, _)| !known.contains(name)) {
+        let message = crate::document::unknown_word("member", name, &known);
+        problems.member(section, name, message);
     }
 }
 

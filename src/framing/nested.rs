@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::bounded::Common;
 use super::needles::one_byte;
-use super::{Broken, Framer, More, Resync, Skipped, Step, read_nothing, refuse_start};
+use super::{Broken, Framer, More, Resync, Skipped, Step, only, refuse_start};
 use crate::document::{Problems, Section};
 
 /// How deep brackets may be nested: as deep as JSON is decoded.
@@ -56,7 +56,7 @@ pub(super) fn read_json(
     common: &Common,
     problems: &mut Problems,
 ) -> Nested {
-    read_nothing(section, without, problems);
+    only(section, without, &[], problems);
     refuse_start(section, problems);
     Nested {
         brackets: Brackets::Json,

@@ -4,7 +4,7 @@ use super::bounded::Common;
 use super::escapes::Escapes;
 use super::needles::Needles;
 use super::stuffed::Stuffed;
-use super::{read_nothing, refuse_start};
+use super::{only, refuse_start};
 use crate::document::{Problems, Section};
 
 /// Reads the kind's members.
@@ -14,7 +14,7 @@ pub(super) fn read(
     common: &Common,
     problems: &mut Problems,
 ) -> Option<Stuffed> {
-    read_nothing(section, without, problems);
+    only(section, without, &[], problems);
     refuse_start(section, problems);
     let end = Needles::new(vec![vec![0xc0]])?;
     let escapes = Escapes::pairs(&[(&[0xdb, 0xdc], &[0xc0]), (&[0xdb, 0xdd], &[0xdb])]);

@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use super::bounded::{self, Bounded, Common};
 use super::needles::{Match, Needles};
-use super::{Broken, Framer, Framing, More, Resync, Skipped, Step, WrapError, read_with};
+use super::{Broken, Framer, Framing, More, Resync, Skipped, Step, WrapError, only, read_with};
 use crate::document::{Problems, Section};
-use crate::notation::{Condition, Endian};
+use crate::notation::{Condition, Endian, write_bytes};
 
 /// The members of a switch, beside the common ones: the cases in the order in which they are tried.
 const MEMBERS: [&str; 2] = ["type", "cases"];
-
-/// The common members that only the switch itself can have.
-const OUTER: [&str; 3] = ["ignore", "onTooLong", "incompleteTimeoutMs"];
 
 /// The kind, read.
 #[derive(Clone, Debug)]
@@ -43,17 +40,7 @@ pub(super) fn read(
     common: &Common,
     problems: &mut Problems,
 ) -> Option<Switch> {
-    for (name, _) in section
-        .members()
-        .filter(|(name, _)| !MEMBERS.contains(name) && !without.contains(name))
-    {
-        let known: Vec<&str> = without.iter().copied().chain(MEMBERS).collect();
-        problems.member(
-            section,
-            name,
-            crate::document::unknown_word("member", name, &known),
-        );
-    }
+    only(section, without, &MEMBERS, problems);
     let cases = section.member("cases");
     let sections: Vec<Section<'_>> = cases
         .iter()
@@ -70,6 +57,7 @@ pub(super) fn read(
     let read =
         |(index, section): (usize, &Section<'_>)| case(section, index == last, common, problems);
     let cases: Vec<Option<Case>> = sections.iter().enumerate().map(read).collect();
+    never_chosen(&sections, &cases, problems);
     let cases: Vec<Case> = cases.into_iter().collect::<Option<_>>()?;
     let starts = starts(&cases);
     Some(Switch { cases, starts })
@@ -81,17 +69,7 @@ fn case(
     outer: &Common,
     problems: &mut Problems,
 ) -> Option<Case> {
-    for name in OUTER.iter().filter(|name| section.member(name).is_some()) {
-        problems.member(
-            section,
-            name,
-            "belongs to the switch, not to one of its cases",
-        );
-    }
-    let mut common = Common::read(section, problems);
-    if section.member("maxBytes").is_none() {
-        common.max_bytes = outer.max_bytes;
-    }
+    let common = outer.inner(section, "switch", problems);
     let when = when(section, last, common.start.clone(), problems);
     let without: Vec<&str> = bounded::MEMBERS.iter().copied().chain(["when"]).collect();
     let framing = read_with(section, common, &without, problems);
@@ -112,10 +90,8 @@ fn when(
             Some(start) => Some(When::Start(start)),
             None if last || section.member("start").is_some() => Some(When::Otherwise),
             None => {
-                problems.add(
-                    section,
-                    "\"start\" or \"when\" is missing: only the last case may have neither",
-                );
+                let why = "\"start\" or \"when\" is missing: only the last case may have neither, those behind it could never be chosen";
+                problems.add(section, why);
                 None
             }
         };
@@ -142,6 +118,40 @@ fn when(
     None
 }
 
+/// Names starts and conditions that can never count, because an earlier case takes all that they would.
+fn never_chosen(sections: &[Section<'_>], cases: &[Option<Case>], problems: &mut Problems) {
+    for (index, (section, case)) in sections.iter().zip(cases).enumerate() {
+        let earlier = || {
+            let numbered = cases.iter().enumerate().take(index);
+            numbered.filter_map(|(index, case)| Some((index, case.as_ref()?)))
+        };
+        match case.as_ref().map(|case| &case.when) {
+            Some(When::Start(start)) => {
+                for own in start.iter() {
+                    let before =
+                        earlier().find_map(|(index, case)| Some((index, case.takes(own)?)));
+                    if let Some((index, other)) = before {
+                        let (own, other) = (write_bytes(own), write_bytes(other));
+                        let why = format!(
+                            "\"{own}\" can never be chosen: the earlier case {index} takes all that starts with \"{other}\""
+                        );
+                        problems.member(section, "start", why);
+                    }
+                }
+            }
+            Some(When::Holds(own)) => {
+                let same = |case: &Case| matches!(&case.when, When::Holds(other) if other == own);
+                if let Some((index, _)) = earlier().find(|(_, case)| same(case)) {
+                    let why =
+                        format!("can never be chosen: the earlier case {index} has this condition");
+                    problems.member(section, "when", why);
+                }
+            }
+            Some(When::Otherwise) | None => {}
+        }
+    }
+}
+
 fn starts(cases: &[Case]) -> Option<Needles> {
     let mut all = Vec::new();
     for case in cases {
@@ -151,6 +161,16 @@ fn starts(cases: &[Case]) -> Option<Needles> {
         all.extend(start.iter().map(<[u8]>::to_vec));
     }
     Needles::new(all)
+}
+
+impl Case {
+    /// The start with which it takes every frame that begins with these bytes.
+    fn takes(&self, bytes: &[u8]) -> Option<&[u8]> {
+        match &self.when {
+            When::Start(start) => start.iter().find(|own| bytes.starts_with(own)),
+            When::Holds(_) | When::Otherwise => None,
+        }
+    }
 }
 
 impl When {

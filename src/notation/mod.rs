@@ -17,7 +17,7 @@ use thiserror::Error;
 
 pub use self::bytes::{bytes, write_bytes};
 pub use self::condition::{Condition, Literal};
-pub use self::integer::{Digits, IntegerAt, IntegerKind, IntegerRead, ReadError};
+pub use self::integer::{Digits, IntegerAt, IntegerKind, IntegerRead, PartAt, ReadError};
 pub(crate) use self::integer::{split_endian, write_bcd};
 pub use self::span::Span;
 pub use self::words::{Word, Words, nearest, number, unknown_word};

@@ -332,12 +332,15 @@ impl Pipeline {
         match why {
             Broken::TooLong { .. } => Received::TooLong { prefix },
             Broken::Incomplete => Received::Incomplete { count },
-            Broken::Length | Broken::End | Broken::Escape | Broken::Brackets | Broken::NoCase => {
-                Received::Skipped {
-                    count: dropped,
-                    prefix,
-                }
-            }
+            Broken::Length
+            | Broken::End
+            | Broken::Escape
+            | Broken::Brackets
+            | Broken::Record
+            | Broken::NoCase => Received::Skipped {
+                count: dropped,
+                prefix,
+            },
         }
     }
 

@@ -162,7 +162,7 @@ impl Stuffed {
         let start = common.start.clone();
         let is_end = |start: &[u8]| end.as_ref().is_some_and(|end| end.has(start));
         let shared = start.as_ref().is_some_and(|start| start.iter().all(is_end))
-            && common.alone
+            && !common.is_inner
             && common.ignore.is_empty();
         let starts = start.iter().flat_map(Needles::iter);
         let starts = starts.filter(|start| escapes.cover(start));

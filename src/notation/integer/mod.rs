@@ -1,5 +1,9 @@
 //! "An integer at a place": `u16le at 2`, `decimal until ' '`, `hexadecimal 2 at -4`.
 
+mod part;
+mod varint;
+
+pub use self::part::PartAt;
 use super::{NotationError, Word, Words};
 use crate::cursor::{Cursor, Endian};
 
@@ -33,6 +37,8 @@ pub enum IntegerKind {
     Hexadecimal(Digits),
     /// `bcd N`: N bytes of two decimal digits each.
     Bcd(usize),
+    /// `varint`: unsigned LEB128, as protobuf has it.
+    Varint,
 }
 
 /// An integer kind and where it stands.
@@ -86,6 +92,7 @@ impl IntegerKind {
                     .count("the number of bytes", 10)?;
                 Ok(Some(IntegerKind::Bcd(count)))
             }
+            "varint" => Ok(Some(IntegerKind::Varint)),
             _ => binary(first, default),
         }
     }
@@ -97,9 +104,9 @@ impl IntegerKind {
             IntegerKind::Decimal(Digits::Count(count))
             | IntegerKind::Hexadecimal(Digits::Count(count)) => Some(count),
             IntegerKind::Bcd(count) => Some(count),
-            IntegerKind::Decimal(Digits::Until(_)) | IntegerKind::Hexadecimal(Digits::Until(_)) => {
-                None
-            }
+            IntegerKind::Decimal(Digits::Until(_))
+            | IntegerKind::Hexadecimal(Digits::Until(_))
+            | IntegerKind::Varint => None,
         }
     }
 
@@ -129,6 +136,7 @@ impl IntegerKind {
                 let bytes = cursor.take(count).ok_or_else(|| short(cursor, count))?;
                 from_bcd(bytes)
             }
+            IntegerKind::Varint => varint::take(cursor),
         }
     }
 
@@ -140,6 +148,7 @@ impl IntegerKind {
             IntegerKind::Decimal(Digits::Count(count)) => power(10, count),
             IntegerKind::Hexadecimal(Digits::Count(count)) => power(16, count),
             IntegerKind::Bcd(count) => power(100, count),
+            IntegerKind::Varint => power(2, 64),
             IntegerKind::Decimal(Digits::Until(_)) | IntegerKind::Hexadecimal(Digits::Until(_)) => {
                 return value;
             }
@@ -182,6 +191,7 @@ impl IntegerKind {
                 let digits = u64::try_from(value).ok()?.to_string();
                 write_bcd(&digits, count, out)
             }
+            IntegerKind::Varint => varint::write(value, out),
         }
     }
 }
@@ -190,13 +200,18 @@ impl IntegerAt {
     /// Reads `TYPE [at N]`; `default` is the order of bytes where the type does not say one.
     pub fn parse(text: &str, default: Endian) -> Result<Self, NotationError> {
         let mut words = Words::new(text)?;
-        let first = words.require("a type such as `u16` or `decimal 4`")?;
-        let Some(kind) = IntegerKind::parse(&first, &mut words, default)? else {
-            return Err(first.error(super::unknown_word("type", first.raw, &KINDS)));
-        };
-        let place = Self::with_place(kind, &mut words)?;
+        let place = Self::next(&mut words, default)?;
         words.end()?;
         Ok(place)
+    }
+
+    /// Reads `TYPE [at N]` at the next word.
+    fn next(words: &mut Words<'_>, default: Endian) -> Result<Self, NotationError> {
+        let first = words.require("a type such as `u16` or `decimal 4`")?;
+        let Some(kind) = IntegerKind::parse(&first, words, default)? else {
+            return Err(first.error(super::unknown_word("type", first.raw, &KINDS)));
+        };
+        Self::with_place(kind, words)
     }
 
     /// Reads the `[at N]` behind a kind.
@@ -240,7 +255,7 @@ impl IntegerAt {
     }
 }
 
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "u8",
     "u16",
     "u32",
@@ -252,6 +267,7 @@ const KINDS: [&str; 11] = [
     "decimal",
     "hexadecimal",
     "bcd",
+    "varint",
 ];
 
 fn power(base: i128, exponent: usize) -> i128 {

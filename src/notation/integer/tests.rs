@@ -23,6 +23,13 @@ fn every_kind_at_every_place() {
         ("hexadecimal until 0x2c", b"*1aF,", (0x1af, 1, 5)),
         ("hexadecimal 2 at -4", b"*1f\r\n", (0x1f, 1, 3)),
         ("bcd 2", b"\0\x12\x34", (1234, 1, 3)),
+        ("varint", b"\0\x96\x01", (150, 1, 3)),
+        ("varint at 0", b"\0\x96\x01", (0, 0, 1)),
+        (
+            "varint at -10",
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+            (u64::MAX.into(), 0, 10),
+        ),
     ] {
         assert_eq!(read(notation, frame), Ok(expected), "{notation}");
     }
@@ -38,6 +45,8 @@ fn says_how_many_bytes_are_needed() {
         ("decimal until ' ' at 4", b"43", 5),
         ("decimal 4 at 0", b"12", 4),
         ("bcd 2", b"a\x12", 3),
+        ("varint at 0", b"", 1),
+        ("varint at 1", b"a\x80\xff", 4),
     ] {
         assert_eq!(
             read(notation, frame),
@@ -56,6 +65,8 @@ fn what_is_no_number_is_known_at_once() {
         ("hexadecimal 2 at 0", b"-1"),
         ("decimal 3 at 0", b"1 2"),
         ("bcd 1 at 0", b"\x1f"),
+        ("varint at 0", &[0x80; 10]),
+        ("varint at 0", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),
     ] {
         assert!(
             matches!(read(notation, frame), Err(ReadError::Invalid(_))),
@@ -94,11 +105,71 @@ fn what_does_not_fit_is_not_written() {
         ("hexadecimal 1", 16),
         ("hexadecimal 2", -1),
         ("bcd 1", 100),
+        ("varint", -1),
+        ("varint", 1 << 64),
     ] {
         let kind = IntegerAt::parse(notation, Endian::Big).unwrap().kind;
         let mut out = Vec::new();
         assert_eq!(kind.write(value, &mut out), None, "{notation} {value}");
         assert_eq!(out, b"", "{notation} {value}");
+    }
+}
+
+#[test]
+fn some_bits_of_an_integer() {
+    for (notation, frame, value) in [
+        ("u16le at 1 & 0x7fff", &b"\0\x13\x80"[..], 0x13),
+        ("u8 & 0x0f", b"\0\xa5", 5),
+        ("u8 >> 4", b"\0\xa5", 10),
+        ("u8 at 0 & 0xf0 >> 4", b"\xa5", 10),
+        ("u8 at 0 >> 4 & 3", b"\xa5", 2),
+        ("u8 at 0 >> 2 >> 2 & 0x0e & 7", b"\xa5", 2),
+        ("i8 at 0 >> 1", b"\xfe", -1),
+        ("u64 at 0 >> 63", &[0xff; 8], 1),
+        ("varint at 0 & 0x7f", b"\x96\x01", 22),
+        ("decimal 2 at 0 & 1", b"13", 1),
+    ] {
+        let part = PartAt::parse(notation, Endian::Big).unwrap();
+        let read = part.read(frame, 1).map(|read| read.value);
+        assert_eq!(read, Ok(value), "{notation}");
+    }
+}
+
+#[test]
+fn mistakes_in_steps_have_their_column() {
+    for (notation, column, part) in [
+        ("u8 at 1 &", 10, "a mask"),
+        ("u8 at 1 & x", 11, "whole number"),
+        ("u8 & -1", 6, "1 to 64 bits"),
+        ("u8 & 0", 6, "leaves no bit"),
+        ("u8 & 0x100", 6, "leaves no bit"),
+        ("u8 >> 8", 7, "leaves no bit"),
+        ("u64 >> 40 >> 40", 14, "leaves no bit"),
+        ("u64 >> 64", 8, "from 1 to 63"),
+        ("u8 & 3 at 1", 8, "`at`"),
+        ("u8 * 2", 4, "`*`"),
+        ("u17", 1, "whole number of bytes"),
+    ] {
+        let error = PartAt::parse(notation, Endian::Big).unwrap_err();
+        assert_eq!(error.column, column, "{notation}: {error}");
+        assert!(error.message.contains(part), "{notation}: {error}");
+    }
+}
+
+#[test]
+fn only_what_the_bits_can_say_is_written() {
+    for (notation, value, expected) in [
+        ("u16le & 0x7fff", 0x1234, Some(&b"\x34\x12"[..])),
+        ("u16le & 0x7fff", 0x8000, None),
+        ("u8 & 0xf0 >> 4", 10, Some(b"\xa0")),
+        ("u8 & 0xf0 >> 4", 16, None),
+        ("u8 & 0xf0", 8, None),
+        ("u8 >> 4", -1, None),
+    ] {
+        let part = PartAt::parse(notation, Endian::Big).unwrap();
+        let mut out = Vec::new();
+        let written = part.write(value, &mut out).map(|()| out.as_slice());
+        assert_eq!(written, expected, "{notation} {value}");
     }
 }
 
@@ -119,6 +190,7 @@ fn kind() -> impl Strategy<Value = IntegerKind> {
         digits.clone().prop_map(IntegerKind::Decimal),
         digits.prop_map(IntegerKind::Hexadecimal),
         (1usize..=10).prop_map(IntegerKind::Bcd),
+        Just(IntegerKind::Varint),
     ]
 }
 
@@ -130,6 +202,18 @@ proptest! {
         if kind.write(value, &mut out).is_some() {
             let read = IntegerAt { kind, at: Some(0) }.read(&out, 0);
             prop_assert_eq!(read, Ok(IntegerRead { value, start: 0, end: out.len() }));
+        }
+    }
+
+    #[test]
+    fn written_bits_read_back(kind in kind(), mask in 1u64.., shift in 0u32..20, value in 0i128..5000) {
+        let steps = if shift == 0 { format!("& {mask}") } else { format!("& {mask} >> {shift}") };
+        let Ok(mut part) = PartAt::parse(&format!("u64 {steps}"), Endian::Big) else { return Ok(()) };
+        part.place = IntegerAt { kind, at: Some(0) };
+        let mut out = Vec::new();
+        match part.write(value, &mut out) {
+            Some(()) => prop_assert_eq!(part.read(&out, 0).map(|read| read.value), Ok(value)),
+            None => prop_assert!(out.is_empty()),
         }
     }
 

@@ -14,6 +14,9 @@ use super::*;
 use crate::document::{Problems, Section};
 use crate::framing::{self, needles::work};
 
+mod protocols;
+mod records;
+
 #[expect(clippy::disallowed_methods, reason = "some moment to count from")]
 fn start() -> Instant {
     Instant::now()
@@ -254,7 +257,18 @@ fn rows() -> Vec<Row> {
         kinds::ends(),
     ]
     .concat();
-    [delimiters(), lengths(), others(), kinds].concat()
+    [delimiters(), lengths(), others(), kinds, records::rows()].concat()
+}
+
+/// The framings of all rows, each once.
+fn documents() -> Vec<Value> {
+    let mut documents = Vec::new();
+    for (document, ..) in rows() {
+        if !documents.contains(&document) {
+            documents.push(document);
+        }
+    }
+    documents
 }
 
 #[test]
@@ -320,6 +334,15 @@ fn garbage(document: &Value) -> Option<&'static [u8]> {
     }
 }
 
+/// What must come before the frames that we wrap.
+fn first_frame(document: &Value) -> &'static [u8] {
+    match document["first"]["type"].as_str() {
+        Some("delimiter") => b"id;\n",
+        Some(_) => b"$a\r\n",
+        None => b"",
+    }
+}
+
 fn frames(seen: &[String]) -> Vec<String> {
     let frame = |line: &&String| line.starts_with(|first: char| first.is_ascii_digit());
     seen.iter().filter(frame).cloned().collect()
@@ -328,7 +351,7 @@ fn frames(seen: &[String]) -> Vec<String> {
 proptest! {
     #[test]
     fn noise_cut_at_random_gives_the_same(noise in noise(), lengths in prop::collection::vec(0usize..9, 0..30)) {
-        for (document, ..) in rows() {
+        for document in documents() {
             let framing = framing(&document);
             let whole = run(&framing, [noise.as_slice()]);
             prop_assert_eq!(run(&framing, cut(&noise, &lengths)), whole.clone(), "{}", document);
@@ -338,14 +361,16 @@ proptest! {
 
     #[test]
     fn what_is_wrapped_comes_back_frame_by_frame(contents in contents(), lengths in prop::collection::vec(0usize..30, 0..30)) {
-        for (document, ..) in rows().into_iter().filter(|(document, ..)| document["type"] != "idle") {
+        for document in documents().into_iter().filter(|document| document["type"] != "idle") {
             let framing = framing(&document);
-            let mut stream = Vec::new();
-            let mut dirty = Vec::new();
-            let mut alone = Vec::new();
+            let first = first_frame(&document);
+            let mut stream = first.to_vec();
+            let mut dirty = first.to_vec();
+            let mut alone = run(&framing, [first]);
+            let before = alone.len();
             for content in &contents {
                 if let Ok(wrapped) = framing.wrap(content) {
-                    alone.extend(run(&framing, [wrapped.as_slice()]));
+                    alone.extend(run(&framing, [first, &wrapped]).split_off(before));
                     stream.extend_from_slice(&wrapped);
                     dirty.extend_from_slice(garbage(&document).unwrap_or_default());
                     dirty.extend_from_slice(&wrapped);
@@ -359,7 +384,7 @@ proptest! {
 
     #[test]
     fn never_more_than_the_maximum_and_one_read_is_held(chunks in prop::collection::vec(noise(), 0..20)) {
-        for (document, ..) in rows().into_iter().filter(|(document, ..)| document["maxBytes"].is_u64()) {
+        for document in documents().into_iter().filter(|document| document["maxBytes"].is_u64()) {
             let maximum = usize::try_from(document["maxBytes"].as_u64().unwrap()).unwrap();
             let mut pipeline = Pipeline::new(&framing(&document), Arc::new([]), OnBadChecksum::Reject);
             for chunk in &chunks {
@@ -375,7 +400,19 @@ proptest! {
 fn no_byte_is_looked_at_again_and_again() {
     let long = vec![b'*'; 50_000];
     let mixed = b"*a".repeat(25_000);
+    let heads = b"*\n\n".repeat(16_000);
+    let lines = [b"*a9\n".repeat(2_000), b"\n".to_vec(), vec![b'x'; 5_000]].concat();
+    let stars = [vec![b'*'; 5_000], b"\n\n".to_vec(), vec![b'x'; 6_000]].concat();
+    let records = [&b"*"[..], &[b'x'; 990], b"]"].concat().repeat(20);
     for (document, stream) in [
+        (
+            json!({"type": "header", "start": "*", "length": "(\\d+)$", "end": "#", "maxBytes": 10_000}),
+            stars,
+        ),
+        (
+            json!({"type": "walk", "start": "*", "header": 1, "record": 1, "until": "]"}),
+            records,
+        ),
         (
             json!({"type": "delimiter", "end": ["\r\n", "\n\r", "**#"]}),
             long.clone(),
@@ -399,6 +436,18 @@ fn no_byte_is_looked_at_again_and_again() {
         (
             json!({"type": "length", "start": "0x2a61", "length": "u16", "end": "#"}),
             mixed.clone(),
+        ),
+        (
+            json!({"type": "header", "start": "*", "length": "^(\\d+)$", "end": "#", "maxBytes": 10_000}),
+            long.clone(),
+        ),
+        (
+            json!({"type": "header", "start": "*", "length": "^(\\d+)$", "end": "#", "maxBytes": 10_000}),
+            heads,
+        ),
+        (
+            json!({"type": "header", "start": "*", "length": "^a(\\d+)$", "end": "#", "maxBytes": 10_000}),
+            lines,
         ),
     ]
     .into_iter()

@@ -235,11 +235,6 @@ fn words_of_later_versions_are_refused_by_name() {
                 "\"commands\" is not available in this version",
             ),
             (
-                "/protocols/lines/framing/type",
-                None,
-                "framing \"walk\" is not available in this version",
-            ),
-            (
                 "/protocols/lines/decode/type",
                 None,
                 "\"csv\" is not available in this version",

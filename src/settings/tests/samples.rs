@@ -36,6 +36,9 @@ fn whole(sample: &Value) -> Option<Value> {
             "replies": {"ok": {"send": "0x06", "when": "length > 0"}}
         }}
     });
+    if has(&["framing"]) {
+        settings["protocols"]["p"]["framing"] = json!({});
+    }
     if has(&["listeners"]) {
         return Some(sample.clone());
     } else if has(&["checksum", "decode", "framing"]) {
