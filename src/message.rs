@@ -147,8 +147,15 @@ impl From<Vec<(Name, Value)>> for Fields {
 
 impl Extend<(Name, Value)> for Fields {
     fn extend<I: IntoIterator<Item = (Name, Value)>>(&mut self, values: I) {
+        self.extend_behind(0, values);
+    }
+}
+
+impl Fields {
+    /// Sets values among those behind the first `count`, which stay as they are.
+    pub fn extend_behind(&mut self, count: usize, values: impl IntoIterator<Item = (Name, Value)>) {
         // Foreign bytes choose names here: to look for each among all would take the square of their number.
-        let known = self.0.iter().enumerate();
+        let known = self.0.iter().enumerate().skip(count);
         let mut places: BTreeMap<Name, usize> =
             known.map(|(at, (name, _))| (name.clone(), at)).collect();
         for (name, value) in values {

@@ -3,11 +3,11 @@
 use jiff::tz::Offset;
 use serde::Deserialize;
 
-use super::Inherited;
 use super::repeat::Repeat;
 use super::run::Run;
 use super::steps::{Collect, Steps, Subject};
 use super::types::{Form, Size, Type};
+use super::{Inherited, Use};
 use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section};
 use crate::message::Name;
@@ -99,19 +99,15 @@ impl Binary {
         self.fields.iter().try_for_each(|field| field.decode(run))
     }
 
-    /// Names that it sets.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
-        let set = |field: &&Field| !field.skips() && !field.splits();
-        self.fields.iter().filter(set).flat_map(|field| {
-            let bits = field.steps.bits.iter().map(|bits| &bits.name);
-            std::iter::once(&field.name).chain(bits)
-        })
-    }
-
-    /// Names that its fields need.
-    pub fn needs(&self) -> impl Iterator<Item = (usize, &str)> {
+    /// What its field strings set and need.
+    pub fn uses(&self) -> impl Iterator<Item = Use<'_>> {
         let fields = self.fields.iter().enumerate();
-        fields.flat_map(|(at, field)| field.needs().into_iter().map(move |name| (at, name)))
+        fields.map(|(at, field)| Use {
+            at: Some(at),
+            sets: field.names().map(|name| &**name).collect(),
+            before: field.read_before(),
+            needs: field.needs(),
+        })
     }
 
     /// Its lists, with the places of their field strings.
@@ -200,7 +196,7 @@ impl Field {
         }
         match &self.what {
             What::Value(kind) => self.decode_value(kind, run)?,
-            What::List(list) => list.decode(&self.name, &self.steps, run)?,
+            What::List(list) => list.decode(&self.name, &self.steps, None, run)?,
         }
         if self.at.is_some() {
             run.cursor = behind;
@@ -237,6 +233,13 @@ impl Field {
         self.steps.collect == Some(Collect::Split)
     }
 
+    /// Names that it sets.
+    fn names(&self) -> impl Iterator<Item = &Name> {
+        let own = (!self.skips() && !self.splits()).then_some(&self.name);
+        own.into_iter()
+            .chain(self.steps.bits.iter().map(|bits| &bits.name))
+    }
+
     /// Names that it needs, those of a field in quotes included.
     fn needs(&self) -> Vec<&str> {
         let mut needs: Vec<&str> = super::needs(&self.steps).collect();
@@ -248,6 +251,19 @@ impl Field {
             }
         }
         needs
+    }
+
+    /// Names that must have been read before it, those of a field in quotes included.
+    fn read_before(&self) -> Vec<&str> {
+        let mut before: Vec<&str> = super::read_before(&self.steps).collect();
+        match &self.what {
+            What::Value(kind) => before.extend(kind.size_field()),
+            What::List(list) => {
+                before.extend(list.count_field());
+                before.extend(list.field().into_iter().flat_map(Field::read_before));
+            }
+        }
+        before
     }
 
     /// The list that it is, and those in its quotes.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::Inherited;
 use super::binary::List;
 use super::run::Run;
-use super::textual::Field;
+use super::textual::Keyed;
 use super::tree::KnownNames;
 use crate::document::{Problems, Section};
-use crate::message::Value;
+use crate::message::{Fields, Value};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -23,15 +24,22 @@ struct Options {
 /// Members of a JSON object.
 #[derive(Clone, Debug)]
 pub(super) struct JsonDecoder {
-    fields: Box<[Field]>,
+    fields: Box<[Keyed]>,
     names: Arc<KnownNames>,
 }
 
 impl JsonDecoder {
     /// Builds it.
-    pub fn read(section: &Section<'_>, without: &[&str], problems: &mut Problems) -> Option<Self> {
+    pub fn read(
+        section: &Section<'_>,
+        without: &[&str],
+        inherited: Inherited<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let options: Options = section.read(without, problems)?;
-        let fields = super::each_field(section, &options.fields, problems, Field::parse_structured);
+        let fields = super::each_field(section, &options.fields, problems, |text| {
+            Keyed::parse_structured(text, &inherited)
+        });
         Some(JsonDecoder {
             fields: fields.into(),
             names: Arc::default(),
@@ -51,8 +59,8 @@ impl JsonDecoder {
         let Value::Object(_) = source else {
             return Err("not a JSON object".to_owned());
         };
-        for field in &self.fields {
-            if let Some(member) = member(&source, &field.key) {
+        for Keyed { key, field } in &self.fields {
+            if let Some(member) = member(&source, key) {
                 field.decode(member.clone(), run)?;
             }
         }
@@ -67,26 +75,20 @@ impl JsonDecoder {
         if self.fields.is_empty() {
             return run.put_all(members);
         }
-        for (name, member) in members {
-            if self
-                .fields
-                .iter()
-                .any(|field| *field.key == *name || field.name == name)
-            {
-                continue;
-            }
-            run.put(&name, member, None)?;
-        }
-        Ok(())
+        let others = members.into_iter().filter(|(name, _)| {
+            let mut fields = self.fields.iter();
+            !fields.any(|of| *of.key == **name || of.field.name == *name)
+        });
+        run.put_all(Fields::from(others.collect::<Vec<_>>()))
     }
 
     /// The lists that something is made of.
     pub fn lists(&self) -> impl Iterator<Item = (usize, List<'_>)> {
         let fields = self.fields.iter().enumerate();
         fields.filter_map(|(at, field)| {
-            let collect = field.steps.collect.as_ref()?;
+            let collect = field.field.steps.collect.as_ref()?;
             let list = List {
-                name: &field.name,
+                name: &field.field.name,
                 layout: None,
                 collect: Some(collect),
             };
@@ -95,7 +97,7 @@ impl JsonDecoder {
     }
 
     /// The field strings.
-    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+    pub fn fields(&self) -> impl Iterator<Item = &Keyed> {
         self.fields.iter()
     }
 }

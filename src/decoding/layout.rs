@@ -9,7 +9,7 @@ use super::run::Run;
 use super::{Body, Inherited, KINDS, LATER};
 use crate::document::{Problems, Section, name_of, unknown_word};
 use crate::message::{Name, Reading, Value};
-use crate::notation::Literal;
+use crate::notation::Values;
 use crate::template::{Context, Template};
 
 /// Members of a layout that are read here and not by its decoder.
@@ -48,7 +48,7 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Select {
     pub by: Name,
-    cases: Vec<(Literal, usize)>,
+    cases: Vec<(Values, usize)>,
     default: Option<usize>,
 }
 
@@ -77,6 +77,7 @@ impl Tree {
             kind,
             endian: Binary::endian(decode),
             layouts: &names,
+            decode: decode.value,
         };
         let root = Layout::root(decode, inherited, problems);
         let read = |problems: &mut Problems| -> Vec<Layout> {
@@ -93,6 +94,7 @@ impl Tree {
         };
         if problems.len() == before {
             tree.check(decode, &sections, problems);
+            tree.check_order(decode, &sections, problems);
         }
         (problems.len() == before).then_some(tree)
     }
@@ -202,6 +204,14 @@ impl Layout {
         })
     }
 
+    /// The fields that its messages' `type` is made of.
+    pub fn type_fields(&self) -> Vec<&str> {
+        match &self.kind {
+            Kind::Template(template) => template.field_names().collect(),
+            Kind::Name | Kind::Word(_) => Vec::new(),
+        }
+    }
+
     /// The layouts that it may select.
     pub fn targets(&self) -> Vec<usize> {
         self.select.iter().flat_map(Select::targets).collect()
@@ -248,8 +258,8 @@ impl Select {
     fn choose(&self, run: &Run<'_>) -> Result<usize, String> {
         let by = &self.by;
         let value = run.reading.fields.get(by);
-        let chosen =
-            value.and_then(|value| self.cases.iter().find(|(literal, _)| literal.equals(value)));
+        let fits = |value| self.cases.iter().find(|(values, _)| values.hold(value));
+        let chosen = value.and_then(fits);
         let chosen = chosen.map(|(_, layout)| *layout).or(self.default);
         chosen.ok_or_else(|| match value {
             None => format!("{by} is missing, which selects the layout"),
@@ -381,9 +391,16 @@ fn read_select(
             .and_then(|cases| cases.element(index));
         let case = case.as_ref().unwrap_or(&section);
         let layout = find_layout(case, "1", layout, names, problems);
-        if let (Some(literal), Some(layout)) = (literal(case, value, problems), layout) {
-            cases.push((literal, layout));
+        let Some(values) = read_values(case, value, problems) else {
+            continue;
+        };
+        let earlier = |(earlier, _): &(Values, _)| values.hidden_by(earlier);
+        if let Some(hidden) = cases.iter().find_map(earlier) {
+            let message =
+                format!("an earlier case has `{hidden}`, so that this one is never chosen");
+            problems.member(case, "0", message);
         }
+        cases.push((values, layout.unwrap_or_default()));
     }
     let default = options.default.as_deref();
     let default = default.and_then(|name| find_layout(&section, "default", name, names, problems));
@@ -405,17 +422,20 @@ fn find_layout(
     found
 }
 
-fn literal(section: &Section<'_>, value: &Json, problems: &mut Problems) -> Option<Literal> {
-    match value {
-        Json::String(text) => Some(Literal::new(text)),
-        Json::Number(_) | Json::Bool(_) => Some(Literal::new(&value.to_string())),
+/// The values of a case: a number, a flag, or a text of one or several.
+fn read_values(section: &Section<'_>, value: &Json, problems: &mut Problems) -> Option<Values> {
+    let read = match value {
+        Json::String(text) => Values::parse(text),
+        Json::Number(_) | Json::Bool(_) => Values::parse(&value.to_string()),
         other => {
             let message = format!(
                 "expected a text, a number or a flag, found {}",
                 name_of(other)
             );
             problems.member(section, "0", message);
-            None
+            return None;
         }
-    }
+    };
+    read.map_err(|error| problems.notation(section, "0", error))
+        .ok()
 }

@@ -5,9 +5,13 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod binary;
+mod columns;
+mod csv;
 mod json;
+mod key_value;
 mod layout;
 mod names;
+mod order;
 mod raw;
 mod regex;
 mod repeat;
@@ -24,30 +28,27 @@ mod tests;
 
 use std::sync::Arc;
 
+use serde::Deserialize;
+
 use self::binary::{Binary, List};
+use self::csv::Csv;
 use self::json::JsonDecoder;
+use self::key_value::KeyValue;
 use self::layout::Tree;
 use self::raw::Raw;
 use self::regex::Regex;
 use self::run::Run;
 use self::steps::Steps;
 use self::text::Text;
+use self::textual::{Encoding, Keyed};
 use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
 use crate::message::{Frame, Name, Reading};
-use crate::notation::{NotationError, Word, unknown_word};
+use crate::notation::{Condition, NotationError, Word, unknown_word};
 
-const KINDS: [&str; 5] = ["binary", "json", "raw", "regex", "text"];
+const KINDS: [&str; 7] = ["binary", "csv", "json", "key-value", "raw", "regex", "text"];
 /// Kinds of the settings language that this version does not have.
-const LATER: [&str; 7] = [
-    "csv",
-    "key-value",
-    "tlv",
-    "hl7",
-    "protobuf",
-    "xml",
-    "script",
-];
+const LATER: [&str; 2] = ["tlv", "script"];
 
 /// Whether a word is a kind of decoder, of this version or a later one: as a layout's `type` it
 /// says how to decode, any other text is the message's type.
@@ -108,6 +109,11 @@ impl Decoder {
         self.0.field_names()
     }
 
+    /// Layouts that no frame and no element of a list is ever read by.
+    pub fn unused_layouts(&self) -> impl Iterator<Item = &Name> {
+        self.0.unused()
+    }
+
     /// The lists that are split, and the names that their elements add to messages; `None` where
     /// frames bring names of their own.
     pub fn split_lists(&self) -> Option<Vec<(&str, Vec<&str>)>> {
@@ -123,6 +129,35 @@ struct Inherited<'a> {
     endian: Endian,
     /// Names of all layouts, in their order.
     layouts: &'a [&'a str],
+    /// The decoder above the layouts.
+    decode: &'a serde_json::Value,
+}
+
+impl<'a> Inherited<'a> {
+    /// What a decoder of the same kind above says in a member.
+    fn option(&self, member: &str) -> Option<&'a str> {
+        let above = self.decode.get("type")?.as_str()?;
+        let said = self.decode.get(member)?.as_str()?;
+        (above == self.kind).then_some(said)
+    }
+
+    /// The encoding of its texts: its own, else that of the decoder above.
+    fn encoding(&self, own: Option<Encoding>) -> Encoding {
+        let above = || Encoding::deserialize(self.decode.get("encoding")?).ok();
+        own.or_else(above).unwrap_or_default()
+    }
+}
+
+/// What a field string sets and needs.
+#[derive(Debug)]
+struct Use<'a> {
+    /// Its place; none has a field that no field string names.
+    at: Option<usize>,
+    sets: Vec<&'a str>,
+    /// Names that must have been read before it.
+    before: Vec<&'a str>,
+    /// All names that it needs, those that may be read later included.
+    needs: Vec<&'a str>,
 }
 
 /// The layout that a word names.
@@ -136,7 +171,9 @@ fn layout_index(word: &Word<'_>, inherited: &Inherited<'_>) -> Result<usize, Not
 #[derive(Clone, Debug)]
 enum Body {
     Binary(Binary),
+    Csv(Csv),
     Json(JsonDecoder),
+    KeyValue(KeyValue),
     Raw(Raw),
     Regex(Box<Regex>),
     Text(Text),
@@ -151,19 +188,24 @@ impl Body {
     ) -> Option<Self> {
         match inherited.kind {
             "binary" => Binary::read(section, without, inherited, problems).map(Body::Binary),
-            "json" => JsonDecoder::read(section, without, problems).map(Body::Json),
-            "raw" => Raw::read(section, without, problems).map(Body::Raw),
-            "regex" => {
-                Regex::read(section, without, problems).map(|regex| Body::Regex(Box::new(regex)))
+            "csv" => Csv::read(section, without, inherited, problems).map(Body::Csv),
+            "json" => JsonDecoder::read(section, without, inherited, problems).map(Body::Json),
+            "key-value" => {
+                KeyValue::read(section, without, inherited, problems).map(Body::KeyValue)
             }
-            _ => Text::read(section, without, problems).map(Body::Text),
+            "raw" => Raw::read(section, without, problems).map(Body::Raw),
+            "regex" => Regex::read(section, without, inherited, problems)
+                .map(|regex| Body::Regex(Box::new(regex))),
+            _ => Text::read(section, without, inherited, problems).map(Body::Text),
         }
     }
 
     fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
         match self {
             Body::Binary(binary) => binary.decode(run),
+            Body::Csv(csv) => csv.decode(run),
             Body::Json(json) => json.decode(run),
+            Body::KeyValue(pairs) => pairs.decode(run),
             Body::Raw(raw) => {
                 raw.decode(run);
                 Ok(())
@@ -175,52 +217,59 @@ impl Body {
 
     /// The names it sets; `None` where frames bring names of their own.
     fn names(&self) -> Option<Vec<&str>> {
-        let names: Vec<&Name> = match self {
-            Body::Binary(binary) => binary.names().collect(),
-            Body::Json(_) => return None,
-            Body::Raw(_) => return Some(vec!["raw"]),
-            Body::Regex(regex) => {
-                let bits = regex
-                    .fields()
-                    .flat_map(|field| field.steps.bits.iter().map(|bits| &bits.name));
-                regex.names().chain(bits).collect()
-            }
-            Body::Text(text) => text.names().collect(),
-        };
-        Some(names.into_iter().map(|name| &**name).collect())
+        if self.brings_names() {
+            return None;
+        }
+        Some(self.uses().into_iter().flat_map(|uses| uses.sets).collect())
+    }
+
+    /// Whether frames bring names of their own.
+    fn brings_names(&self) -> bool {
+        matches!(self, Body::Json(_) | Body::KeyValue(_))
     }
 
     /// Its lists, with the places of their field strings.
     fn lists(&self) -> Vec<(usize, List<'_>)> {
         match self {
             Body::Binary(binary) => binary.lists().collect(),
+            Body::Csv(csv) => csv.lists().collect(),
             Body::Json(json) => json.lists().collect(),
-            Body::Raw(_) | Body::Regex(_) | Body::Text(_) => Vec::new(),
+            Body::KeyValue(_) | Body::Raw(_) | Body::Regex(_) | Body::Text(_) => Vec::new(),
         }
     }
 
-    /// The names that its field strings need, with their places.
-    fn needs(&self) -> Vec<(usize, &str)> {
-        let fields: Vec<&textual::Field> = match self {
-            Body::Binary(binary) => return binary.needs().collect(),
-            Body::Raw(_) => return Vec::new(),
-            Body::Json(json) => json.fields().collect(),
-            Body::Regex(regex) => regex.fields().collect(),
-            Body::Text(text) => text.fields().collect(),
-        };
-        let all = fields.into_iter().enumerate();
-        all.flat_map(|(at, field)| needs(&field.steps).map(move |name| (at, name)))
-            .collect()
+    /// What its field strings set and need, in the order in which they are read.
+    fn uses(&self) -> Vec<Use<'_>> {
+        fn keyed<'a>(fields: impl Iterator<Item = &'a Keyed>) -> Vec<Use<'a>> {
+            let fields = fields.enumerate();
+            fields.map(|(at, of)| of.field.uses(Some(at))).collect()
+        }
+        match self {
+            Body::Binary(binary) => binary.uses().collect(),
+            Body::Csv(csv) => csv.uses().collect(),
+            Body::Json(json) => keyed(json.fields()),
+            Body::KeyValue(pairs) => keyed(pairs.fields()),
+            Body::Raw(_) => vec![Use {
+                at: None,
+                sets: vec!["raw"],
+                before: Vec::new(),
+                needs: Vec::new(),
+            }],
+            Body::Regex(regex) => regex.uses().collect(),
+            Body::Text(text) => text.uses().collect(),
+        }
     }
 }
 
 /// The names that steps need.
 fn needs(steps: &Steps) -> impl Iterator<Item = &str> {
-    let condition = steps
-        .condition
-        .iter()
-        .flat_map(|condition| condition.field_names());
-    condition.chain(steps.negate.as_ref().map(|(name, _)| name.as_str()))
+    let negates = steps.negate.iter().map(|(name, _)| name.as_str());
+    read_before(steps).chain(negates)
+}
+
+/// The names that must have been read before steps.
+fn read_before(steps: &Steps) -> impl Iterator<Item = &str> {
+    steps.condition.iter().flat_map(Condition::field_names)
 }
 
 /// Reads the field strings of the member `fields`, noting the mistakes of each.
@@ -267,11 +316,9 @@ pub fn fuzz_fields(data: &[u8]) {
     let (fields, frame) = text.split_once('\0').unwrap_or((&text, ""));
     let fields: Vec<&str> = fields.lines().collect();
     for kind in KINDS {
-        let document =
-            serde_json::json!({"type": kind, "fields": fields, "pattern": fields.first()});
-        let mut document = document;
-        if let (Some(object), true) = (document.as_object_mut(), kind != "regex") {
-            object.shift_remove("pattern");
+        let mut document = serde_json::json!({"type": kind, "fields": fields});
+        if let (Some(object), "regex") = (document.as_object_mut(), kind) {
+            object.insert("pattern".to_owned(), fields.first().copied().into());
         }
         if let Some(decoder) = read(Some(&Section::root(&document)), None, &mut Problems::new()) {
             decoder.decode(Frame {
@@ -282,22 +329,39 @@ pub fn fuzz_fields(data: &[u8]) {
     }
 }
 
-/// Any bytes as frames of a decoder that uses most of what there is.
+/// Any bytes as frames of decoders that use most of what there is.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
-    let document = serde_json::json!({"type": "binary", "endian": "little", "fields": [
-        "size: u8", "id: ascii size if size > 3", "c: u24 bits a@0 b@1:10 drop", "d: ymdhms", "e: bcd 2 rtrim f",
-        "f: utf8 until ,", "g: decimal until ; * 1000000", "h: f32 round 2 neg a", "i: i64 at -8 * 3", "j: hex rest -1"
-    ]});
-    let decoders = [
-        document,
-        serde_json::json!({"type": "json"}),
-        serde_json::json!({"type": "text"}),
-    ];
     let body = data.first().map_or(0, |first| usize::from(first & 7));
-    for document in decoders {
-        if let Some(decoder) = read(Some(&Section::root(&document)), None, &mut Problems::new()) {
+    let (documents, layouts) = fuzz_documents();
+    for document in documents {
+        let layouts = Section::root(&layouts);
+        let decode = Section::root(&document);
+        if let Some(decoder) = read(Some(&decode), Some(&layouts), &mut Problems::new()) {
             decoder.decode(Frame { bytes: data, body });
         }
     }
+}
+
+/// Decoders, and the layouts that they share.
+fn fuzz_documents() -> (Vec<serde_json::Value>, serde_json::Value) {
+    let layouts = serde_json::json!({
+        "pair": {"type": "csv", "quote": "'", "fields": ["id: text", "value: integer", "nested: repeat 2 'hexadecimal'"]},
+        "line": {"type": "csv", "fields": ["skip 1", "last: at -2 round 1", "list: repeat rest -1 'number null -'"]},
+        "pairs": {"type": "key-value", "separator": ";;", "encoding": "latin1", "fields": ["a: integer", "b: number at 'B'"]}
+    });
+    let documents = [
+        serde_json::json!({"type": "binary", "endian": "little", "fields": [
+            "size: u8", "id: ascii size if size > 3", "c: u24 bits a@0 b@1:10 drop", "d: ymdhms", "e: bcd 2 rtrim f",
+            "f: utf8 until ,", "g: decimal until ; * 1000000", "h: f32 round 2 neg a", "i: i64 at -8 * 3", "j: hex rest -1"
+        ]}),
+        serde_json::json!({"type": "json"}),
+        serde_json::json!({"type": "text"}),
+        serde_json::json!({"type": "key-value"}),
+        serde_json::json!({"type": "csv", "quote": "'", "fields": ["n: integer", "io: repeat n pair map id value"]}),
+        serde_json::json!({"type": "csv", "quote": "'", "fields": ["io: repeat rest -2 pair split"]}),
+        serde_json::json!({"type": "csv", "fields": ["kind"],
+            "select": {"by": "kind", "cases": [["0..9", "line"]], "default": "pairs"}}),
+    ];
+    (documents.into(), layouts)
 }

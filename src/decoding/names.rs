@@ -8,6 +8,7 @@ use super::layout::{Layout, Tree};
 use super::steps::Collect;
 use super::{Body, unknown_word};
 use crate::document::{Problems, Section};
+use crate::message::Name;
 
 /// A list, the layout that has it, and the place of its field string.
 struct Found<'a> {
@@ -96,16 +97,19 @@ impl Tree {
             } else {
                 &frames
             };
-            let needs = layout.body.as_ref().map(Body::needs).unwrap_or_default();
-            for (index, name) in needs.into_iter().filter(|(_, name)| !known.contains(name)) {
-                field_problem(section, index, unknown_word("field", name, known), problems);
+            for uses in layout.body.iter().flat_map(Body::uses) {
+                for name in uses.needs.iter().filter(|name| !known.contains(name)) {
+                    let message = unknown_word("field", name, known);
+                    field_problem(section, uses.at.unwrap_or_default(), message, problems);
+                }
             }
+            let unknown = |name: &&str| !known.contains(name);
             let by = layout.select.as_ref().map(|select| &*select.by);
-            if let (Some(by), Some(section)) = (
-                by.filter(|by| !known.contains(by)),
-                section.member("select"),
-            ) {
+            if let (Some(by), Some(section)) = (by.filter(unknown), section.member("select")) {
                 problems.member(&section, "by", unknown_word("field", by, known));
+            }
+            for name in layout.type_fields().into_iter().filter(unknown) {
+                problems.member(section, "type", unknown_word("field", name, known));
             }
         }
     }
@@ -117,16 +121,8 @@ impl Tree {
             layout,
             collect,
         } = found.list;
-        let elements = layout
-            .map(|layout| self.closure([layout], false))
-            .unwrap_or_default();
-        let mut elements = elements.iter().filter_map(|at| self.layouts.get(*at));
-        let unfit = elements.find(|layout| !matches!(layout.body, None | Some(Body::Binary(_))));
-        if let Some(unfit) = unfit {
-            let unfit = unfit.name.as_deref().unwrap_or_default();
-            return Some(format!(
-                "\"{unfit}\" reads the whole body; the elements of a list need layouts of type binary"
-            ));
+        if let Some(message) = layout.and_then(|layout| self.wrong_elements(found.owner, layout)) {
+            return Some(message);
         }
         match collect {
             None => None,
@@ -142,6 +138,36 @@ impl Tree {
             }
         }
         .map(|message| format!("{name}: {message}"))
+    }
+
+    /// Elements are read one behind the other, in the way of the list.
+    fn wrong_elements(&self, owner: Option<usize>, layout: usize) -> Option<String> {
+        let owner = self.placed().find(|(place, _)| *place == owner);
+        let owner = owner.and_then(|(_, owner)| owner.body.as_ref());
+        let elements = self.closure([layout], false).into_iter();
+        for layout in elements.filter_map(|at| self.layouts.get(at)) {
+            let Some(body) = &layout.body else { continue };
+            let name = layout.name.as_deref().unwrap_or_default();
+            let wrong = match (owner, body) {
+                (Some(Body::Csv(list)), Body::Csv(element)) if list.line != element.line => {
+                    "has another separator, quote or encoding than the list that it is an element of"
+                }
+                (Some(Body::Csv(_)), Body::Csv(element))
+                    if element.elsewhere().next().is_some() =>
+                {
+                    "has `at`; the elements of a list of columns are read one behind the other"
+                }
+                (Some(Body::Csv(_)), Body::Csv(_)) | (Some(Body::Binary(_)), Body::Binary(_)) => {
+                    continue;
+                }
+                (Some(Body::Csv(_)), _) => {
+                    "reads no columns; the elements of this list need layouts of type csv"
+                }
+                _ => "reads the whole body; the elements of this list need layouts of type binary",
+            };
+            return Some(format!("\"{name}\" {wrong}"));
+        }
+        None
     }
 
     /// A frame has one list of messages, and only itself.
@@ -179,7 +205,7 @@ impl Tree {
         names(layouts.filter_map(|at| self.layouts.get(at)))
     }
 
-    fn placed(&self) -> impl Iterator<Item = (Option<usize>, &Layout)> {
+    pub(super) fn placed(&self) -> impl Iterator<Item = (Option<usize>, &Layout)> {
         let layouts = self
             .layouts
             .iter()
@@ -210,8 +236,23 @@ impl Tree {
         self.elements().difference(&frames).copied().collect()
     }
 
+    /// The layouts that no frame and no element is ever read by.
+    pub fn unused(&self) -> impl Iterator<Item = &Name> {
+        let mut first = self.root.targets();
+        let lists = self.root.body.iter().flat_map(Body::lists);
+        first.extend(lists.filter_map(|(_, list)| list.layout));
+        let used = self.closure(first, true);
+        let layouts = self.layouts.iter().enumerate();
+        let unused = layouts.filter(move |(at, _)| !used.contains(at));
+        unused.filter_map(|(_, layout)| layout.name.as_ref())
+    }
+
     /// Layouts, and those that they select; with `lists` also those of their lists' elements.
-    fn closure(&self, from: impl IntoIterator<Item = usize>, lists: bool) -> BTreeSet<usize> {
+    pub(super) fn closure(
+        &self,
+        from: impl IntoIterator<Item = usize>,
+        lists: bool,
+    ) -> BTreeSet<usize> {
         let mut waiting: Vec<usize> = from.into_iter().collect();
         let mut reached = BTreeSet::new();
         while let Some(at) = waiting.pop() {

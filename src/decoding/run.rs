@@ -130,24 +130,32 @@ impl<'a> Run<'a> {
             self.reading.fields = values;
             return Ok(());
         }
-        for (name, value) in values {
-            self.put(&name, value, None)?;
+        for (name, value) in values.iter() {
+            self.note(name, value, None)?;
         }
+        // Frames choose how many these are: they are not looked for one after the other.
+        self.reading.fields.extend_behind(self.level.base, values);
         Ok(())
     }
 
     /// Sets a value as it is; that of `time` is the message's time and no value.
     pub fn put(&mut self, name: &Name, value: Value, zone: Option<Offset>) -> Result<(), String> {
+        self.note(name, &value, zone)?;
+        let fields = &mut self.reading.fields;
+        fields.set_behind(self.level.base, name.clone(), value);
+        Ok(())
+    }
+
+    /// What a value means beside itself.
+    fn note(&mut self, name: &Name, value: &Value, zone: Option<Offset>) -> Result<(), String> {
         if self.level.depth > 0 {
-            let left = self.text_left.checked_sub(weight(&value));
+            let left = self.text_left.checked_sub(weight(value));
             self.text_left = left.ok_or("the lists of the frame hold too much text")?;
         }
         if &**name == "time" && !self.level.inner {
             self.hide(name);
-            self.level.time = own_time(&value, zone)?;
+            self.level.time = own_time(value, zone)?;
         }
-        let fields = &mut self.reading.fields;
-        fields.set_behind(self.level.base, name.clone(), value);
         Ok(())
     }
 

@@ -1,19 +1,28 @@
 //! Field strings of the text decoders: `weight: number`, `stable: enum S=true D=false`.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
 use super::run::Run;
-use super::steps::{Collect, Steps, Subject, float_text};
-use crate::cursor::Endian;
+use super::steps::{Collect, Step, Steps, Subject, float_text};
+use super::{Inherited, Use};
 use crate::message::{Name, Part, Value};
-use crate::notation::{NotationError, Words};
+use crate::notation::{NotationError, Word, Words};
 
 /// A field whose value comes as text, or as what JSON has.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
     pub name: Name,
-    /// Where the source has it; the name, where the field string does not say.
-    pub key: String,
     kind: Kind,
     pub steps: Steps,
+}
+
+/// A field, and where its source has it; under its name, where the field string does not say.
+#[derive(Clone, Debug)]
+pub(super) struct Keyed {
+    pub key: String,
+    pub field: Field,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,53 +36,154 @@ enum Kind {
     Bool,
 }
 
-impl Field {
+/// What bytes are as text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Encoding {
+    #[default]
+    Utf8,
+    /// Each byte is the character of its number.
+    Latin1,
+}
+
+impl Encoding {
+    /// Bytes as text; what is not valid is replaced, which `replaced` then says.
+    pub fn text<'b>(self, bytes: &'b [u8], replaced: &mut bool) -> Cow<'b, str> {
+        if self == Encoding::Latin1 && !bytes.is_ascii() {
+            return bytes.iter().map(|byte| char::from(*byte)).collect();
+        }
+        let text = String::from_utf8_lossy(bytes);
+        *replaced |= matches!(text, Cow::Owned(_));
+        text
+    }
+}
+
+/// Reads `at PLACE`, if it stands there.
+pub(super) fn place_by<P>(
+    words: &mut Words<'_>,
+    place: impl FnOnce(&Word<'_>) -> Result<P, NotationError>,
+) -> Result<Option<P>, NotationError> {
+    match words.accept("at") {
+        Some(_) => place(&words.require("the place")?).map(Some),
+        None => Ok(None),
+    }
+}
+
+impl Keyed {
     /// Reads `NAME[: [TYPE] [at 'KEY'] [steps]]`, where the source is text.
-    pub fn parse(text: &str) -> Result<Self, NotationError> {
-        Self::read(text, Subject::Value)
+    pub fn parse(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
+        Self::read(text, inherited, Subject::Value)
     }
 
-    /// [`Field::parse`] where the source may have lists.
-    pub fn parse_structured(text: &str) -> Result<Self, NotationError> {
-        Self::read(text, Subject::Either)
+    /// [`Keyed::parse`] where the source may have lists.
+    pub fn parse_structured(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
+        Self::read(text, inherited, Subject::Either)
     }
 
-    fn read(text: &str, subject: Subject) -> Result<Self, NotationError> {
+    fn read(
+        text: &str,
+        inherited: &Inherited<'_>,
+        subject: Subject,
+    ) -> Result<Self, NotationError> {
         let mut words = Words::new(text)?;
-        let name = match words.name() {
-            Some(name) => name,
-            None => words.require("the field's name")?,
+        let name = Field::name(&mut words)?;
+        let key = |word: &Word<'_>| Ok(word.text.clone().into_owned());
+        let own = name.text.as_ref().into();
+        let (field, key) = Field::read(own, &mut words, inherited, subject, key)?;
+        let key = key.unwrap_or_else(|| name.text.into_owned());
+        Ok(Keyed { key, field })
+    }
+}
+
+impl Field {
+    /// Reads `NAME[: [TYPE] [steps]]`, where the source has one text.
+    pub fn parse(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
+        let mut words = Words::new(text)?;
+        let name = Self::name(&mut words)?;
+        let nowhere = |word: &Word<'_>| -> Result<(), NotationError> {
+            Err(word.error("there is one text and no place in it: `at` says nothing here"))
         };
+        let name = name.text.as_ref().into();
+        let read = Self::read(name, &mut words, inherited, Subject::Value, nowhere);
+        read.map(|(field, _)| field)
+    }
+
+    /// Goes over the name. What follows it stands behind a colon.
+    pub fn name<'t>(words: &mut Words<'t>) -> Result<Word<'t>, NotationError> {
+        let named = words.name();
+        let alone = named.is_none();
+        let name = named.map_or_else(|| words.require("the field's name"), Ok)?;
         if name.text.is_empty() {
             return Err(name.error("expected a name before `:`"));
         }
+        match words.peek().filter(|_| alone) {
+            Some(next) => Err(next.error("expected `name: type`")),
+            None => Ok(name),
+        }
+    }
+
+    /// Reads what follows the name; `place` reads what `at` says.
+    pub fn read<P>(
+        name: Name,
+        words: &mut Words<'_>,
+        inherited: &Inherited<'_>,
+        subject: Subject,
+        place: impl FnOnce(&Word<'_>) -> Result<P, NotationError>,
+    ) -> Result<(Self, Option<P>), NotationError> {
         let first = words.peek();
-        let kind = Kind::parse(&mut words)?;
-        let key = match words.accept("at") {
-            Some(_) => words.require("the key")?.text.into_owned(),
-            None => name.text.clone().into_owned(),
-        };
-        let steps = Steps::parse(&mut words, Endian::Big, subject)?;
+        let kind = Kind::parse(words)?;
+        let place = place_by(words, place)?;
+        let steps = Steps::parse(words, inherited.endian, subject)?;
         if let (Some(word), true) = (first, kind != Kind::Plain && steps.collect.is_some()) {
             return Err(word.error(format!("a list is no `{}`", word.raw)));
         }
-        let name = name.text.as_ref().into();
-        Ok(Field {
-            name,
-            key,
-            kind,
-            steps,
-        })
+        Ok((Field { name, kind, steps }, place))
     }
 
     /// A field that takes its value as it comes.
     pub fn plain(name: &str) -> Self {
         Field {
             name: name.into(),
-            key: name.to_owned(),
             kind: Kind::Plain,
             steps: Steps::default(),
         }
+    }
+
+    /// What it sets and needs.
+    pub fn uses(&self, at: Option<usize>) -> Use<'_> {
+        Use {
+            at,
+            sets: self.names().map(|name| &**name).collect(),
+            before: super::read_before(&self.steps).collect(),
+            needs: super::needs(&self.steps).collect(),
+        }
+    }
+
+    /// The names that it sets.
+    fn names(&self) -> impl Iterator<Item = &Name> {
+        std::iter::once(&self.name).chain(self.steps.bits.iter().map(|bits| &bits.name))
+    }
+
+    /// Sets the field from the bytes of a text.
+    pub fn decode_bytes<'a>(
+        &'a self,
+        bytes: &[u8],
+        encoding: Encoding,
+        run: &mut Run<'a>,
+    ) -> Result<(), String> {
+        if bytes.is_empty() || !run.wants(self.steps.condition.as_ref()) {
+            return Ok(());
+        }
+        let is_null = |step: &Step| matches!(step, Step::Null(..));
+        if self.kind.is_text() || self.steps.steps.iter().any(is_null) {
+            let text = encoding.text(bytes, &mut run.reading.replaced);
+            return self.convert(Value::Text(text.into_owned()), run);
+        }
+        // Most columns are numbers: nothing is allocated for them. Bytes that are no text are none.
+        let text = std::str::from_utf8(bytes).unwrap_or("?");
+        let value = self.kind.read_text(text.trim());
+        let value = value.map_err(|why| format!("{} {why}", self.name))?;
+        run.set(&self.name, &self.steps, value)
     }
 
     /// Sets the field from its source.
@@ -83,6 +193,10 @@ impl Field {
         {
             return Ok(());
         }
+        self.convert(value, run)
+    }
+
+    fn convert<'a>(&'a self, value: Value, run: &mut Run<'a>) -> Result<(), String> {
         // `null` names the text as it comes: `-` is no number.
         if self.steps.steps.iter().any(|step| step.is_null(&value)) {
             return run.set(&self.name, &self.steps, Value::Null);
@@ -139,7 +253,12 @@ impl Kind {
                         word.error(format!("`{}` is not available in this version", word.raw))
                     );
                 }
-                "repeat" => return Err(word.error("`repeat` reads bytes: use it in `binary`")),
+                "repeat" | "skip" => {
+                    return Err(word.error(format!(
+                        "`{}` is for what stands in a row: use it in `binary` or `csv`",
+                        word.raw
+                    )));
+                }
                 _ => Kind::Plain,
             },
             None => Kind::Plain,
@@ -148,6 +267,10 @@ impl Kind {
             words.next();
         }
         Ok(kind)
+    }
+
+    fn is_text(self) -> bool {
+        matches!(self, Kind::Plain | Kind::Text)
     }
 
     fn convert(self, value: Value) -> Result<Value, String> {
@@ -165,7 +288,7 @@ impl Kind {
     fn read_text(self, text: &str) -> Result<Value, String> {
         let (value, what) = match self {
             Kind::Number => (finite(text).map(Value::Float), "number"),
-            Kind::Integer => (text.parse().ok().map(Value::Integer), "whole number"),
+            Kind::Integer => (whole(text).map(Value::Integer), "whole number"),
             Kind::Hexadecimal => (hexadecimal(text).map(Value::Integer), "hexadecimal number"),
             Kind::Bool => (flag(text).map(Value::Bool), "flag (true, false, 1 or 0)"),
             Kind::Plain | Kind::Text => (Some(Value::Text(text.to_owned())), "text"),
@@ -188,6 +311,12 @@ fn as_text(value: Value) -> Result<String, String> {
 
 fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// Wide numbers are slow to read, and few are so large.
+fn whole(text: &str) -> Option<i128> {
+    let small = text.parse::<i64>().map(i128::from);
+    small.or_else(|_| text.parse()).ok()
 }
 
 fn hexadecimal(text: &str) -> Option<i128> {

@@ -11,7 +11,7 @@ fn mistakes_point_into_their_string() {
         "a: u17", "b: u8 enun 1=2", "c", "d: repeat 3 laiout", "e: u8 with x", "f: number", "g: u8 / 0", "h: u8 if = 3",
         "i: u16 at -1", "j: u8 zone 8x", "k: u8 bits", "l: ascii", "m: dm"],
         "select": {"by": "a", "cases": [[1, "lay"], [null, "layout"]]}});
-    let layouts = json!({"layout": {"feilds": [], "reply": 3}, "c": {"type": "csv"}, "r": {"type": "regex", "pattern": "("}});
+    let layouts = json!({"layout": {"feilds": [], "reply": 3}, "c": {"type": "script"}, "r": {"type": "regex", "pattern": "("}});
     let mut problems = Problems::new();
     assert!(
         read(
