@@ -2,6 +2,7 @@
 
 mod columns;
 mod hostile;
+mod lines;
 mod lists;
 mod mistakes;
 mod order;
