@@ -26,7 +26,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
@@ -332,15 +332,21 @@ pub fn fuzz_fields(data: &[u8]) {
 /// Any bytes as frames of decoders that use most of what there is.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
+    // Built once: a run has thousands of inputs.
+    static DECODERS: LazyLock<Vec<Decoder>> = LazyLock::new(fuzz_decoders);
     let body = data.first().map_or(0, |first| usize::from(first & 7));
-    let (documents, layouts) = fuzz_documents();
-    for document in documents {
-        let layouts = Section::root(&layouts);
-        let decode = Section::root(&document);
-        if let Some(decoder) = read(Some(&decode), Some(&layouts), &mut Problems::new()) {
-            decoder.decode(Frame { bytes: data, body });
-        }
+    for decoder in DECODERS.iter() {
+        decoder.decode(Frame { bytes: data, body });
     }
+}
+
+fn fuzz_decoders() -> Vec<Decoder> {
+    let (documents, layouts) = fuzz_documents();
+    let layouts = Section::root(&layouts);
+    let documents = documents.iter().map(Section::root);
+    documents
+        .filter_map(|decode| read(Some(&decode), Some(&layouts), &mut Problems::new()))
+        .collect()
 }
 
 /// Decoders, and the layouts that they share.
