@@ -426,3 +426,17 @@ pub fn is_reserved_property(name: &str) -> bool {
             .iter()
             .any(|known| known.eq_ignore_ascii_case(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_behind_others_leave_those_as_they_are() {
+        let field = |name: &str, value| (Name::from(name), Value::Integer(value));
+        let mut fields: Fields = [field("a", 1), field("b", 2)].into_iter().collect();
+        fields.extend_behind(1, [field("b", 3), field("a", 4), field("a", 5)]);
+        let expected = vec![field("a", 1), field("b", 3), field("a", 5)];
+        assert_eq!(fields, Fields(expected));
+    }
+}
