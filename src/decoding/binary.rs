@@ -252,6 +252,7 @@ impl Field {
             before: self.read_before(),
             needs: self.needs(),
             with: self.steps.with,
+            late: matches!(&self.what, What::Made(made) if made.is_late()),
         }
     }
 

@@ -250,7 +250,7 @@ impl Column {
             sets,
             before,
             needs,
-            with: None,
+            ..Use::default()
         }
     }
 

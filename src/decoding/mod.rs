@@ -180,6 +180,8 @@ struct Use<'a> {
     needs: Vec<&'a str>,
     /// The layout that reads its value.
     with: Option<usize>,
+    /// Whether it is made at the end, when all others have been read.
+    late: bool,
 }
 
 /// The layout that a word names.

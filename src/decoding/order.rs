@@ -97,7 +97,8 @@ impl Tree {
             let elements = elements.filter_map(|(_, list)| list.layout);
             on.extend(elements.map(|element| (element, known.clone())));
             if let Some(part) = uses.with {
-                let mut inside = known.clone();
+                // What is made at the end may see whatever the frame has.
+                let mut inside = known.clone().filter(|_| !uses.late);
                 inside.iter_mut().for_each(|known| known.extend(&uses.sets));
                 on.push((part, inside));
             }
@@ -126,6 +127,9 @@ impl Tree {
 
     /// Adds what a field string sets, and the layout that reads its value.
     fn learn<'a>(&'a self, uses: &Use<'a>, known: &mut Known<'a>) {
+        if uses.late {
+            return;
+        }
         let part = uses.with.map(|part| self.element_names(part));
         match (known.as_mut(), part) {
             (None, _) => {}
@@ -159,8 +163,44 @@ impl Tree {
             self.learn(&uses, &mut known);
         }
         if let Some(known) = known.filter(|_| !brings_names) {
-            check_end(layout, &known, section, problems);
+            self.check_end(layout, &known, section, problems);
         }
+    }
+
+    /// What needs the names that a layout knows when it has been read.
+    fn check_end(
+        &self,
+        layout: &Layout,
+        known: &BTreeSet<&str>,
+        section: &Section<'_>,
+        problems: &mut Problems,
+    ) {
+        let by = layout.select.as_ref().map(|select| &*select.by);
+        if let (Some(by), Some(select)) = (
+            by.filter(|by| !known.contains(by)),
+            section.member("select"),
+        ) {
+            let message = format!("`{by}` is not read before it chooses a layout");
+            problems.member(&select, "by", message);
+        }
+        let late = self.made_late();
+        for name in layout.type_fields() {
+            if !known.contains(name) && late.as_ref().is_some_and(|late| !late.contains(name)) {
+                let message = format!("`{name}` is read by no frame of this layout");
+                problems.member(section, "type", message);
+            }
+        }
+    }
+
+    /// Names that are there at the end only, wherever they are made.
+    fn made_late(&self) -> Known<'_> {
+        let mut names = Some(BTreeSet::new());
+        let bodies = self.layouts().filter_map(|layout| layout.body.as_ref());
+        for mut uses in bodies.flat_map(Body::uses).filter(|uses| uses.late) {
+            uses.late = false;
+            self.learn(&uses, &mut names);
+        }
+        names
     }
 }
 
@@ -180,29 +220,6 @@ fn merge<'a>(slot: &mut Known<'a>, known: Known<'a>) -> bool {
             let before = names.len();
             names.extend(more);
             names.len() > before
-        }
-    }
-}
-
-/// What needs the names that a layout knows when it has been read.
-fn check_end(
-    layout: &Layout,
-    known: &BTreeSet<&str>,
-    section: &Section<'_>,
-    problems: &mut Problems,
-) {
-    let by = layout.select.as_ref().map(|select| &*select.by);
-    if let (Some(by), Some(select)) = (
-        by.filter(|by| !known.contains(by)),
-        section.member("select"),
-    ) {
-        let message = format!("`{by}` is not read before it chooses a layout");
-        problems.member(&select, "by", message);
-    }
-    for name in layout.type_fields() {
-        if !known.contains(name) {
-            let message = format!("`{name}` is read by no frame of this layout");
-            problems.member(section, "type", message);
         }
     }
 }

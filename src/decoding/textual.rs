@@ -190,6 +190,7 @@ impl Field {
                 .chain(self.made.iter().flat_map(Made::needs))
                 .collect(),
             with: self.steps.with,
+            late: self.made.as_ref().is_some_and(Made::is_late),
         }
     }
 

@@ -108,6 +108,19 @@ fn columns_stand_one_behind_the_other() {
             "b",
             json!({"a": true, "b": 5}),
         ),
+        // What is made takes none either, and is there where the line has ended.
+        (
+            &[
+                "a",
+                "both: join a b",
+                "k: const x",
+                "b",
+                "end: const y",
+                "c",
+            ],
+            "1,2",
+            json!({"a": "1", "both": "12", "k": "x", "b": "2", "end": "y"}),
+        ),
         (&["skip: text"], "x", json!({"skip": "x"})),
         (
             &["a: number neg west", "west: enum W=true E=false drop"],

@@ -194,6 +194,21 @@ fn names_must_have_been_read() {
             json!({}),
             &[("/fields/0", None, "`a` is not read before")],
         ),
+        // Nothing can wait for what is made at the end; a message's type can.
+        (
+            json!({"type": "csv", "fields": ["a", "b: join a a", "c: if b = 1"], "select": select("b", "l")}),
+            json!({"l": {"fields": ["d: if b = 1"], "type": "{b}-{d}"}}),
+            &[
+                ("/fields/2", None, "`b` is not read before"),
+                ("/select/by", None, "`b` is not read before"),
+                ("/l/fields/0", None, "`b` is not read before"),
+            ],
+        ),
+        (
+            json!({"type": "csv", "fields": ["b: join a a with l", "a"], "select": select("a", "m")}),
+            json!({"l": {"fields": ["d: if a = 1 and e = 1"]}, "m": {"fields": ["e"], "type": "{d}"}}),
+            &[],
+        ),
         // A part sees what stands before its field, and what stands behind it sees the part.
         (
             json!({"type": "csv", "fields": ["a", "p: with l if x = 1", "b: if x = 1 and y = 2 and z = 3", "z"]}),

@@ -36,6 +36,11 @@ fn pairs_are_fields_and_all_others_texts() {
             b"a=1,b=1,a=2,b=2",
             json!({"a": 2, "b": "2"}),
         ),
+        (
+            json!({"fields": ["a", "k: const 5", "ab: join a b"]}),
+            b"a=1,b=2,ab=9",
+            json!({"a": "1", "k": 5, "b": "2", "ab": "12"}),
+        ),
         // What is no pair says nothing.
         (
             json!({"fields": ["a: integer"]}),
