@@ -38,6 +38,7 @@ pub mod outbox;
 pub mod pipeline;
 pub mod registry;
 pub mod report;
+pub mod script;
 pub mod settings;
 pub mod southbound;
 pub mod spool;

@@ -20,6 +20,10 @@ pub fn read(folder: &Path, settings: &Value) -> Presets {
         let document = read_document(&folder.join(&name));
         presets.mount(name, document);
     }
+    for name in presets.scripts_named(settings) {
+        let source = read_text(&folder.join(&name)).map_err(|error| error.to_string());
+        presets.mount_script(name, source);
+    }
     presets
 }
 

@@ -13,6 +13,7 @@ use super::speaker::Speaker;
 use super::{Conversation, DEFAULT_OUTPUT};
 use crate::message::{Fields, Frame, Message, Name, Now, Part, Reading, Ticket};
 use crate::pipeline::Received;
+use crate::script::{Call, First};
 use crate::template::Context;
 
 /// A frame on its way through.
@@ -64,10 +65,12 @@ impl Conversation {
     }
 
     fn decode(&self, bytes: Bytes, body: usize, checksum_ok: bool) -> Taken {
-        let reading = self.protocol.decoder.decode(Frame {
+        let frame = Frame {
             bytes: &bytes,
             body,
-        });
+        };
+        let decoder = &self.protocol.decoder;
+        let reading = decoder.decode_for(frame, self.caller.as_ref());
         Taken {
             bytes,
             reading,
@@ -96,7 +99,7 @@ impl Conversation {
         let Some(publish) = self.publishes(now, &taken, actions) else {
             return;
         };
-        let speaker = match self.admit(now, &taken.reading, publish, actions) {
+        let speaker = match self.admit(now, &taken, publish, actions) {
             Admission::Admitted(speaker) => Some(speaker),
             Admission::Nameless => None,
             Admission::Refused => return,
@@ -140,14 +143,16 @@ impl Conversation {
     fn admit(
         &mut self,
         now: Now,
-        reading: &Reading,
+        taken: &Taken,
         publish: bool,
         actions: &mut Vec<Action>,
     ) -> Admission {
+        let asked = self.asked(taken);
+        let fields = asked.as_ref().unwrap_or(&taken.reading.fields);
         let Some(identity) = &mut self.identity else {
             return Admission::Refused;
         };
-        let speaker = identity.of_frame(&reading.fields, &self.settings.devices);
+        let speaker = identity.of_frame(fields, &self.settings.devices);
         if !speaker.identified {
             if !publish {
                 return Admission::Nameless;
@@ -159,6 +164,22 @@ impl Conversation {
         } else {
             Admission::Refused
         }
+    }
+
+    /// What the identity's function says, under its name.
+    fn asked(&self, taken: &Taken) -> Option<Fields> {
+        let function = self.protocol.identity.function()?;
+        let said = self.caller.as_ref()?.call_or_note(&Call {
+            function,
+            first: First::Fields(&taken.reading.fields),
+            frame: Some(&taken.bytes),
+            device: None,
+        });
+        Some(
+            said.map(|said| (function.clone(), said))
+                .into_iter()
+                .collect(),
+        )
     }
 
     /// Applies the listener's rule for unknown devices; an identified device gets its commands here.
@@ -256,7 +277,7 @@ impl Conversation {
     ) -> Option<String> {
         let template = self.protocol.message_id.as_ref()?;
         let arguments = Fields::new();
-        let context = context(taken, &arguments);
+        let context = self.context(taken, &arguments);
         let rendered = match part {
             None => template.render(&context),
             Some(part) => {
@@ -331,7 +352,7 @@ impl Conversation {
         let arguments = Fields::new();
         let rendered = reply
             .send
-            .render(&context(taken, &arguments))
+            .render(&self.context(taken, &arguments))
             .map_err(|missing| missing.to_string());
         let framed = rendered.and_then(|bytes| match reply.frame {
             true => self
@@ -351,13 +372,14 @@ impl Conversation {
             .ok()
             .map(Bytes::from)
     }
-}
 
-fn context<'a>(taken: &'a Taken, arguments: &'a Fields) -> Context<'a> {
-    Context {
-        fields: &taken.reading.fields,
-        frame: &taken.bytes,
-        device: taken.device.as_deref(),
-        arguments,
+    fn context<'a>(&'a self, taken: &'a Taken, arguments: &'a Fields) -> Context<'a> {
+        Context {
+            fields: &taken.reading.fields,
+            frame: &taken.bytes,
+            device: taken.device.as_deref(),
+            arguments,
+            caller: self.caller.as_ref(),
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::decoding::Decoder;
 use crate::framing::Framing;
 use crate::identity::{DeviceMap, IdentityRule};
 use crate::message::Name;
+use crate::script::Script;
 use crate::template::Template;
 
 pub use super::replies::Replies;
@@ -41,6 +42,8 @@ pub struct Protocol {
     pub acknowledge: Acknowledge,
     /// What happens to a well-formed frame that no rule decodes.
     pub on_undecoded: OnUndecoded,
+    /// The functions that framing, decoding, identity and replies name.
+    pub script: Option<Script>,
     /// The message's id made of the device's own fields; without it the spool's sequence gives one.
     pub message_id: Option<Template>,
 }

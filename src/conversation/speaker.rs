@@ -97,7 +97,11 @@ impl Identity {
     /// The scope of a decoded field; none where the address or the settings say who it is.
     fn scope(&self) -> Option<Scope> {
         match &self.rule {
-            IdentityRule::Field { scope, .. } if self.peer.fixed_device.is_none() => Some(*scope),
+            IdentityRule::Field { scope, .. } | IdentityRule::Script { scope, .. }
+                if self.peer.fixed_device.is_none() =>
+            {
+                Some(*scope)
+            }
             _ => None,
         }
     }

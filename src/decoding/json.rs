@@ -51,6 +51,11 @@ impl JsonDecoder {
         let Value::Object(_) = source else {
             return Err("not a JSON object".to_owned());
         };
+        self.set(source, run)
+    }
+
+    /// Sets a field for each member of an object.
+    pub fn set<'a>(&'a self, source: Value, run: &mut Run<'a>) -> Result<(), String> {
         for field in &self.fields {
             if let Some(member) = member(&source, &field.key) {
                 field.decode(member.clone(), run)?;

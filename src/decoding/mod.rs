@@ -12,6 +12,7 @@ mod raw;
 mod regex;
 mod repeat;
 mod run;
+mod script;
 mod step_words;
 mod steps;
 mod text;
@@ -30,24 +31,18 @@ use self::layout::Tree;
 use self::raw::Raw;
 use self::regex::Regex;
 use self::run::Run;
+use self::script::ScriptDecoder;
 use self::steps::Steps;
 use self::text::Text;
 use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
 use crate::message::{Frame, Name, Reading};
 use crate::notation::{NotationError, Word, unknown_word};
+use crate::script::Caller;
 
-const KINDS: [&str; 5] = ["binary", "json", "raw", "regex", "text"];
+const KINDS: [&str; 6] = ["binary", "json", "raw", "regex", "script", "text"];
 /// Kinds of the settings language that this version does not have.
-const LATER: [&str; 7] = [
-    "csv",
-    "key-value",
-    "tlv",
-    "hl7",
-    "protobuf",
-    "xml",
-    "script",
-];
+const LATER: [&str; 6] = ["csv", "key-value", "tlv", "hl7", "protobuf", "xml"];
 
 /// Whether a word is a kind of decoder, of this version or a later one: as a layout's `type` it
 /// says how to decode, any other text is the message's type.
@@ -69,8 +64,13 @@ pub fn read(
 }
 
 impl Decoder {
-    /// What a frame says.
+    /// What a frame says, where no script is asked.
     pub fn decode(&self, frame: Frame<'_>) -> Reading {
+        self.decode_for(frame, None)
+    }
+
+    /// What a frame of a connection says.
+    pub fn decode_for(&self, frame: Frame<'_>, caller: Option<&Caller>) -> Reading {
         let reading = Reading {
             publish: true,
             ..Reading::default()
@@ -82,6 +82,7 @@ impl Decoder {
                 return self.0.undecoded(*reading, why);
             }
         };
+        run.caller = caller;
         match self.0.decode(&mut run) {
             Ok(()) => run.into_reading(),
             Err(why) => self.0.undecoded(run.into_reading(), why),
@@ -139,6 +140,7 @@ enum Body {
     Json(JsonDecoder),
     Raw(Raw),
     Regex(Box<Regex>),
+    Script(ScriptDecoder),
     Text(Text),
 }
 
@@ -156,6 +158,7 @@ impl Body {
             "regex" => {
                 Regex::read(section, without, problems).map(|regex| Body::Regex(Box::new(regex)))
             }
+            "script" => ScriptDecoder::read(section, without, problems).map(Body::Script),
             _ => Text::read(section, without, problems).map(Body::Text),
         }
     }
@@ -169,6 +172,7 @@ impl Body {
                 Ok(())
             }
             Body::Regex(regex) => regex.decode(run),
+            Body::Script(script) => script.decode(run),
             Body::Text(text) => text.decode(run),
         }
     }
@@ -177,7 +181,7 @@ impl Body {
     fn names(&self) -> Option<Vec<&str>> {
         let names: Vec<&Name> = match self {
             Body::Binary(binary) => binary.names().collect(),
-            Body::Json(_) => return None,
+            Body::Json(_) | Body::Script(_) => return None,
             Body::Raw(_) => return Some(vec!["raw"]),
             Body::Regex(regex) => {
                 let bits = regex
@@ -195,6 +199,7 @@ impl Body {
         match self {
             Body::Binary(binary) => binary.lists().collect(),
             Body::Json(json) => json.lists().collect(),
+            Body::Script(script) => script.members().lists().collect(),
             Body::Raw(_) | Body::Regex(_) | Body::Text(_) => Vec::new(),
         }
     }
@@ -205,6 +210,7 @@ impl Body {
             Body::Binary(binary) => return binary.needs().collect(),
             Body::Raw(_) => return Vec::new(),
             Body::Json(json) => json.fields().collect(),
+            Body::Script(script) => script.members().fields().collect(),
             Body::Regex(regex) => regex.fields().collect(),
             Body::Text(text) => text.fields().collect(),
         };

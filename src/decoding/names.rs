@@ -229,7 +229,11 @@ impl Tree {
 
 fn names<'a>(layouts: impl Iterator<Item = &'a Layout>) -> Option<Vec<&'a str>> {
     let mut names = Vec::new();
-    for body in layouts.filter_map(|layout| layout.body.as_ref()) {
+    for layout in layouts {
+        if layout.script.is_some() {
+            return None;
+        }
+        let Some(body) = &layout.body else { continue };
         names.extend(body.names()?);
     }
     Some(names)

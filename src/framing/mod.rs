@@ -11,6 +11,7 @@ mod fixed;
 mod fuzz;
 mod length;
 pub(crate) mod needles;
+mod script;
 mod switch;
 
 use std::borrow::Cow;
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 use self::bounded::{Body, Bounded, Common};
 use crate::document::{Problems, Section};
+use crate::script::Caller;
 
 #[doc(hidden)]
 pub use self::fuzz::fuzz;
@@ -94,6 +96,9 @@ pub enum Broken {
     /// The rest of the frame did not come in time.
     #[error("a frame stayed incomplete")]
     Incomplete,
+    /// The script that should find it failed.
+    #[error("the script did not say where the frame ends")]
+    Script,
 }
 
 /// How to go on after a broken frame.
@@ -119,6 +124,9 @@ pub enum WrapError {
     /// The receiver would not read the bytes as this one frame.
     #[error("the bytes would not be read back as one frame")]
     Ambiguous,
+    /// A script finds frames and makes none.
+    #[error("a framing by script cannot be put around bytes")]
+    Script,
 }
 
 /// Finds the frames of one connection.
@@ -132,6 +140,9 @@ pub trait Framer: Send + fmt::Debug {
 
     /// So many bytes were taken away from the front.
     fn consumed(&mut self, _count: usize) {}
+
+    /// Frames are found for this connection, where a script finds them.
+    fn attach(&mut self, _caller: &Caller) {}
 
     /// How to go on after the last step was [`Step::Broken`], or was [`Step::Need`] for too long.
     fn resync(&self) -> Resync;
@@ -163,11 +174,12 @@ enum Kind {
     Delimiter(delimiter::Delimiter),
     Length(length::Length),
     Fixed(fixed::Fixed),
+    Script(script::Script),
     Switch(switch::Switch),
 }
 
 /// The words of member `type`.
-const KINDS: [&str; 4] = ["delimiter", "length", "fixed", "switch"];
+const KINDS: [&str; 5] = ["delimiter", "length", "fixed", "script", "switch"];
 
 /// Kinds of the settings language that this version does not have.
 const LATER: [&str; 12] = [
@@ -239,6 +251,7 @@ fn read_kind(
         "delimiter" => delimiter::read(section, &without, common, problems).map(Kind::Delimiter),
         "length" => length::read(section, &without, common, problems).map(Kind::Length),
         "fixed" => fixed::read(section, &without, common, problems).map(Kind::Fixed),
+        "script" => script::read(section, &without, common, problems).map(Kind::Script),
         _ => switch::read(section, &without, common, problems).map(Kind::Switch),
     }
 }
@@ -249,6 +262,7 @@ impl Kind {
             Kind::Delimiter(kind) => Box::new(kind.framer()),
             Kind::Length(kind) => Box::new(kind.clone()),
             Kind::Fixed(kind) => Box::new(kind.clone()),
+            Kind::Script(kind) => Box::new(kind.framer()),
             Kind::Switch(kind) => Box::new(kind.framer()),
         }
     }
@@ -258,6 +272,7 @@ impl Kind {
             Kind::Delimiter(kind) => Ok(kind.wrap(body)),
             Kind::Length(kind) => kind.wrap(body, common),
             Kind::Fixed(kind) => Ok(kind.wrap(body)),
+            Kind::Script(_) => Err(WrapError::Script),
             Kind::Switch(kind) => kind.wrap(body),
         }
     }
@@ -266,6 +281,7 @@ impl Kind {
     fn max_bytes(&self) -> Option<usize> {
         match self {
             Kind::Delimiter(_) | Kind::Length(_) | Kind::Fixed(_) => None,
+            Kind::Script(kind) => Some(kind.max_bytes()),
             Kind::Switch(kind) => Some(kind.max_bytes()),
         }
     }
@@ -274,7 +290,7 @@ impl Kind {
     fn lookahead(&self) -> usize {
         match self {
             Kind::Delimiter(kind) => kind.lookahead(),
-            Kind::Length(_) | Kind::Fixed(_) => 0,
+            Kind::Length(_) | Kind::Fixed(_) | Kind::Script(_) => 0,
             Kind::Switch(kind) => kind.lookahead(),
         }
     }
@@ -282,7 +298,7 @@ impl Kind {
     fn can_resync(&self) -> bool {
         match self {
             Kind::Delimiter(_) => true,
-            Kind::Length(_) | Kind::Fixed(_) => false,
+            Kind::Length(_) | Kind::Fixed(_) | Kind::Script(_) => false,
             Kind::Switch(kind) => kind.can_resync(),
         }
     }

@@ -36,6 +36,13 @@ pub enum IdentityRule {
         /// How long it counts.
         scope: Scope,
     },
+    /// What a function of the protocol's script says of a frame's fields.
+    Script {
+        /// The function's name.
+        function: Name,
+        /// How long it counts.
+        scope: Scope,
+    },
     /// By the address it connects from.
     #[default]
     Address,
@@ -48,6 +55,8 @@ pub enum IdentityRule {
 struct IdentityOptions {
     /// Name of a decoded field.
     field: Option<String>,
+    /// Name of a function of the script.
+    script: Option<String>,
     /// How long the field's value counts.
     scope: Option<Scope>,
     /// Where the identity is from when no field says it.
@@ -77,6 +86,20 @@ impl IdentityRule {
             &["certificate", "proxy", "sub", "login", "secret"],
             problems,
         )?;
+        if let (Some(function), None, None) = (&options.script, &options.field, options.from) {
+            return Some(IdentityRule::Script {
+                function: function.as_str().into(),
+                scope: options.scope.unwrap_or_default(),
+            });
+        }
+        if options.script.is_some() {
+            problems.member(
+                section,
+                "script",
+                "stands instead of \"field\" and \"from\"",
+            );
+            return None;
+        }
         match (options.field, options.from, options.scope) {
             (Some(name), None, scope) => Some(IdentityRule::Field {
                 name: name.into(),
@@ -89,7 +112,7 @@ impl IdentityRule {
                 None
             }
             _ => {
-                problems.add(section, "expected either \"field\" or \"from\"");
+                problems.add(section, "expected either \"field\", \"script\" or \"from\"");
                 None
             }
         }
@@ -98,7 +121,7 @@ impl IdentityRule {
     /// How long the identity counts; that of a peer counts as long as the connection.
     pub fn scope(&self) -> Scope {
         match self {
-            IdentityRule::Field { scope, .. } => *scope,
+            IdentityRule::Field { scope, .. } | IdentityRule::Script { scope, .. } => *scope,
             IdentityRule::Address | IdentityRule::Listener => Scope::Connection,
         }
     }
@@ -107,13 +130,22 @@ impl IdentityRule {
     pub fn field(&self) -> Option<&Name> {
         match self {
             IdentityRule::Field { name, .. } => Some(name),
-            IdentityRule::Address | IdentityRule::Listener => None,
+            IdentityRule::Script { .. } | IdentityRule::Address | IdentityRule::Listener => None,
         }
     }
 
-    /// The identity that a frame's fields say; `None` without such a field or with an empty one.
+    /// The function that says it, if one does.
+    pub fn function(&self) -> Option<&Name> {
+        match self {
+            IdentityRule::Script { function, .. } => Some(function),
+            IdentityRule::Field { .. } | IdentityRule::Address | IdentityRule::Listener => None,
+        }
+    }
+
+    /// The identity that a frame's fields say, or what the function says under its name; `None`
+    /// without such a field or with an empty one.
     pub fn spoken<'f>(&self, fields: &'f Fields) -> Option<Cow<'f, str>> {
-        let text: Cow<'f, str> = match fields.get(self.field()?)? {
+        let text: Cow<'f, str> = match fields.get(self.field().or(self.function())?)? {
             Value::Text(text) => Cow::Borrowed(text.trim()),
             Value::Integer(value) => Cow::Owned(value.to_string()),
             Value::Float(value) => Cow::Owned(value.to_string()),

@@ -11,6 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::checksum::{Checksum, OnBadChecksum};
 use crate::framing::{Broken, Framer, Framing, More, Resync, Skipped, Step};
+use crate::script::Caller;
 
 /// An idle connection does not keep a larger buffer than this.
 const IDLE_CAPACITY: usize = 4096;
@@ -106,6 +107,11 @@ impl Pipeline {
             since: None,
             overdue: false,
         }
+    }
+
+    /// Says for which connection a script is called.
+    pub fn attach(&mut self, caller: &Caller) {
+        self.framer.attach(caller);
     }
 
     /// Takes what was read. After the end, or after [`Received::Broken`], it is dropped.
@@ -259,7 +265,7 @@ impl Pipeline {
         match why {
             Broken::TooLong { .. } => Received::TooLong { prefix },
             Broken::Incomplete => Received::Incomplete { count },
-            Broken::Length | Broken::End | Broken::NoCase => Received::Skipped {
+            Broken::Length | Broken::End | Broken::NoCase | Broken::Script => Received::Skipped {
                 count: dropped,
                 prefix,
             },

@@ -8,7 +8,7 @@ pub const SETTINGS: &[&str] = &["outbound", "deviceFile"];
 /// Members of a listener.
 pub const LISTENER: &[&str] = &["tls", "proxy"];
 /// Members of a protocol.
-pub const PROTOCOL: &[&str] = &["commands", "polls", "session", "login", "script"];
+pub const PROTOCOL: &[&str] = &["commands", "polls", "session", "login"];
 /// What a listener does with unknown devices.
 pub const UNKNOWN_DEVICES: &[&str] = &["quarantine"];
 /// Where an identity is from.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Resolved, Warning, cross, later};
+use super::{Resolved, Warning, cross, functions, later};
 use crate::conversation::{Acknowledge, OnBadChecksum, OnUndecoded, Protocol, Replies};
 use crate::document::{Problem, Problems, Section};
 use crate::identity::IdentityRule;
 use crate::message::Name;
+use crate::script::Script;
 use crate::template::Template;
 use crate::{checksum, decoding, framing};
 
@@ -39,6 +40,9 @@ pub struct ProtocolOptions {
     /// Which device speaks.
     #[serde(rename = "identity")]
     _identity: Option<IgnoredAny>,
+    /// Functions in JavaScript, for the odd steps that others name.
+    #[serde(rename = "script")]
+    _script: Option<IgnoredAny>,
     /// What the gateway answers, by name.
     #[serde(rename = "replies")]
     _replies: Option<IgnoredAny>,
@@ -64,6 +68,7 @@ pub fn read(
     let protocol = build(name, &section, resolved, &mut found);
     if let Some(protocol) = &protocol {
         cross::protocol(&section, protocol, &mut found);
+        functions::check(&section, protocol, &mut found);
         if found.is_empty() {
             warnings.extend(cross::silent_replies(&section, protocol));
         }
@@ -101,6 +106,7 @@ fn build(
     );
     let identity = read_identity(section, problems);
     let replies = Replies::read(member("replies").as_ref(), problems);
+    let script = member("script").map(|script| Script::read(&script, problems));
     let acknowledge = member("acknowledge").map_or(Some(Acknowledge::default()), |acknowledge| {
         acknowledge.read(&[], problems)
     });
@@ -121,6 +127,10 @@ fn build(
         replies,
         acknowledge: acknowledge?,
         on_undecoded: options.on_undecoded,
+        script: match script {
+            Some(script) => Some(script?),
+            None => None,
+        },
         message_id,
     })
 }

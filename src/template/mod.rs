@@ -9,6 +9,7 @@ use crate::message::{Fields, Value};
 use crate::notation::{
     IntegerKind, NotationError, Span, Word, Words, bytes, unknown_word, write_bcd,
 };
+use crate::script::{Call, Caller, First};
 
 /// Text or hex with holes `{WHAT [steps] [: TYPE]}`; `{{` is a brace.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Context<'a> {
     pub device: Option<&'a str>,
     /// The arguments of a command.
     pub arguments: &'a Fields,
+    /// The connection that a script is called for.
+    pub caller: Option<&'a Caller>,
 }
 
 /// A hole that nothing can fill.
@@ -61,6 +64,7 @@ enum What {
     Raw(Span),
     Length(Span),
     Checksum(Algorithm, Span),
+    Script(String),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +157,17 @@ impl Template {
         })
     }
 
+    /// The functions of the script that it names.
+    pub fn function_names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Hole(Hole {
+                what: What::Script(name),
+                ..
+            }) => Some(name.as_str()),
+            Part::Hole(_) | Part::Bytes(_) => None,
+        })
+    }
+
     /// The arguments it names.
     pub fn argument_names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
@@ -193,6 +208,10 @@ impl Hole {
                 own = Value::Bytes(bytes::Bytes::copy_from_slice(
                     bytes.ok_or_else(|| self.missing())?,
                 ));
+                &own
+            }
+            What::Script(name) => {
+                own = ask(name, context).ok_or_else(|| self.missing())?;
                 &own
             }
             What::Length(_) | What::Checksum(..) => {
@@ -297,10 +316,21 @@ impl Hole {
             What::Device => "device".to_owned(),
             What::Raw(_) => "raw".to_owned(),
             What::Length(_) => "length".to_owned(),
+            What::Script(name) => format!("script {name}"),
             What::Checksum(algorithm, _) => algorithm.name().to_owned(),
         };
         MissingField { name }
     }
+}
+
+/// What a function of the script says.
+fn ask(function: &str, context: &Context<'_>) -> Option<Value> {
+    context.caller?.call_or_note(&Call {
+        function,
+        first: First::Fields(context.fields),
+        frame: Some(context.frame),
+        device: context.device,
+    })
 }
 
 fn whole(value: &Value) -> Option<i128> {
@@ -342,8 +372,9 @@ fn read_hole(text: &str) -> Result<Part, NotationError> {
         None => Form::Plain,
     };
     let mut words = Words::new(what_text)?;
-    let first =
-        words.require("a field, a checksum, `raw A..B`, `length A..B`, `arg NAME` or `device`")?;
+    let first = words.require(
+        "a field, a checksum, `raw A..B`, `length A..B`, `script NAME`, `arg NAME` or `device`",
+    )?;
     let what = what(&first, &mut words)?;
     let (steps, span) = steps(&mut words)?;
     let form = default_form(&what, form, &first)?;
@@ -379,6 +410,7 @@ fn what(first: &Word<'_>, words: &mut Words<'_>) -> Result<What, NotationError> 
     Ok(match first.raw {
         "device" => What::Device,
         "arg" => What::Argument(words.require("the argument's name")?.text.into_owned()),
+        "script" => What::Script(words.require("the function's name")?.text.into_owned()),
         "raw" => What::Raw(Span::parse(&words.require("a range such as 4..22")?)?),
         "length" => What::Length(Span::parse(&words.require("a range such as 4..-2")?)?),
         "now" | "count" => {
@@ -495,6 +527,7 @@ pub fn fuzz(data: &[u8]) {
         frame: data,
         device: Some("d"),
         arguments: &fields,
+        caller: None,
     };
     drop(template.render(&context));
 }

@@ -17,6 +17,7 @@ fn render(template: &str) -> Result<Vec<u8>, MissingField> {
         frame: b"0123456789",
         device: Some("truck-1"),
         arguments: &[("relay".into(), Value::Integer(7))].into_iter().collect(),
+        caller: None,
     };
     Template::parse(template).unwrap().render(&context)
 }
@@ -67,6 +68,7 @@ fn the_gt06_reply_has_its_checksum() {
         frame: b"",
         device: None,
         arguments: &arguments,
+        caller: None,
     };
     assert_eq!(
         reply.render(&context).unwrap(),
