@@ -13,7 +13,7 @@ use rquickjs::{
 };
 
 use super::values::{Reader, to_script};
-use super::{Called, Failure, First, MOST_STATE, NO_STATE, helpers};
+use super::{Called, Failure, First, NO_STATE, helpers};
 use crate::message::Value;
 
 /// Bytes of all that a script holds.
@@ -24,6 +24,8 @@ const MOST_STACK: usize = 192 << 10;
 const TICKS: u32 = 20;
 /// The ticks of a call that was stopped.
 const STOPPED: u32 = u32::MAX;
+/// Bytes of a connection's state, as JSON.
+const MOST_STATE: usize = 4096;
 /// What is said of a script that leaves something to be done later.
 const WAITS: &str = "a script cannot wait: write it without promises";
 /// The name under which the engine knows the script.

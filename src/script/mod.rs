@@ -16,7 +16,8 @@ mod engine;
 mod engine;
 #[cfg(feature = "script")]
 mod helpers;
-#[cfg(all(test, feature = "script"))]
+#[cfg(feature = "script")]
+#[cfg(test)]
 mod tests;
 #[cfg(feature = "script")]
 mod values;
@@ -37,8 +38,6 @@ pub const FRAME: &str = "frame";
 /// The function that decodes frames.
 pub const DECODE: &str = "decode";
 
-/// Bytes of a connection's state, as JSON.
-const MOST_STATE: usize = 4096;
 /// The state of a connection that has none yet.
 const NO_STATE: &str = "{}";
 

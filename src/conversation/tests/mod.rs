@@ -5,5 +5,7 @@ mod messages;
 mod model;
 mod room;
 mod script;
+#[cfg(feature = "script")]
+mod scripted;
 mod tables;
 mod teltonika;

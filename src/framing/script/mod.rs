@@ -165,5 +165,6 @@ impl Framer for ScriptFramer {
     }
 }
 
-#[cfg(all(test, feature = "script"))]
+#[cfg(feature = "script")]
+#[cfg(test)]
 mod tests;
