@@ -17,8 +17,8 @@ const WITHOUT: &str = "
 delete Math.random;
 for (const name of ['eval', 'Function', 'SharedArrayBuffer', 'Atomics', 'performance', 'queueMicrotask', 'Promise'])
   delete globalThis[name];
-for (const made of [function () {}, function* () {}, async function () {}, async function* () {}])
-  if (Object.getPrototypeOf(made)) delete Object.getPrototypeOf(made).constructor;
+for (const made of [function () {}, function* () {}, async() => {}, {async*made() {}}.made])
+  delete Object.getPrototypeOf(made).constructor;
 delete Object.prototype.__proto__;
 ";
 

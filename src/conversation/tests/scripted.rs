@@ -69,7 +69,7 @@ fn each_place_calls_its_function_and_fails_alone() {
             vec!["answer: no answer (line 19, column", "reply_not_sent"],
         ),
         ("data 2ef", vec![r#""count":7"#, "<d-e 7 326566>"]),
-        ("data !", vec!["frame: no frame (line 4, column", "broken"]),
+        ("data !", vec!["frame: no frame (line 3, column", "broken"]),
     ] {
         let actions = play.act(input);
         let mut shown = format!("{actions:?}").replace("\\\"", "\"");
