@@ -6,14 +6,14 @@ use serde_json::Value as Json;
 
 use super::binary::Binary;
 use super::run::Run;
-use super::{Body, Inherited, KINDS, LATER};
+use super::{Body, Inherited, KINDS, LATER, script};
 use crate::document::{Problems, Section, name_of, unknown_word};
 use crate::message::{Name, Reading, Value};
 use crate::notation::Literal;
 use crate::template::{Context, Counters, Template};
 
 /// Members of a layout that are read here and not by its decoder.
-const OWN: [&str; 5] = ["type", "select", "publish", "reply", "output"];
+const OWN: [&str; 6] = ["type", "select", "script", "publish", "reply", "output"];
 
 /// The decoder of a protocol and its layouts.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(super) struct Layout {
     pub replies: Arc<[Name]>,
     pub output: Option<Name>,
     pub body: Option<Body>,
+    /// The function that is called when its fields have been read.
+    pub script: Option<Name>,
     pub select: Option<Select>,
     kind: Kind,
     publish: bool,
@@ -134,6 +136,9 @@ pub(super) fn read_on<'a>(first: &'a Layout, run: &mut Run<'a>) -> Result<&'a La
         if let Some(body) = &layout.body {
             body.decode(run)?;
         }
+        if let Some(function) = &layout.script {
+            script::change(function, layout.select.is_none(), run)?;
+        }
         let Some(select) = &layout.select else {
             return Ok(layout);
         };
@@ -149,7 +154,7 @@ impl Layout {
         inherited: Inherited<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let body = Body::read(section, &["type", "select"], inherited, problems);
+        let body = Body::read(section, &["type", "select", "script"], inherited, problems);
         let select = read_select(section, inherited.layouts, problems);
         Some(Layout {
             name: None,
@@ -157,6 +162,7 @@ impl Layout {
             output: None,
             kind: Kind::Name,
             body: Some(body?),
+            script: read_word(section, "script", problems),
             select: select?,
             publish: true,
         })
@@ -202,6 +208,7 @@ impl Layout {
             output,
             kind,
             body: if reads { Some(body?) } else { None },
+            script: read_word(section, "script", problems),
             select: select?,
             publish,
         })
@@ -222,6 +229,11 @@ impl Layout {
         let mut readers = self.targets();
         readers.extend(self.parts());
         readers
+    }
+
+    /// Whether a function is called when it reads.
+    pub fn calls(&self) -> bool {
+        self.script.is_some() || matches!(self.body, Some(Body::Script(_)))
     }
 
     /// The members of its section that only mean something for whole frames.
@@ -253,6 +265,8 @@ impl Layout {
             now: None,
             counters: &Counters::default(),
             checksum: None,
+            caller: run.caller,
+            confidential: false,
         };
         let bytes = template.render(&context).ok()?;
         Some(String::from_utf8_lossy(&bytes).into())

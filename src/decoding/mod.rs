@@ -17,6 +17,7 @@ mod raw;
 mod regex;
 mod repeat;
 mod run;
+mod script;
 mod step_words;
 mod steps;
 mod text;
@@ -38,6 +39,7 @@ use self::layout::Tree;
 use self::raw::Raw;
 use self::regex::Regex;
 use self::run::Run;
+use self::script::ScriptDecoder;
 use self::steps::Steps;
 use self::text::Text;
 use self::tlv::Tlv;
@@ -45,12 +47,13 @@ use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
 use crate::message::{Frame, Name, Reading};
 use crate::notation::{NotationError, Word, unknown_word};
+use crate::script::Caller;
 
 pub use self::field_steps::FieldSteps;
 
-const KINDS: [&str; 6] = ["binary", "json", "raw", "regex", "text", "tlv"];
+const KINDS: [&str; 7] = ["binary", "json", "raw", "regex", "script", "text", "tlv"];
 /// Kinds of the settings language that this version does not have.
-const LATER: [&str; 6] = ["csv", "key-value", "hl7", "protobuf", "xml", "script"];
+const LATER: [&str; 5] = ["csv", "key-value", "hl7", "protobuf", "xml"];
 
 /// Whether a word is a kind of decoder, of this version or a later one: as a layout's `type` it
 /// says how to decode, any other text is the message's type.
@@ -72,8 +75,13 @@ pub fn read(
 }
 
 impl Decoder {
-    /// What a frame says.
+    /// What a frame says, where no script is asked.
     pub fn decode(&self, frame: Frame<'_>) -> Reading {
+        self.decode_for(frame, None)
+    }
+
+    /// What a frame of a connection says.
+    pub fn decode_for(&self, frame: Frame<'_>, caller: Option<&Caller>) -> Reading {
         let reading = Reading {
             publish: true,
             ..Reading::default()
@@ -85,6 +93,7 @@ impl Decoder {
                 return self.0.undecoded(*reading, why);
             }
         };
+        run.caller = caller;
         match self.0.decode(&mut run) {
             Ok(()) => run.into_reading(),
             Err(why) => self.0.undecoded(run.into_reading(), why),
@@ -109,6 +118,11 @@ impl Decoder {
     /// elements of lists have others.
     pub fn field_names(&self) -> Option<Vec<&str>> {
         self.0.field_names()
+    }
+
+    /// Whether frames may make several messages.
+    pub fn splits(&self) -> bool {
+        self.0.splits()
     }
 
     /// The lists that are split, and the names that their elements add to messages; `None` where
@@ -142,6 +156,7 @@ enum Body {
     Json(JsonDecoder),
     Raw(Raw),
     Regex(Box<Regex>),
+    Script(ScriptDecoder),
     Text(Text),
     Tlv(Tlv),
 }
@@ -159,6 +174,9 @@ impl Body {
             "raw" => Raw::read(section, without, problems).map(Body::Raw),
             "regex" => Regex::read(section, without, inherited, problems)
                 .map(|regex| Body::Regex(Box::new(regex))),
+            "script" => {
+                ScriptDecoder::read(section, without, inherited, problems).map(Body::Script)
+            }
             "tlv" => Tlv::read(section, without, inherited, problems).map(Body::Tlv),
             _ => Text::read(section, without, inherited, problems).map(Body::Text),
         }
@@ -173,6 +191,7 @@ impl Body {
                 Ok(())
             }
             Body::Regex(regex) => regex.decode(run),
+            Body::Script(script) => script.decode(run),
             Body::Text(text) => text.decode(run),
             Body::Tlv(tlv) => tlv.decode(run),
         }
@@ -182,7 +201,7 @@ impl Body {
     fn names(&self) -> Option<Vec<&str>> {
         let names: Vec<&Name> = match self {
             Body::Binary(binary) => binary.names().collect(),
-            Body::Json(_) => return None,
+            Body::Json(_) | Body::Script(_) => return None,
             Body::Raw(_) => return Some(vec!["raw"]),
             Body::Regex(regex) => regex.names().collect(),
             Body::Text(text) => text.names().collect(),
@@ -197,6 +216,7 @@ impl Body {
             Body::Binary(binary) => binary.lists().collect(),
             Body::Json(json) => json.lists().collect(),
             Body::Tlv(tlv) => tlv.lists().collect(),
+            Body::Script(script) => script.members().lists().collect(),
             Body::Raw(_) | Body::Regex(_) | Body::Text(_) => Vec::new(),
         }
     }
@@ -208,6 +228,7 @@ impl Body {
             Body::Tlv(tlv) => return tlv.parts().collect(),
             Body::Raw(_) => return Vec::new(),
             Body::Json(json) => json.fields().collect(),
+            Body::Script(script) => script.members().fields().collect(),
             Body::Regex(regex) => regex.fields().collect(),
             Body::Text(text) => text.fields().collect(),
         };
@@ -230,6 +251,7 @@ impl Body {
             Body::Tlv(tlv) => return tlv.needs().collect(),
             Body::Raw(_) => return Vec::new(),
             Body::Json(json) => json.fields().collect(),
+            Body::Script(script) => script.members().fields().collect(),
             Body::Regex(regex) => regex.fields().collect(),
             Body::Text(text) => text.fields().collect(),
         };
