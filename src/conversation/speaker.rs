@@ -117,9 +117,10 @@ impl Identity {
     }
 
     /// The device a frame is from; one found by the address alone if nothing said who it is.
-    pub(super) fn of_frame(&mut self, fields: &Fields, map: &DeviceMap) -> Speaker {
+    /// `says` is where the frame's identity stands.
+    pub(super) fn of_frame(&mut self, says: &Fields, fields: &Fields, map: &DeviceMap) -> Speaker {
         let rule = Arc::clone(&self.rule);
-        let spoken = self.scope().and_then(|_| rule.spoken(fields));
+        let spoken = self.scope().and_then(|_| rule.spoken(says));
         let sub = rule.sub(fields);
         if self.scope() == Some(Scope::Message) {
             return self.look_up(spoken.as_deref(), sub.as_deref(), map);

@@ -20,6 +20,7 @@ use crate::identity::Peer;
 use crate::message::{Body, Frame, Message, Name, Now, Progress, Reading, base64};
 use crate::notation;
 use crate::pipeline::{Pipeline, Received};
+use crate::script::Caller;
 use crate::settings::{Listener, Settings};
 
 pub use fuzz::fuzz;
@@ -149,6 +150,8 @@ fn peer(arguments: &Arguments, listener: Option<&Listener>) -> Peer {
 struct Player<'a> {
     protocol: &'a Protocol,
     pipeline: Pipeline,
+    /// It has a state of its own, beside the conversation's.
+    caller: Option<Caller>,
     conversation: Conversation,
     now: Now,
     out: &'a mut dyn Write,
@@ -164,9 +167,15 @@ impl<'a> Player<'a> {
         out: &'a mut dyn Write,
     ) -> Self {
         let checksums = Arc::clone(&protocol.checksums);
+        let mut pipeline = Pipeline::new(&protocol.framing, checksums, protocol.on_bad_checksum);
+        let caller = protocol.caller();
+        if let Some(caller) = &caller {
+            pipeline.attach(caller);
+        }
         Player {
             protocol,
-            pipeline: Pipeline::new(&protocol.framing, checksums, protocol.on_bad_checksum),
+            pipeline,
+            caller,
             conversation: Conversation::new(Arc::clone(protocol), Arc::new(terms)),
             now,
             out,
@@ -177,6 +186,9 @@ impl<'a> Player<'a> {
 
     /// Byte by byte, so that a frame is printed before what follows from it.
     fn play(&mut self, peer: Peer, bytes: &[u8]) -> io::Result<()> {
+        if let Some(caller) = &self.caller {
+            caller.introduce(&peer.listener, peer.address.ip());
+        }
         self.step(Input::Opened(peer))?;
         for byte in bytes.chunks(1) {
             self.pipeline.push(byte);
@@ -199,10 +211,12 @@ impl<'a> Player<'a> {
                 checksum_ok,
             } = received
             {
-                let reading = self.protocol.decoder.decode(Frame {
+                let frame = Frame {
                     bytes: &bytes,
                     body,
-                });
+                };
+                let decoder = &self.protocol.decoder;
+                let reading = decoder.decode_for(frame, self.caller.as_ref());
                 let line = json!({ "frame": hex(&bytes), "checksumOk": checksum_ok, "reading": shown(&reading) });
                 writeln!(self.out, "{line}")?;
             }

@@ -59,6 +59,11 @@ impl JsonDecoder {
         let Value::Object(_) = source else {
             return Err("not a JSON object".to_owned());
         };
+        self.set(source, run)
+    }
+
+    /// Sets a field for each member of an object.
+    pub fn set(&self, source: Value, run: &mut Run<'_>) -> Result<(), String> {
         for Keyed { key, field } in &self.fields {
             match member(&source, key) {
                 _ if field.made.is_some() => field.decode(Value::Null, run)?,

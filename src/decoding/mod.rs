@@ -21,6 +21,7 @@ mod raw;
 mod regex;
 mod repeat;
 mod run;
+mod script;
 mod step_words;
 mod steps;
 mod text;
@@ -46,6 +47,7 @@ use self::layout::Tree;
 use self::raw::Raw;
 use self::regex::Regex;
 use self::run::Run;
+use self::script::ScriptDecoder;
 use self::steps::Steps;
 use self::text::Text;
 use self::textual::{Encoding, Keyed};
@@ -54,26 +56,26 @@ use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
 use crate::message::{Frame, Name, Reading};
 use crate::notation::{Condition, NotationError, Word, unknown_word};
+use crate::script::Caller;
 
 pub use self::field_steps::FieldSteps;
 
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "binary",
     "csv",
     "json",
     "key-value",
     "raw",
     "regex",
+    "script",
     "text",
     "tlv",
 ];
-/// Kinds of the settings language that this version does not have.
-const LATER: [&str; 1] = ["script"];
 
-/// Whether a word is a kind of decoder, of this version or a later one: as a layout's `type` it
-/// says how to decode, any other text is the message's type.
+/// Whether a word is a kind of decoder: as a layout's `type` it says how to decode, any other text
+/// is the message's type.
 pub fn is_kind(word: &str) -> bool {
-    KINDS.contains(&word) || LATER.contains(&word)
+    KINDS.contains(&word)
 }
 
 /// Decodes the frames of a protocol; built once, cheap to clone.
@@ -90,8 +92,13 @@ pub fn read(
 }
 
 impl Decoder {
-    /// What a frame says.
+    /// What a frame says, where no script is asked.
     pub fn decode(&self, frame: Frame<'_>) -> Reading {
+        self.decode_for(frame, None)
+    }
+
+    /// What a frame of a connection says.
+    pub fn decode_for(&self, frame: Frame<'_>, caller: Option<&Caller>) -> Reading {
         let reading = Reading {
             publish: true,
             ..Reading::default()
@@ -103,6 +110,7 @@ impl Decoder {
                 return self.0.undecoded(*reading, why);
             }
         };
+        run.caller = caller;
         match self.0.decode(&mut run) {
             Ok(()) => run.into_reading(),
             Err(why) => self.0.undecoded(run.into_reading(), why),
@@ -132,6 +140,11 @@ impl Decoder {
     /// Layouts that no frame and no element of a list is ever read by.
     pub fn unused_layouts(&self) -> impl Iterator<Item = &Name> {
         self.0.unused()
+    }
+
+    /// Whether frames may make several messages.
+    pub fn splits(&self) -> bool {
+        self.0.splits()
     }
 
     /// The lists that are split, and the names that their elements add to messages; `None` where
@@ -200,6 +213,7 @@ enum Body {
     KeyValue(KeyValue),
     Raw(Raw),
     Regex(Box<Regex>),
+    Script(ScriptDecoder),
     Text(Text),
     Tlv(Tlv),
 }
@@ -221,6 +235,9 @@ impl Body {
             "raw" => Raw::read(section, without, problems).map(Body::Raw),
             "regex" => Regex::read(section, without, inherited, problems)
                 .map(|regex| Body::Regex(Box::new(regex))),
+            "script" => {
+                ScriptDecoder::read(section, without, inherited, problems).map(Body::Script)
+            }
             "tlv" => Tlv::read(section, without, inherited, problems).map(Body::Tlv),
             _ => Text::read(section, without, inherited, problems).map(Body::Text),
         }
@@ -237,6 +254,7 @@ impl Body {
                 Ok(())
             }
             Body::Regex(regex) => regex.decode(run),
+            Body::Script(script) => script.decode(run),
             Body::Text(text) => text.decode(run),
             Body::Tlv(tlv) => tlv.decode(run),
         }
@@ -252,7 +270,7 @@ impl Body {
 
     /// Whether frames bring names of their own.
     fn brings_names(&self) -> bool {
-        matches!(self, Body::Json(_) | Body::KeyValue(_))
+        matches!(self, Body::Json(_) | Body::KeyValue(_) | Body::Script(_))
     }
 
     /// Its lists, with the places of their field strings.
@@ -262,6 +280,7 @@ impl Body {
             Body::Csv(csv) => csv.lists().collect(),
             Body::Json(json) => json.lists().collect(),
             Body::Tlv(tlv) => tlv.lists().collect(),
+            Body::Script(script) => script.members().lists().collect(),
             Body::KeyValue(_) | Body::Raw(_) | Body::Regex(_) | Body::Text(_) => Vec::new(),
         }
     }
@@ -296,6 +315,7 @@ impl Body {
             Body::Csv(csv) => csv.uses().collect(),
             Body::Json(json) => keyed(json.fields()),
             Body::KeyValue(pairs) => keyed(pairs.fields()),
+            Body::Script(script) => keyed(script.members().fields()),
             Body::Raw(_) => vec![Use {
                 sets: vec!["raw"],
                 ..Use::default()

@@ -13,6 +13,7 @@ use super::steps::{Collect, Steps, integer, text};
 use crate::cursor::Cursor;
 use crate::message::{Fields, Frame, Name, Part, Reading, Value};
 use crate::notation::Condition;
+use crate::script::Caller;
 
 /// Values of one frame, those in lists included.
 pub(super) const MOST_VALUES: usize = 10_000;
@@ -32,6 +33,8 @@ pub(super) struct Run<'a> {
     pub reading: Reading,
     /// All layouts, for the elements of lists.
     pub layouts: &'a [Layout],
+    /// The connection that a script is called for.
+    pub caller: Option<&'a Caller>,
     level: Level,
     /// How many parts, one in the other, what is read stands in.
     inside: usize,
@@ -88,6 +91,7 @@ impl<'a> Run<'a> {
                 cursor,
                 reading,
                 layouts,
+                caller: None,
                 level: Level::default(),
                 inside: 0,
                 values_left: MOST_VALUES,
@@ -179,6 +183,7 @@ impl<'a> Run<'a> {
             cursor: Cursor::new(bytes),
             reading: std::mem::take(&mut self.reading),
             layouts: self.layouts,
+            caller: None,
             level: std::mem::take(&mut self.level),
             inside: self.inside.saturating_add(1),
             values_left: self.values_left,
@@ -237,6 +242,23 @@ impl<'a> Run<'a> {
             self.level.time = own_time(value, zone)?;
         }
         Ok(())
+    }
+
+    /// Whether it is a part or the element of a list that is read.
+    pub fn is_inside(&self) -> bool {
+        self.level.depth > 0 || self.inside > 0
+    }
+
+    /// Takes a value away again.
+    pub fn take_away(&mut self, name: &str) {
+        let own = self.reading.fields.split_off(self.level.base);
+        let kept = own.into_iter().filter(|(known, _)| **known != *name);
+        for (name, value) in kept {
+            self.reading.fields.set_behind(self.level.base, name, value);
+        }
+        if name == "time" {
+            self.level.time = None;
+        }
     }
 
     /// Counts one more value against what a frame may have.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::bounded::{self, Bounded, Common};
 use super::needles::{Match, Needles};
-use super::{Broken, Framer, Framing, More, Resync, Skipped, Step, WrapError, only, read_with};
+use super::{
+    Broken, Caller, Framer, Framing, More, Resync, Skipped, Step, WrapError, only, read_with,
+};
 use crate::document::{Problems, Section};
 use crate::notation::{Condition, Endian, write_bytes};
 
@@ -194,6 +196,7 @@ impl Switch {
         SwitchFramer {
             switch: self.clone(),
             chosen: None,
+            caller: None,
         }
     }
 
@@ -262,6 +265,8 @@ enum Choice {
 pub(super) struct SwitchFramer {
     switch: Switch,
     chosen: Option<(usize, Bounded)>,
+    /// For the framers of cases that are made later.
+    caller: Option<Caller>,
 }
 
 impl SwitchFramer {
@@ -272,7 +277,11 @@ impl SwitchFramer {
             .is_none_or(|(chosen, _)| *chosen != index)
         {
             let case = self.switch.cases.get(index)?;
-            self.chosen = Some((index, Bounded::new(&case.framing)));
+            let mut framer = Bounded::new(&case.framing);
+            if let Some(caller) = &self.caller {
+                framer.attach(caller);
+            }
+            self.chosen = Some((index, framer));
         }
         self.chosen.as_mut().map(|(_, framer)| framer)
     }
@@ -310,6 +319,13 @@ impl Framer for SwitchFramer {
     fn consumed(&mut self, count: usize) {
         if let Some((_, framer)) = &mut self.chosen {
             framer.consumed(count);
+        }
+    }
+
+    fn attach(&mut self, caller: &Caller) {
+        self.caller = Some(caller.clone());
+        if let Some((_, framer)) = &mut self.chosen {
+            framer.attach(caller);
         }
     }
 

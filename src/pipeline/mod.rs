@@ -11,6 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::checksum::{Checksum, OnBadChecksum};
 use crate::framing::{Broken, Framer, Framing, More, Resync, Skipped, Step};
+use crate::script::Caller;
 
 /// An idle connection does not keep a larger buffer than this.
 const IDLE_CAPACITY: usize = 4096;
@@ -115,6 +116,11 @@ impl Pipeline {
             quiet_since: None,
             quiet: false,
         }
+    }
+
+    /// Says for which connection a script is called.
+    pub fn attach(&mut self, caller: &Caller) {
+        self.framer.attach(caller);
     }
 
     /// Takes what was read. After the end, or after [`Received::Broken`], it is dropped. What the
@@ -337,7 +343,8 @@ impl Pipeline {
             | Broken::Escape
             | Broken::Brackets
             | Broken::Record
-            | Broken::NoCase => Received::Skipped {
+            | Broken::NoCase
+            | Broken::Script => Received::Skipped {
                 count: dropped,
                 prefix,
             },

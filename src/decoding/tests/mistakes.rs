@@ -6,6 +6,75 @@ use super::gt06;
 use crate::decoding::{Problems, Section, read};
 
 #[test]
+fn scripts_are_called_for_whole_frames() {
+    let bare = json!({"type": "binary", "fields": ["a: u8"]});
+    let calls = json!({"type": "binary", "fields": ["b: u8"], "script": "change"});
+    let says = json!({"type": "script"});
+    for (decode, layout, pointer) in [
+        (
+            json!({"type": "binary", "fields": ["p: bytes 2 with l"]}),
+            &calls,
+            "/l/script",
+        ),
+        (
+            json!({"type": "binary", "fields": ["p: bytes 2 with l"]}),
+            &says,
+            "/l/type",
+        ),
+        (
+            json!({"type": "script", "fields": ["p: with l"]}),
+            &json!({"fields": []}),
+            "/l",
+        ),
+        (
+            json!({"type": "binary", "fields": ["p: repeat 2 l"]}),
+            &calls,
+            "/l/script",
+        ),
+        (
+            json!({"type": "tlv", "tag": "u8", "size": "u8", "cases": [[1, "l"]]}),
+            &calls,
+            "/l/script",
+        ),
+        // Read by frames too: it is wrong all the same.
+        (
+            json!({"type": "binary", "fields": ["a: u8", "p: bytes 2 with l"],
+                "select": {"by": "a", "cases": [[1, "l"]]}}),
+            &calls,
+            "/l/script",
+        ),
+        (
+            json!({"type": "binary", "fields": ["a: u8"], "select": {"by": "a", "cases": [[1, "l"]]}}),
+            &calls,
+            "",
+        ),
+        (
+            json!({"type": "binary", "fields": ["p: bytes 2 with l"]}),
+            &bare,
+            "",
+        ),
+    ] {
+        let layouts = json!({"l": layout});
+        let mut problems = Problems::new();
+        read(
+            Some(&Section::root(&decode)),
+            Some(&Section::root(&layouts)),
+            &mut problems,
+        );
+        let found: Vec<_> = problems
+            .as_slice()
+            .iter()
+            .map(|found| found.pointer.as_str())
+            .collect();
+        let expected: Vec<_> = Some(pointer)
+            .into_iter()
+            .filter(|pointer| !pointer.is_empty())
+            .collect();
+        assert_eq!(found, expected, "{decode} {layout}");
+    }
+}
+
+#[test]
 fn mistakes_point_into_their_string() {
     let decode = json!({"type": "binary", "endian": "middle", "fields": [
         "a: u17", "b: u8 enun 1=2", "c", "d: repeat 3 laiout", "e: u8 with x", "f: number", "g: u8 / 0", "h: u8 if = 3",
