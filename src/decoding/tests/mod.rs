@@ -3,6 +3,7 @@
 mod hostile;
 mod lists;
 mod mistakes;
+mod pairs;
 mod parts;
 mod tlv;
 mod types;
