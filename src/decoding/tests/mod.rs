@@ -1,5 +1,6 @@
 //! What the decoders make of frames: the cookbook's and the corners'.
 
+mod as_it_is;
 mod hostile;
 mod lists;
 mod mistakes;
