@@ -47,6 +47,26 @@ fn keys_and_values_become_an_object() {
         ),
         (
             &[
+                "io: repeat u8 map u8 u16",
+                "io: repeat u16le map u8 u8",
+                "list: repeat decimal 2 'u8'",
+                "n: u8",
+            ],
+            "01 05 0006 0100 07 08 3032 01 02 03",
+            json!({"io": {"5": 6, "7": 8}, "list": [1, 2], "n": 3}),
+        ),
+        (
+            &[
+                "u8: u8",
+                "list: repeat 'u8' 'u8'",
+                "far: repeat u8 pair at 1",
+                "none: repeat u8 pair",
+            ],
+            "02 01 02 00 05",
+            json!({"u8": 2, "list": [1, 2], "far": [{"id": 2, "value": 5}], "none": []}),
+        ),
+        (
+            &[
                 "io: repeat 1 map u8 u8",
                 "io: repeat 1 pair map id value",
                 "io: repeat 1 map u8 u32",
