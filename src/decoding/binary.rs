@@ -137,7 +137,7 @@ impl Field {
         Self::read(field_name(name.as_ref())?, &first, &mut words, inherited)
     }
 
-    /// The field in quotes that is each element of the list of that name.
+    /// The field that is each element of the list of that name, or a part of each.
     pub fn in_quotes(
         list: &Name,
         text: &str,
@@ -270,7 +270,7 @@ impl Field {
             What::Value(kind) => needs.extend(kind.size_field()),
             What::List(list) => {
                 needs.extend(list.count_field());
-                needs.extend(list.field().into_iter().flat_map(Field::needs));
+                needs.extend(list.fields().iter().flat_map(Field::needs));
             }
             What::Made(made) => needs.extend(made.needs()),
         }
@@ -284,7 +284,7 @@ impl Field {
             What::Value(kind) => before.extend(kind.size_field()),
             What::List(list) => {
                 before.extend(list.count_field());
-                before.extend(list.field().into_iter().flat_map(Field::read_before));
+                before.extend(list.fields().iter().flat_map(Field::read_before));
             }
             What::Made(_) => {}
         }
@@ -301,7 +301,7 @@ impl Field {
             layout: list.layout(),
             collect: self.steps.collect.as_ref(),
         }];
-        lists.extend(list.field().into_iter().flat_map(Field::lists));
+        lists.extend(list.fields().iter().flat_map(Field::lists));
         lists
     }
 

@@ -1,14 +1,14 @@
-//! `repeat N LAYOUT`: a list whose elements stand one behind the other.
+//! `repeat N LAYOUT` and `repeat N map KEY VALUE`: elements that stand one behind the other.
 
 use super::binary::Field;
 use super::columns::Line;
 use super::csv::Column;
 use super::run::{MOST_VALUES, Run};
 use super::steps::{Collect, Steps};
-use super::types::kept;
+use super::types::{failed, kept};
 use super::{Inherited, layout_index};
 use crate::message::{Name, Part, Value};
-use crate::notation::{NotationError, Word, Words};
+use crate::notation::{IntegerKind, NotationError, Word, Words};
 
 /// How many elements a list has, and what each is.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Repeat {
 enum Times {
     Count(usize),
     Field(String),
+    /// Stands in front of the elements.
+    Prefix(IntegerKind),
     /// Up to so many bytes before the end of the frame.
     Rest(usize),
 }
@@ -33,6 +35,11 @@ enum Element {
     Field(Box<Field>),
     /// An element is what one column says.
     Column(Box<Column>),
+    /// An element is a key and the value of an object.
+    Pair {
+        fields: Box<[Field; 2]>,
+        map: Collect,
+    },
 }
 
 impl Repeat {
@@ -42,11 +49,13 @@ impl Repeat {
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
     ) -> Result<Self, NotationError> {
-        let times = Times::parse(words)?;
-        let word = words.require("a layout, or a field in quotes")?;
+        let times = Times::parse(words, inherited)?;
+        let word = words.require("a layout, a field in quotes or `map`")?;
         let element = if word.quoted {
             let inside = |error: NotationError| error.inside(word.column.saturating_add(1));
             Element::in_quotes(name, &word.text, inherited).map_err(inside)?
+        } else if word.is("map") {
+            Element::pair(name, &word, words, inherited)?
         } else {
             Element::Layout(layout_index(&word, inherited)?)
         };
@@ -55,11 +64,16 @@ impl Repeat {
 
     /// Refuses steps that need other elements.
     pub fn check(&self, steps: &Steps, word: &Word<'_>) -> Result<(), NotationError> {
-        let map = matches!(steps.collect, Some(Collect::Map { .. }));
-        if map && self.layout().is_none() {
-            return Err(word.error("`map` needs a layout: its elements must have two fields"));
-        }
-        Ok(())
+        let message = match (&self.element, &steps.collect) {
+            (Element::Field(_) | Element::Column(_), Some(Collect::Map { .. })) => {
+                "`map` needs a layout: its elements must have two fields"
+            }
+            (Element::Pair { .. }, Some(_)) => {
+                "`map KEY VALUE` makes an object, of which nothing else is made"
+            }
+            _ => return Ok(()),
+        };
+        Err(word.error(message))
     }
 
     /// Reads the list on from where the frame stands, and sets it; `columns` are those of `csv`.
@@ -72,7 +86,7 @@ impl Repeat {
     ) -> Result<(), String> {
         let message = steps.collect == Some(Collect::Split);
         let parts = self.parts(name, message, columns, run)?;
-        if let Some(collect) = &steps.collect {
+        if let Some(collect) = self.element.map().or(steps.collect.as_ref()) {
             return run.collect(name, steps, collect, parts);
         }
         let values = parts.into_iter().map(|part| self.value(name, part));
@@ -83,7 +97,7 @@ impl Repeat {
     pub fn count_field(&self) -> Option<&str> {
         match &self.times {
             Times::Field(name) => Some(name),
-            Times::Count(_) | Times::Rest(_) => None,
+            Times::Count(_) | Times::Prefix(_) | Times::Rest(_) => None,
         }
     }
 
@@ -91,22 +105,23 @@ impl Repeat {
     pub fn layout(&self) -> Option<usize> {
         match &self.element {
             Element::Layout(index) => Some(*index),
-            Element::Field(_) | Element::Column(_) => None,
+            Element::Field(_) | Element::Column(_) | Element::Pair { .. } => None,
         }
     }
 
-    /// The field in quotes.
-    pub fn field(&self) -> Option<&Field> {
+    /// The fields that its elements are read by where no layout does it.
+    pub fn fields(&self) -> &[Field] {
         match &self.element {
-            Element::Layout(_) | Element::Column(_) => None,
-            Element::Field(field) => Some(field),
+            Element::Layout(_) | Element::Column(_) => &[],
+            Element::Field(field) => std::slice::from_ref(field),
+            Element::Pair { fields, .. } => &**fields,
         }
     }
 
     /// The column in quotes.
     pub fn column(&self) -> Option<&Column> {
         match &self.element {
-            Element::Layout(_) | Element::Field(_) => None,
+            Element::Layout(_) | Element::Field(_) | Element::Pair { .. } => None,
             Element::Column(column) => Some(column),
         }
     }
@@ -151,6 +166,7 @@ impl Repeat {
         run.element(message, |run| match &self.element {
             Element::Field(field) => field.decode(run),
             Element::Column(column) => column.decode(columns.ok_or("no columns")?, run),
+            Element::Pair { fields, .. } => fields.iter().try_for_each(|field| field.decode(run)),
             Element::Layout(index) => {
                 run.count_value()?;
                 run.read_layout(*index)
@@ -183,11 +199,55 @@ impl Element {
         let field = Field::in_quotes(name, text, inherited)?;
         Ok(Element::Field(Box::new(field)))
     }
+
+    /// Reads the two types behind `map`.
+    fn pair(
+        name: &Name,
+        word: &Word<'_>,
+        words: &mut Words<'_>,
+        inherited: &Inherited<'_>,
+    ) -> Result<Self, NotationError> {
+        if inherited.kind == "csv" {
+            return Err(word.error("`map KEY VALUE` reads bytes: for columns take a layout of two fields and `map ID VALUE` behind it"));
+        }
+        // No field string can set or name this one by chance.
+        let id: Name = format!("{name} key").into();
+        let key = words.require("the type of the keys")?;
+        let key = element_field(&id, &key, inherited)?;
+        let value = words.require("the type of the values")?;
+        let value = element_field(name, &value, inherited)?;
+        Ok(Element::Pair {
+            fields: Box::new([key, value]),
+            map: Collect::Map {
+                id,
+                value: name.clone(),
+            },
+        })
+    }
+
+    /// What the elements become by themselves.
+    fn map(&self) -> Option<&Collect> {
+        match self {
+            Element::Pair { map, .. } => Some(map),
+            Element::Layout(_) | Element::Field(_) | Element::Column(_) => None,
+        }
+    }
+}
+
+/// A field without a name of its own: one word, or more in quotes.
+fn element_field(
+    name: &Name,
+    word: &Word<'_>,
+    inherited: &Inherited<'_>,
+) -> Result<Field, NotationError> {
+    let column = word.column.saturating_add(usize::from(word.quoted));
+    let field = Field::in_quotes(name, &word.text, inherited);
+    field.map_err(|error| error.inside(column))
 }
 
 impl Times {
-    fn parse(words: &mut Words<'_>) -> Result<Self, NotationError> {
-        let word = words.require("how many, a field or `rest`")?;
+    fn parse(words: &mut Words<'_>, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
+        let word = words.require("how many, a field, a type such as `u8` or `rest`")?;
         if word.is("rest") {
             return kept(words).map(Times::Rest);
         }
@@ -196,6 +256,11 @@ impl Times {
             let count = word.count("the number of elements", MOST_VALUES);
             return count.map(Times::Count);
         }
+        if inherited.kind != "csv"
+            && let Some(kind) = IntegerKind::parse(&word, words, inherited.endian)?
+        {
+            return Ok(Times::Prefix(kind));
+        }
         Ok(Times::Field(word.text.into_owned()))
     }
 
@@ -203,25 +268,27 @@ impl Times {
     fn bounds(
         &self,
         columns: Option<&Line>,
-        run: &Run<'_>,
+        run: &mut Run<'_>,
     ) -> Result<(Option<usize>, usize), String> {
-        let left = run.cursor.remaining();
         let count = match self {
             Times::Rest(kept) => {
                 let bytes = columns.map_or(Some(*kept), |line| bytes_of(*kept, line, run.body()));
                 let what = columns.map_or("bytes", |_| "columns");
                 let behind = || format!("must end {kept} {what} before the end, which is behind");
-                let bytes = bytes.filter(|bytes| *bytes <= left);
+                let bytes = bytes.filter(|bytes| *bytes <= run.cursor.remaining());
                 return bytes.map(|bytes| (None, bytes)).ok_or_else(behind);
             }
             Times::Count(count) => *count,
+            Times::Prefix(kind) => {
+                let count = kind.take(&mut run.cursor);
+                elements(count.map_err(|why| format!("has no count: it {}", failed(why)))?)?
+            }
             Times::Field(name) => match run.reading.fields.get(name) {
-                Some(Value::Integer(count)) => {
-                    usize::try_from(*count).map_err(|_| format!("cannot have {count} elements"))?
-                }
+                Some(Value::Integer(count)) => elements(*count)?,
                 _ => return Err(format!("has no count: `{name}` is not a whole number")),
             },
         };
+        let left = run.cursor.remaining();
         // Each element takes a byte at least; behind the last separator there may be an empty column.
         let most = columns.map_or(left, |_| left.saturating_add(1));
         if count > most {
@@ -233,7 +300,7 @@ impl Times {
     fn too_far(&self, name: &Name, number: usize, what: &str) -> String {
         let kept = match self {
             Times::Rest(kept) => *kept,
-            Times::Count(_) | Times::Field(_) => 0,
+            Times::Count(_) | Times::Prefix(_) | Times::Field(_) => 0,
         };
         format!("{name} {number} reaches into the last {kept} {what}")
     }
@@ -246,4 +313,8 @@ fn bytes_of(columns: usize, line: &Line, text: &[u8]) -> Option<usize> {
     }
     let from_end = i64::try_from(columns).ok()?.checked_neg()?;
     text.len().checked_sub(line.start(text, from_end)?)
+}
+
+fn elements(count: i128) -> Result<usize, String> {
+    usize::try_from(count).map_err(|_| format!("cannot have {count} elements"))
 }

@@ -37,6 +37,8 @@ pub(super) enum Kind {
     Integer,
     Hexadecimal,
     Bool,
+    /// What the source has, whether or not it is text.
+    Bytes,
 }
 
 /// What bytes are as text.
@@ -199,7 +201,7 @@ impl Field {
         std::iter::once(&self.name).chain(self.steps.bits.iter().map(|bits| &bits.name))
     }
 
-    /// Sets the field from the bytes of a text.
+    /// Sets the field from bytes that are text unless it wants them as they are.
     pub fn decode_bytes(
         &self,
         bytes: &[u8],
@@ -211,6 +213,9 @@ impl Field {
         }
         if bytes.is_empty() || !run.wants(self.steps.condition.as_ref()) {
             return Ok(());
+        }
+        if self.kind == Kind::Bytes {
+            return self.convert(Value::Bytes(bytes.to_vec().into()), run);
         }
         let is_null = |step: &Step| matches!(step, Step::Null(..));
         if self.kind.is_text() || self.steps.steps.iter().any(is_null) {
@@ -290,6 +295,7 @@ impl Kind {
                 "integer" => Kind::Integer,
                 "hexadecimal" => Kind::Hexadecimal,
                 "bool" => Kind::Bool,
+                "bytes" => Kind::Bytes,
                 "repeat" | "skip" => {
                     return Err(word.error(format!(
                         "`{}` is for what stands in a row: use it in `binary` or `csv`",
@@ -319,6 +325,8 @@ impl Kind {
             (Kind::Number, value @ Value::Float(_)) => Ok(value),
             (Kind::Integer, value @ Value::Integer(_)) => Ok(value),
             (Kind::Bool, value @ Value::Bool(_)) => Ok(value),
+            (Kind::Bytes, value @ Value::Bytes(_)) => Ok(value),
+            (Kind::Bytes, value) => Ok(Value::Bytes(as_text(value)?.into_bytes().into())),
             (kind, value) => kind.read_text(as_text(value)?.trim()),
         }
     }
@@ -329,7 +337,7 @@ impl Kind {
             Kind::Integer => (whole(text).map(Value::Integer), "whole number"),
             Kind::Hexadecimal => (hexadecimal(text).map(Value::Integer), "hexadecimal number"),
             Kind::Bool => (flag(text).map(Value::Bool), "flag (true, false, 1 or 0)"),
-            Kind::Plain | Kind::Text => (Some(Value::Text(text.to_owned())), "text"),
+            Kind::Plain | Kind::Text | Kind::Bytes => (Some(Value::Text(text.to_owned())), "text"),
         };
         value.ok_or_else(|| format!("is no {what}"))
     }

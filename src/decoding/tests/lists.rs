@@ -445,7 +445,7 @@ fn size(value: &Value) -> usize {
 }
 
 fn list() -> impl Strategy<Value = String> {
-    let times = prop_oneof!["[1-9]", "n", "rest", "rest -[0-9]"];
+    let times = prop_oneof!["[1-9]", "n", "u8", "rest", "rest -[0-9]"];
     let element = prop_oneof![
         "pair",
         "time",
@@ -455,7 +455,8 @@ fn list() -> impl Strategy<Value = String> {
         "again",
         "'u8'",
         "'ascii n at 0'",
-        "'repeat n group'"
+        "'repeat n group'",
+        "map u8 'ascii n at 0'"
     ];
     let rest = prop_oneof!["", "", " at [0-9]", " if n = 1\\.\\.99"];
     let collect = prop_oneof!["", "", " split", " map id value", " drop"];

@@ -1,5 +1,6 @@
 //! What the decoders make of frames: the cookbook's and the corners'.
 
+mod as_it_is;
 mod columns;
 mod hostile;
 mod lines;
@@ -8,6 +9,8 @@ mod mistakes;
 mod order;
 mod pairs;
 mod parts;
+mod records;
+mod repeats;
 mod tlv;
 mod types;
 
