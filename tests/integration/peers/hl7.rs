@@ -4,11 +4,11 @@ use serde_json::json;
 
 use super::{Peer, module_with};
 
-const HEART_RATE: &str = "MSH|^~\\&|MON1|ICU|LAB|HOSP|20240105120000||ORU^R01|4711|P|2.3\r\
+const HEART_RATE: &str = "MSH|^~\\&|MON1|ICU|LAB|HOSP|20240105120000.25+0100||ORU^R01|4711|P|2.3\r\
                           PID|1||555^^^HOSP||Müller^Änne\r\
                           OBR|1|||VITAL\r\
                           OBX|1|NM|HR^Heart rate^L||72.5|bpm|||||F\r";
-const ADMISSION: &str = "MSH|^~\\&|ADM|WARD 3|||20240105120001||ADT^A01|A-78/2|P|2.3\r\
+const ADMISSION: &str = "MSH|^~\\&|ADM|WARD 3|||202401051200||ADT^A01|A-78/2|P|2.3\r\
                          EVN|A01|20240105120001\r";
 
 #[tokio::test]
@@ -28,6 +28,7 @@ async fn hl7_parses_the_acknowledgement_of_each_message() {
     }
     sender.finish().await;
 
+    let times = ["2024-01-05T11:00:00.25Z", "2024-01-05T12:00:00Z"];
     let expected = [
         json!({
             "application": "MON1", "facility": "ICU", "message": "ORU^R01", "control": "4711",
@@ -37,9 +38,11 @@ async fn hl7_parses_the_acknowledgement_of_each_message() {
             "application": "ADM", "facility": "WARD 3", "message": "ADT^A01", "control": "A-78/2"
         }),
     ];
-    for (message, values) in rig.messages(expected.len()).await.iter().zip(expected) {
+    let messages = rig.messages(expected.len()).await;
+    for ((message, values), time) in messages.iter().zip(expected).zip(times) {
         let body = message.json().expect("JSON");
         assert_eq!(body["values"], values);
+        assert_eq!(body["time"], time);
         assert_eq!(body["device"], values["application"]);
     }
 }
