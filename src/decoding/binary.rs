@@ -147,7 +147,7 @@ impl Field {
         Self::read(field_name(name.as_ref())?, &first, &mut words, inherited)
     }
 
-    /// The field in quotes that is each element of the list of that name.
+    /// The field that is each element of the list of that name, or a part of each.
     pub fn in_quotes(
         list: &Name,
         text: &str,
@@ -273,7 +273,7 @@ impl Field {
             What::Value(kind) => needs.extend(kind.size_field()),
             What::List(list) => {
                 needs.extend(list.count_field());
-                needs.extend(list.field().into_iter().flat_map(Field::needs));
+                needs.extend(list.fields().iter().flat_map(Field::needs));
             }
             What::Made(made) => needs.extend(made.needs()),
         }
@@ -290,7 +290,7 @@ impl Field {
             layout: list.layout(),
             collect: self.steps.collect.as_ref(),
         }];
-        lists.extend(list.field().into_iter().flat_map(Field::lists));
+        lists.extend(list.fields().iter().flat_map(Field::lists));
         lists
     }
 

@@ -6,9 +6,8 @@ use serde::Deserialize;
 use super::Inherited;
 use super::run::Run;
 use super::textual::Field;
-use super::types::utf8;
 use crate::document::{Problems, Section};
-use crate::message::{Name, Value};
+use crate::message::Name;
 
 /// Memory that a compiled pattern may take: counted repetitions grow fast.
 const MOST_BYTES: usize = 4 << 20;
@@ -85,8 +84,7 @@ impl Regex {
         let captures = captures.ok_or_else(|| "the pattern does not match".to_owned())?;
         for (number, field) in &self.groups {
             if let Some(group) = captures.get(*number) {
-                let text = utf8(group.as_bytes(), &mut run.reading.replaced);
-                field.decode(Value::Text(text), run)?;
+                field.decode_bytes(group.as_bytes(), run)?;
             }
         }
         Ok(())

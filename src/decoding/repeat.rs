@@ -1,4 +1,4 @@
-//! `repeat N LAYOUT`: a list whose elements stand one behind the other.
+//! `repeat N LAYOUT` and `repeat N map KEY VALUE`: elements that stand one behind the other.
 
 use super::binary::Field;
 use super::run::{MOST_VALUES, Run};
@@ -29,6 +29,11 @@ enum Element {
     Layout(usize),
     /// An element is a bare value.
     Field(Box<Field>),
+    /// An element is a key and the value of an object.
+    Pair {
+        fields: Box<[Field; 2]>,
+        map: Collect,
+    },
 }
 
 impl Repeat {
@@ -39,11 +44,11 @@ impl Repeat {
         inherited: &Inherited<'_>,
     ) -> Result<Self, NotationError> {
         let times = Times::parse(words)?;
-        let word = words.require("a layout, or a field in quotes")?;
+        let word = words.require("a layout, a field in quotes or `map`")?;
         let element = if word.quoted {
-            let inside = |error: NotationError| error.inside(word.column.saturating_add(1));
-            let field = Field::in_quotes(name, &word.text, inherited).map_err(inside)?;
-            Element::Field(Box::new(field))
+            Element::Field(Box::new(element_field(name, &word, inherited)?))
+        } else if word.is("map") {
+            Element::pair(name, words, inherited)?
         } else {
             Element::Layout(layout_index(&word, inherited)?)
         };
@@ -52,17 +57,22 @@ impl Repeat {
 
     /// Refuses steps that need other elements.
     pub fn check(&self, steps: &Steps, word: &Word<'_>) -> Result<(), NotationError> {
-        let map = matches!(steps.collect, Some(Collect::Map { .. }));
-        if map && matches!(self.element, Element::Field(_)) {
-            return Err(word.error("`map` needs a layout: its elements must have two fields"));
-        }
-        Ok(())
+        let message = match (&self.element, &steps.collect) {
+            (Element::Field(_), Some(Collect::Map { .. })) => {
+                "`map` needs a layout: its elements must have two fields"
+            }
+            (Element::Pair { .. }, Some(_)) => {
+                "`map KEY VALUE` makes an object, of which nothing else is made"
+            }
+            _ => return Ok(()),
+        };
+        Err(word.error(message))
     }
 
     /// Reads the list on from where the frame stands, and sets it.
     pub fn decode(&self, name: &Name, steps: &Steps, run: &mut Run<'_>) -> Result<(), String> {
         let parts = self.parts(name, steps.collect == Some(Collect::Split), run)?;
-        if let Some(collect) = &steps.collect {
+        if let Some(collect) = self.element.map().or(steps.collect.as_ref()) {
             return run.collect(name, steps, collect, parts);
         }
         let values = parts.into_iter().map(|part| self.value(name, part));
@@ -81,15 +91,16 @@ impl Repeat {
     pub fn layout(&self) -> Option<usize> {
         match &self.element {
             Element::Layout(index) => Some(*index),
-            Element::Field(_) => None,
+            Element::Field(_) | Element::Pair { .. } => None,
         }
     }
 
-    /// The field in quotes.
-    pub fn field(&self) -> Option<&Field> {
+    /// The fields that its elements are read by where no layout does it.
+    pub fn fields(&self) -> &[Field] {
         match &self.element {
-            Element::Layout(_) => None,
-            Element::Field(field) => Some(field),
+            Element::Layout(_) => &[],
+            Element::Field(field) => std::slice::from_ref(field),
+            Element::Pair { fields, .. } => &**fields,
         }
     }
 
@@ -123,6 +134,7 @@ impl Repeat {
     fn part(&self, message: bool, run: &mut Run<'_>) -> Result<Part, String> {
         run.element(message, |run| match &self.element {
             Element::Field(field) => field.decode(run),
+            Element::Pair { fields, .. } => fields.iter().try_for_each(|field| field.decode(run)),
             Element::Layout(index) => {
                 run.count_value()?;
                 run.read_layout(*index)
@@ -140,6 +152,48 @@ impl Repeat {
         }
         Value::Object(part.fields)
     }
+}
+
+impl Element {
+    /// Reads the two types behind `map`.
+    fn pair(
+        name: &Name,
+        words: &mut Words<'_>,
+        inherited: &Inherited<'_>,
+    ) -> Result<Self, NotationError> {
+        // No field string can set or name this one by chance.
+        let id: Name = format!("{name} key").into();
+        let key = words.require("the type of the keys")?;
+        let key = element_field(&id, &key, inherited)?;
+        let value = words.require("the type of the values")?;
+        let value = element_field(name, &value, inherited)?;
+        Ok(Element::Pair {
+            fields: Box::new([key, value]),
+            map: Collect::Map {
+                id,
+                value: name.clone(),
+            },
+        })
+    }
+
+    /// What the elements become by themselves.
+    fn map(&self) -> Option<&Collect> {
+        match self {
+            Element::Pair { map, .. } => Some(map),
+            Element::Layout(_) | Element::Field(_) => None,
+        }
+    }
+}
+
+/// A field without a name of its own: one word, or more in quotes.
+fn element_field(
+    name: &Name,
+    word: &Word<'_>,
+    inherited: &Inherited<'_>,
+) -> Result<Field, NotationError> {
+    let column = word.column.saturating_add(usize::from(word.quoted));
+    let field = Field::in_quotes(name, &word.text, inherited);
+    field.map_err(|error| error.inside(column))
 }
 
 impl Times {

@@ -5,9 +5,8 @@ use serde::Deserialize;
 use super::Inherited;
 use super::run::Run;
 use super::textual::Field;
-use super::types::utf8;
 use crate::document::{Problems, Section};
-use crate::message::{Name, Value};
+use crate::message::Name;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -46,11 +45,9 @@ impl Text {
 
     /// Sets its fields.
     pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
-        let text = utf8(run.body(), &mut run.reading.replaced);
-        for field in &self.fields {
-            field.decode(Value::Text(text.clone()), run)?;
-        }
-        Ok(())
+        let body = run.body();
+        let mut fields = self.fields.iter();
+        fields.try_for_each(|field| field.decode_bytes(body, run))
     }
 
     /// The field strings.

@@ -4,6 +4,7 @@ use super::Inherited;
 use super::made::Made;
 use super::run::Run;
 use super::steps::{Collect, Steps, Subject, float_text};
+use super::types::utf8;
 use crate::message::{Name, Part, Value};
 use crate::notation::{NotationError, Words};
 
@@ -28,6 +29,8 @@ pub(super) enum Kind {
     Integer,
     Hexadecimal,
     Bool,
+    /// What the source has, whether or not it is text.
+    Bytes,
 }
 
 impl Field {
@@ -117,6 +120,20 @@ impl Field {
         }
     }
 
+    /// Sets the field from bytes that are text unless it wants them as they are.
+    pub fn decode_bytes(&self, bytes: &[u8], run: &mut Run<'_>) -> Result<(), String> {
+        // Text that nobody reads is not mended.
+        if !run.wants(self.steps.condition.as_ref()) {
+            return Ok(());
+        }
+        let value = if self.kind == Kind::Bytes && !bytes.is_empty() {
+            Value::Bytes(bytes.to_vec().into())
+        } else {
+            Value::Text(utf8(bytes, &mut run.reading.replaced))
+        };
+        self.decode(value, run)
+    }
+
     /// Sets the field from its source.
     pub fn decode(&self, value: Value, run: &mut Run<'_>) -> Result<(), String> {
         if !run.wants(self.steps.condition.as_ref()) {
@@ -179,6 +196,7 @@ impl Kind {
                 "integer" => Kind::Integer,
                 "hexadecimal" => Kind::Hexadecimal,
                 "bool" => Kind::Bool,
+                "bytes" => Kind::Bytes,
                 "repeat" => return Err(word.error("`repeat` reads bytes: use it in `binary`")),
                 _ => Kind::Plain,
             },
@@ -199,6 +217,8 @@ impl Kind {
             (Kind::Number, value @ Value::Float(_)) => Ok(value),
             (Kind::Integer, value @ Value::Integer(_)) => Ok(value),
             (Kind::Bool, value @ Value::Bool(_)) => Ok(value),
+            (Kind::Bytes, value @ Value::Bytes(_)) => Ok(value),
+            (Kind::Bytes, value) => Ok(Value::Bytes(as_text(value)?.into_bytes().into())),
             (kind, value) => kind.read_text(as_text(value)?.trim()),
         }
     }
@@ -209,7 +229,7 @@ impl Kind {
             Kind::Integer => (text.parse().ok().map(Value::Integer), "whole number"),
             Kind::Hexadecimal => (hexadecimal(text).map(Value::Integer), "hexadecimal number"),
             Kind::Bool => (flag(text).map(Value::Bool), "flag (true, false, 1 or 0)"),
-            Kind::Plain | Kind::Text => (Some(Value::Text(text.to_owned())), "text"),
+            Kind::Plain | Kind::Text | Kind::Bytes => (Some(Value::Text(text.to_owned())), "text"),
         };
         value.ok_or_else(|| format!("is no {what}"))
     }

@@ -37,18 +37,24 @@ const BUILT_IN: &[BuiltIn] = built_in! {
     "barcode" @ 1 "Barcode and RFID readers, a line each";
     "contact-id" @ 1 "Contact ID of alarm receivers";
     "dc09" @ 1 "SIA DC-09 alarm panels";
+    "dnp3" @ 1 "DNP3 outstations";
     "fins" @ 1 "Omron FINS/TCP";
+    "galileosky" @ 1 "Galileosky trackers";
     "gbt32960" @ 1 "GB/T 32960 electric vehicles";
     "gt06" @ 1 "GT06 and Concox trackers";
     "hl7" @ 1 "HL7 v2 over MLLP";
     "iec104" @ 1 "IEC 60870-5-104";
+    "jt808" @ 1 "JT/T 808 vehicle terminals";
+    "mbus" @ 1 "M-Bus meters";
     "modbus-rtu" @ 1 "Modbus RTU over TCP";
     "modbus-tcp" @ 1 "Modbus TCP";
     "mt-sics" @ 1 "MT-SICS scales";
     "ruptela" @ 1 "Ruptela trackers";
     "s7" @ 1 "Siemens S7 (ISO on TCP)";
+    "stomp" @ 1 "STOMP 1.2";
     "syslog" @ 1 "Syslog over TCP";
     "teltonika" @ 1 "Teltonika trackers";
+    "tk103" @ 1 "TK103 trackers";
     "toledo" @ 1 "Toledo continuous output";
 };
 

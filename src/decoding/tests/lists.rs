@@ -455,7 +455,8 @@ fn list() -> impl Strategy<Value = String> {
         "again",
         "'u8'",
         "'ascii n at 0'",
-        "'repeat n group'"
+        "'repeat n group'",
+        "map u8 'ascii n at 0'"
     ];
     let rest = prop_oneof!["", "", " at [0-9]", " if n = 1\\.\\.99"];
     let collect = prop_oneof!["", "", " split", " map id value", " drop"];

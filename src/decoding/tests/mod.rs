@@ -1,8 +1,10 @@
 //! What the decoders make of frames: the cookbook's and the corners'.
 
+mod as_it_is;
 mod hostile;
 mod lists;
 mod mistakes;
+mod pairs;
 mod parts;
 mod tlv;
 mod types;

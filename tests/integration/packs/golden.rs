@@ -17,6 +17,9 @@ pub struct Golden {
     /// Why a change outside of the checksum can make more frames of a stream; left out where it
     /// cannot.
     pub weak: Option<String>,
+    /// The settings' `devices`, where devices have secrets.
+    #[serde(default)]
+    pub devices: Map<String, Value>,
     pub streams: Vec<Stream>,
 }
 

@@ -71,7 +71,7 @@ impl Pack {
             .unwrap_or_else(|error| panic!("protocols/{name}/golden.json: {error}"));
         assert!(!golden.streams.is_empty(), "{name} has no golden stream");
         Pack {
-            subject: Subject::new(&name, &document),
+            subject: Subject::new(&name, &document, &golden.devices),
             document,
             golden,
             name,

@@ -13,7 +13,7 @@ use edge_tcp_gateway::message::{self, Message, Now, Progress, Reading};
 use edge_tcp_gateway::pipeline::{Pipeline, Received};
 use edge_tcp_gateway::settings::{Presets, Settings};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::golden::{Frame, Part, shown};
 
@@ -41,11 +41,12 @@ pub struct Seen {
 }
 
 impl Subject {
-    /// The protocol that a document describes.
-    pub fn new(name: &str, document: &Value) -> Self {
+    /// The protocol that a document describes, with these `devices` in the settings.
+    pub fn new(name: &str, document: &Value, devices: &Map<String, Value>) -> Self {
         let settings = json!({
             "listeners": {"listener": {"port": 5000, "protocol": "pack"}},
-            "protocols": {"pack": document}
+            "protocols": {"pack": document},
+            "devices": devices
         });
         let (settings, warnings) = Settings::parse(&settings, &Presets::built_in())
             .unwrap_or_else(|problems| panic!("protocols/{name}: {:#?}", problems.as_slice()));
