@@ -23,7 +23,9 @@ def main():
             answer = hl7.parse(unwrapped(client.send_message(message)))
             header, acknowledgement = answer.segment("MSH"), answer.segment("MSA")
             said = {
+                "from": [str(header(3)), str(header(4))],
                 "to": [str(header(5)), str(header(6))],
+                "time": str(header(7)),
                 "message": str(header(9)),
                 "version": str(header(12)),
                 "code": str(acknowledgement(1)),

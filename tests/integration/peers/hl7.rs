@@ -16,15 +16,19 @@ async fn hl7_parses_the_acknowledgement_of_each_message() {
     let (rig, port) = module_with("hl7@1").await;
     let mut sender = Peer::script("hl7_sender.py", &[&port.to_string()]);
     let rows = [
-        (HEART_RATE, ["MON1", "ICU"], "4711"),
-        (ADMISSION, ["ADM", "WARD 3"], "A-78/2"),
+        (HEART_RATE, ["MON1", "ICU"], ["LAB", "HOSP"], "4711"),
+        (ADMISSION, ["ADM", "WARD 3"], ["EDGE", "GW"], "A-78/2"),
     ];
-    for (message, sender_of_it, control) in rows {
+    for (message, from, to, control) in rows {
         sender.tell(&json!(message)).await;
+        let mut said = sender.hear().await;
+        let time = said["time"].take();
+        let time = time.as_str().expect("a text");
+        assert!(time.len() == 14 && time.starts_with("20"), "{time}");
         let expected = json!({
-            "to": sender_of_it, "message": "ACK", "version": "2.3", "code": "AA", "control": control
+            "from": to, "to": from, "time": null, "message": "ACK", "version": "2.3", "code": "AA", "control": control
         });
-        assert_eq!(sender.hear().await, expected);
+        assert_eq!(said, expected);
     }
     sender.finish().await;
 

@@ -12,6 +12,7 @@ use crate::rig::{PATIENCE, Rig, free_port};
 
 mod hl7;
 mod modbus;
+mod stomp;
 mod syslog;
 
 /// A program with pipes to its input and from its output; it ends when the test does.

@@ -1,5 +1,6 @@
 //! The library pymodbus as the server of a field bus.
 
+use dev_hub::UpstreamMessage;
 use serde_json::{Value, json};
 
 use super::{Peer, module_with};
@@ -64,6 +65,14 @@ fn answers() -> Vec<(&'static str, Value, Value)> {
     ]
 }
 
+/// Checks a message: these values, of the unit that they say.
+fn is_read(message: &UpstreamMessage, class: &str, values: &Value) {
+    let body = message.json().expect("JSON");
+    assert_eq!(body["values"], *values, "{class}");
+    let unit = format!("127.0.0.1/{}", values["unit"]);
+    assert_eq!(body["device"], unit, "{class}");
+}
+
 #[tokio::test]
 async fn pymodbus_frames_of_modbus_rtu_are_read_exactly() {
     let (rig, port) = module_with("modbus-rtu@1").await;
@@ -75,7 +84,7 @@ async fn pymodbus_frames_of_modbus_rtu_are_read_exactly() {
 
     let messages = rig.messages(answers().len()).await;
     for (message, (class, _, values)) in messages.iter().zip(answers()) {
-        assert_eq!(message.json().expect("JSON")["values"], values, "{class}");
+        is_read(message, class, &values);
     }
 }
 
@@ -97,6 +106,6 @@ async fn pymodbus_frames_of_modbus_tcp_are_read_exactly() {
     let expected = answers().into_iter().zip(65_526..);
     for (message, ((class, _, mut values), transaction)) in messages.iter().zip(expected) {
         values["transaction"] = json!(transaction);
-        assert_eq!(message.json().expect("JSON")["values"], values, "{class}");
+        is_read(message, class, &values);
     }
 }
