@@ -3,10 +3,10 @@
 use super::binary::Field;
 use super::run::{MOST_VALUES, Run};
 use super::steps::{Collect, Steps};
-use super::types::kept;
+use super::types::{failed, kept};
 use super::{Inherited, layout_index};
 use crate::message::{Name, Part, Value};
-use crate::notation::{NotationError, Word, Words};
+use crate::notation::{IntegerKind, NotationError, Word, Words};
 
 /// How many elements a list has, and what each is.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Repeat {
 enum Times {
     Count(usize),
     Field(String),
+    /// Stands in front of the elements.
+    Prefix(IntegerKind),
     /// Up to so many bytes before the end of the frame.
     Rest(usize),
 }
@@ -43,7 +45,7 @@ impl Repeat {
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
     ) -> Result<Self, NotationError> {
-        let times = Times::parse(words)?;
+        let times = Times::parse(words, inherited)?;
         let word = words.require("a layout, a field in quotes or `map`")?;
         let element = if word.quoted {
             Element::Field(Box::new(element_field(name, &word, inherited)?))
@@ -83,7 +85,7 @@ impl Repeat {
     pub fn count_field(&self) -> Option<&str> {
         match &self.times {
             Times::Field(name) => Some(name),
-            Times::Count(_) | Times::Rest(_) => None,
+            Times::Count(_) | Times::Prefix(_) | Times::Rest(_) => None,
         }
     }
 
@@ -197,8 +199,8 @@ fn element_field(
 }
 
 impl Times {
-    fn parse(words: &mut Words<'_>) -> Result<Self, NotationError> {
-        let word = words.require("how many, a field or `rest`")?;
+    fn parse(words: &mut Words<'_>, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
+        let word = words.require("how many, a field, a type such as `u8` or `rest`")?;
         if word.is("rest") {
             return kept(words).map(Times::Rest);
         }
@@ -207,31 +209,40 @@ impl Times {
             let count = word.count("the number of elements", MOST_VALUES);
             return count.map(Times::Count);
         }
+        if let Some(kind) = IntegerKind::parse(&word, words, inherited.endian)? {
+            return Ok(Times::Prefix(kind));
+        }
         Ok(Times::Field(word.text.into_owned()))
     }
 
     /// The number of elements, if it is known, and the bytes that must be left behind them.
-    fn bounds(&self, run: &Run<'_>) -> Result<(Option<usize>, usize), String> {
-        let left = run.cursor.remaining();
+    fn bounds(&self, run: &mut Run<'_>) -> Result<(Option<usize>, usize), String> {
         let count = match self {
-            Times::Rest(kept) if *kept > left => {
+            Times::Rest(kept) if *kept > run.cursor.remaining() => {
                 return Err(format!(
                     "must end {kept} bytes before the end, which is behind"
                 ));
             }
             Times::Rest(kept) => return Ok((None, *kept)),
             Times::Count(count) => *count,
+            Times::Prefix(kind) => {
+                let count = kind.take(&mut run.cursor);
+                elements(count.map_err(|why| format!("has no count: it {}", failed(why)))?)?
+            }
             Times::Field(name) => match run.reading.fields.get(name) {
-                Some(Value::Integer(count)) => {
-                    usize::try_from(*count).map_err(|_| format!("cannot have {count} elements"))?
-                }
+                Some(Value::Integer(count)) => elements(*count)?,
                 _ => return Err(format!("has no count: `{name}` is not a whole number")),
             },
         };
+        let left = run.cursor.remaining();
         // Each element takes a byte at least.
         if count > left {
             return Err(format!("has {count} elements, {left} bytes are left"));
         }
         Ok((Some(count), 0))
     }
+}
+
+fn elements(count: i128) -> Result<usize, String> {
+    usize::try_from(count).map_err(|_| format!("cannot have {count} elements"))
 }

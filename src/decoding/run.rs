@@ -323,15 +323,7 @@ impl<'a> Run<'a> {
         parts: Vec<Part>,
     ) -> Result<(), String> {
         match collect {
-            Collect::Split => {
-                if self.reading.parts.is_some() {
-                    return Err(format!(
-                        "{name} is split, and another list of the frame too"
-                    ));
-                }
-                self.reading.parts = Some(parts);
-                Ok(())
-            }
+            Collect::Split => self.split(name, parts),
             Collect::Map { id, value } => {
                 let entries = parts.into_iter().map(|part| entry(name, part, id, value));
                 let entries: Result<Vec<_>, _> = entries.filter_map(Result::transpose).collect();
@@ -339,6 +331,20 @@ impl<'a> Run<'a> {
                 self.set(name, steps, map)
             }
         }
+    }
+
+    /// Makes a message of each part, where none are made of another list.
+    pub fn split(&mut self, what: &str, parts: Vec<Part>) -> Result<(), String> {
+        if self.level.depth > 0 {
+            return Err(format!("{what} of a list's element cannot be split"));
+        }
+        if self.reading.parts.is_some() {
+            return Err(format!(
+                "{what} is split, and another list of the frame too"
+            ));
+        }
+        self.reading.parts = Some(parts);
+        Ok(())
     }
 
     /// The fields beside a split list go into the message of each element: there is a limit to that.

@@ -1,5 +1,7 @@
 //! `tlv`: elements of a tag, a size and a value, one behind the other.
 
+use std::collections::BTreeSet;
+
 use jiff::tz::Offset;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -37,8 +39,22 @@ struct Options {
     sizes: Vec<(Json, u16)>,
     /// The field that has the values of all other tags, in hex by their tags.
     unknown: Option<String>,
+    /// What a tag is that comes again.
+    #[serde(default)]
+    again: Again,
     /// Order of the bytes where a type does not say one.
     endian: Option<Order>,
+}
+
+/// What a tag is that comes again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Again {
+    /// The value that counts.
+    #[default]
+    Last,
+    /// The beginning of the next record.
+    Split,
 }
 
 /// Elements and what their tags mean.
@@ -50,6 +66,7 @@ pub(super) struct Tlv {
     cases: Box<[Case]>,
     sizes: Box<[(Literal, usize)]>,
     unknown: Option<Name>,
+    again: Again,
 }
 
 /// What a tag means.
@@ -98,6 +115,7 @@ impl Tlv {
             cases: cases.into(),
             sizes: sizes.into(),
             unknown: options.unknown.as_deref().map(Name::from),
+            again: options.again,
         };
         tlv.check(section, problems);
         (problems.len() == before).then_some(tlv)
@@ -105,26 +123,55 @@ impl Tlv {
 
     /// Reads all elements up to the end.
     pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
-        let mut unknown = Vec::new();
+        let ends = match self.again {
+            Again::Last => Vec::new(),
+            Again::Split => self.records(run),
+        };
+        if ends.is_empty() {
+            return self.record(0, run);
+        }
+        let records = ends.into_iter().chain([0]);
+        let parts = records.map(|end| run.element(true, |run| self.record(end, run)));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        run.split("a record of tags", parts)
+    }
+
+    /// The bytes that are left behind each record but the last; none where that cannot be known.
+    fn records(&self, run: &mut Run<'_>) -> Vec<usize> {
+        let begin = run.cursor;
+        let mut ends = Vec::new();
+        let mut seen = BTreeSet::new();
         while run.cursor.remaining() > 0 {
             let left = run.cursor.remaining();
-            let tag = read_one(&self.tag, run).map_err(|why| format!("a tag {why}"))?;
-            if run.cursor.remaining() >= left {
-                return Err("a tag takes no bytes".to_owned());
+            // What is wrong is said where the elements are decoded.
+            let Ok((tag, _, _)) = self.element(run) else {
+                ends.clear();
+                break;
+            };
+            if seen.contains(&tag) {
+                ends.push(left);
+                seen.clear();
             }
-            let shown = text(tag.clone())?;
-            let case = self.cases.iter().find(|case| case.tag.equals(&tag));
-            let value = self.value(&tag, case, run);
-            let value = value.map_err(|why| format!("tag {shown} {why}"))?;
+            seen.insert(tag);
+        }
+        run.cursor = begin;
+        ends
+    }
+
+    /// Reads elements until so many bytes are left.
+    fn record(&self, end: usize, run: &mut Run<'_>) -> Result<(), String> {
+        let mut unknown = Vec::new();
+        while run.cursor.remaining() > end {
+            let (tag, case, value) = self.element(run)?;
             match case {
                 Some(case) => {
                     let read = run.inside(value, |run| case.value.decode(run));
-                    read.map_err(|why| format!("tag {shown}: {why}"))?;
+                    read.map_err(|why| format!("tag {tag}: {why}"))?;
                 }
                 None => {
                     run.count_value()?;
                     if self.unknown.is_some() {
-                        unknown.push((Name::from(shown), Value::Text(hex(value))));
+                        unknown.push((Name::from(tag), Value::Text(hex(value))));
                     }
                 }
             }
@@ -136,6 +183,20 @@ impl Tlv {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The next element: its tag as text, what the tag means, and its value.
+    fn element<'a>(&self, run: &mut Run<'a>) -> Result<(String, Option<&Case>, &'a [u8]), String> {
+        let left = run.cursor.remaining();
+        let tag = read_one(&self.tag, run).map_err(|why| format!("a tag {why}"))?;
+        if run.cursor.remaining() >= left {
+            return Err("a tag takes no bytes".to_owned());
+        }
+        let shown = text(tag.clone())?;
+        let case = self.cases.iter().find(|case| case.tag.equals(&tag));
+        let value = self.value(&tag, case, run);
+        let value = value.map_err(|why| format!("tag {shown} {why}"))?;
+        Ok((shown, case, value))
     }
 
     /// The bytes of an element's value.

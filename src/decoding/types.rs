@@ -289,7 +289,8 @@ fn unknown(word: &Word<'_>) -> NotationError {
     word.error(unknown_word("type", word.raw, &TYPES))
 }
 
-fn failed(error: ReadError) -> String {
+/// Why an integer cannot be read, behind its name.
+pub(super) fn failed(error: ReadError) -> String {
     match error {
         ReadError::Short { needed } => {
             format!("needs {needed} bytes of the frame, which is shorter")

@@ -445,7 +445,7 @@ fn size(value: &Value) -> usize {
 }
 
 fn list() -> impl Strategy<Value = String> {
-    let times = prop_oneof!["[1-9]", "n", "rest", "rest -[0-9]"];
+    let times = prop_oneof!["[1-9]", "n", "u8", "rest", "rest -[0-9]"];
     let element = prop_oneof![
         "pair",
         "time",

@@ -6,6 +6,7 @@ mod lists;
 mod mistakes;
 mod pairs;
 mod parts;
+mod records;
 mod tlv;
 mod types;
 

@@ -1,4 +1,4 @@
-//! `repeat N map KEY VALUE`.
+//! `repeat N map KEY VALUE`, and counts in front of elements.
 
 use serde_json::{Value as Json, json};
 
@@ -94,6 +94,11 @@ fn a_pair_that_is_cut_off_is_undecoded() {
         ("io: repeat 2 map u8 u8", "01 02 03"),
         ("io: repeat rest map u8 u16", "01 02"),
         ("io: repeat 9 map u8 u8", "01"),
+        ("io: repeat u8 map u8 u8", "02 01 02 03"),
+        ("io: repeat u16 map u8 u8", "00"),
+        ("io: repeat i8 'u8'", "ff 01"),
+        ("io: repeat decimal 1 'u8'", "2f 01"),
+        ("io: repeat u64 'u8'", "ffffffffffffffff 01"),
         ("io: repeat rest -1 map u8 u8", "01 02"),
         ("io: repeat 1 map 'u8 null 1' u8", "01 02"),
     ] {
@@ -110,6 +115,7 @@ fn a_pair_that_is_cut_off_is_undecoded() {
 #[test]
 fn mistakes_stand_at_their_column() {
     let rows = [
+        ("a: repeat u17 map u8 u8", 11, "whole number of bytes"),
         ("a: repeat 2 map", 16, "the type of the keys"),
         ("a: repeat 2 map u8", 19, "the type of the values"),
         ("a: repeat 2 map u17 u8", 17, "whole number of bytes"),

@@ -328,10 +328,10 @@ proptest! {
 
     #[test]
     fn any_tags_on_any_frame(
-        tag in "u8|u16le|varint|ascii 1|hexadecimal 2|bcd 1", size in "u8|i8|u64|zigzag|decimal until ,", add in -4i64..5,
+        tag in "u8|u16le|varint|ascii 1|hexadecimal 2|bcd 1", size in "u8|i8|u64|zigzag|decimal until ,", add in -4i64..5, again in "last|split",
         frame in prop::collection::vec(prop_oneof![0u8..6, any::<u8>(), Just(b',')], 0..300),
     ) {
-        let decode = json!({"type": "tlv", "tag": tag, "size": size, "add": add, "unknown": "others", "cases": [
+        let decode = json!({"type": "tlv", "tag": tag, "size": size, "add": add, "again": again, "unknown": "others", "cases": [
             [1, "pairs"], [2, "self"], [3, "a: ascii rest with self drop"], [4, 3, "l: repeat rest 'u8'"]]});
         let mut own = decode.clone();
         own["unknown"] = json!("inner");
