@@ -1,6 +1,7 @@
 //! Moments: the bytes that devices write them in, counts since a beginning, texts of digits.
 
 use jiff::civil::DateTime;
+use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
@@ -101,10 +102,12 @@ pub(super) fn since(start: Timestamp, value: &Value, per_second: i64) -> Result<
     moment.map(time_text).map_err(|_| wrong())
 }
 
-/// A text in a `strftime` form, in that zone.
+/// A text in a `strftime` form, in that zone where the text says none.
 pub(super) fn time(text: &str, format: &str, zone: Offset) -> Result<Value, String> {
     let wrong = |_| format!("is not a time of the form {format}");
-    let civil = DateTime::strptime(format, text).map_err(wrong)?;
+    let parts = BrokenDownTime::parse(format, text).map_err(wrong)?;
+    let civil = parts.to_datetime().map_err(wrong)?;
+    let zone = parts.offset().unwrap_or(zone);
     zone.to_timestamp(civil).map(time_text).map_err(wrong)
 }
 

@@ -26,6 +26,7 @@ mod link;
 mod metrics;
 mod network;
 mod packs;
+mod peers;
 mod pressure;
 mod promises;
 mod protocols;

@@ -1,88 +1,14 @@
-//! Protocols that others speak, through the running module.
-
-use std::process::Stdio;
+//! A protocol with replies, through the running module.
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
-use tokio::time::timeout;
 
-use crate::rig::{Device, PATIENCE, Rig, free_port};
+use crate::rig::{Device, Rig, free_port};
 
 const LOGIN: [u8; 18] =
     *b"\x78\x78\x0d\x01\x01\x23\x45\x67\x89\x01\x23\x45\x00\x01\x8c\xdd\x0d\x0a";
 const LOGIN_REPLY: [u8; 10] = *b"\x78\x78\x05\x01\x00\x01\xd9\xdc\x0d\x0a";
 const POSITION: [u8; 36] = *b"\x78\x78\x1f\x12\x11\x06\x16\x09\x18\x35\xd0\x02\x4b\xb9\x30\x07\xd3\xfb\x78\x3d\xd4\xc5\x01\x94\x05\x00\xf2\x00\x6c\x85\x04\xa6\xe0\x37\x0d\x0a";
 const STATUS: [u8; 15] = *b"\x78\x78\x0a\x13\x40\x04\x04\x00\x01\x00\x0f\xdc\xee\x0d\x0a";
-
-/// RFC 6587 octet counting around RFC 5424.
-fn syslog() -> Value {
-    json!({
-        "framing": {"type": "length", "length": "decimal until ' '", "body": "after", "maxBytes": 8192},
-        "decode": {
-            "type": "regex",
-            "pattern": "^<(?P<priority>\\d+)>1 (?P<time>\\S+) (?P<host>\\S+) (?P<app>\\S+) (?P<process>\\S+) (?P<kind>\\S+) (?P<data>-|(?:\\[[^\\]]*\\])+) ?(?P<text>.*)$",
-            "fields": ["priority: integer"]
-        },
-        "identity": {"field": "host"}
-    })
-}
-
-#[tokio::test]
-async fn logger_writes_syslog_over_tcp_and_its_lines_arrive_with_the_host_as_device() {
-    let port = free_port();
-    let rig = Rig::with(json!({
-        "listeners": {"syslog": {"port": port, "protocol": "rfc5424"}},
-        "protocols": {"rfc5424": syslog()}
-    }))
-    .await;
-    let mut logger = Command::new("logger")
-        .args([
-            "--tcp",
-            "--octet-count",
-            "--rfc5424=notq",
-            "--server",
-            "127.0.0.1",
-        ])
-        .args([
-            "--port",
-            &port.to_string(),
-            "--tag",
-            "press",
-            "--msgid",
-            "TEMP",
-        ])
-        .args(["--priority", "local0.warning"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("`logger` runs; install the Debian package bsdutils");
-    let mut input = logger.stdin.take().expect("a pipe");
-    input
-        .write_all(b"23.5 degrees\n\xc3\xbcber 100 %\n[not data] - x\n")
-        .await
-        .expect("logger reads");
-    drop(input);
-    let ended = timeout(PATIENCE, logger.wait()).await.expect("in time");
-    assert!(ended.expect("logger ends").success());
-
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a host name");
-    let texts = ["23.5 degrees", "über 100 %", "[not data] - x"];
-    for (message, text) in rig.messages(3).await.iter().zip(texts) {
-        let body = message.json().expect("JSON");
-        assert_eq!(message.property("device"), Some(host.trim()), "{body}");
-        assert_eq!(body["device"], host.trim());
-        let values = &body["values"];
-        assert_eq!(values["text"], text);
-        assert_eq!(values["app"], "press");
-        assert_eq!(values["kind"], "TEMP");
-        assert_eq!(values["priority"], 16 * 8 + 4, "local0.warning");
-        assert!(
-            body["time"]
-                .as_str()
-                .is_some_and(|time| time.ends_with('Z'))
-        );
-    }
-}
 
 /// A tracker's settings, its positions answered too.
 fn tracker(port: u16) -> Value {

@@ -363,6 +363,17 @@ fn times_of_other_forms() {
         b"20240105120000",
         Ok(json!({"t": "2024-01-05T11:00:00Z"})),
     );
+    // A zone in the text goes before one in the settings.
+    check_field(
+        &["t: ascii rest time %Y%m%d%H%M%S%.f%z zone +01:00"],
+        b"20240105120001.25-0330",
+        Ok(json!({"t": "2024-01-05T15:30:01.25Z"})),
+    );
+    check_field(
+        &["t: ascii rest time %Y%m%d%H%M%z"],
+        b"202401051200+2560",
+        Err("t is not a time"),
+    );
     check_field(
         &["t: ascii rest time %Y%m%d"],
         b"2024-01-05",
