@@ -96,7 +96,7 @@ impl Background {
 
 /// Bits that knowing "these bytes stand in one column" saves, or the bit that not using it costs.
 /// Each value comes with how likely it is anyway.
-fn column(values: impl Iterator<Item = (u8, f64)>) -> f64 {
+fn column(values: impl Iterator<Item = (u8, f64)>, cases: f64) -> f64 {
     let mut counts = [0_u16; 256];
     let (mut known, mut saved) = (0.0_f64, 0.0_f64);
     for (value, likely) in values {
@@ -106,15 +106,15 @@ fn column(values: impl Iterator<Item = (u8, f64)>) -> f64 {
         *count = count.saturating_add(1);
         known += 1.0;
     }
-    or_nothing(saved)
+    or_nothing(saved, cases)
 }
 
-/// What a rule saves that may as well not be used.
-fn or_nothing(saved: f64) -> f64 {
+/// What a rule saves that is used in one of so many cases.
+fn or_nothing(saved: f64, cases: f64) -> f64 {
     if saved > 40.0 {
-        return saved - 1.0;
+        return saved - cases.log2();
     }
-    (0.5 * saved.exp2() + 0.5).log2()
+    ((saved.exp2() + cases - 1.0) / cases).log2()
 }
 
 /// Bits saved by the first `depth` and the last columns of the frames; one of the `ends` at their end
@@ -153,8 +153,12 @@ pub fn columns(
         let frames = frames.iter();
         frames.filter_map(move |frame| at(frame, frame.0.len().checked_sub(place)?))
     };
-    let heads: f64 = (0..depth).map(|place| column(head(place))).sum();
-    let tails: f64 = (1..=TAIL).map(|place| column(tail(place))).sum();
+    // Headers are alike more often than what they stand before.
+    let cases = |place: usize| if place < SHORT { 2.0 } else { 16.0 };
+    let heads: f64 = (0..depth)
+        .map(|place| column(head(place), cases(place)))
+        .sum();
+    let tails: f64 = (1..=TAIL).map(|place| column(tail(place), 2.0)).sum();
     heads + tails
 }
 
@@ -199,7 +203,7 @@ pub fn cuts_saved(cuts: Cuts, (frames, total): (usize, usize), columns: f64) -> 
         *counted += 1;
         by_rule += ratio(*counted, index + 2).log2();
     }
-    or_nothing(by_rule - by_chance)
+    or_nothing(by_rule - by_chance, 2.0)
         .min(MOST_FOR_CUTS)
         .min(columns.max(0.0))
 }
@@ -225,7 +229,7 @@ pub fn sequence(stretches: &[Stretch], bytes: &[u8], background: &Background) ->
             let byte = *stretches.get(*stretch)?.bytes.get(place + at)?;
             Some((byte, background.share(byte)))
         });
-        saved += column(values);
+        saved += column(values, 2.0);
     }
     saved.min(MOST_FOR_SEQUENCE)
 }

@@ -76,13 +76,9 @@ pub fn find(stretches: &[Stretch], patience: &Patience) -> Finding {
         .take(MOST_RUN)
         .map(|proposal| proposal.on(stretches, &background))
         .collect();
-    let leading = proposals.iter().map(Proposal::worth).fold(0.0, f64::max);
     for proposal in &mut proposals {
         proposal.refine(stretches);
-        // A checksum brings what is close to the front, and nothing from far behind.
-        if proposal.worth() > leading / 8.0 {
-            proposal.look_for_checksum(patience);
-        }
+        proposal.look_for_checksum(patience);
     }
     let mut proposals = different(proposals);
     let scores = proposals.iter().map(|proposal| proposal.score);
@@ -184,8 +180,8 @@ impl Proposal {
             Some("delimiter") if self.is_text() => 0,
             Some("length") if varies || wide => 1,
             Some("delimiter") => 2,
-            Some("length") => 3,
-            Some("fixed") => 4,
+            Some("fixed") => 3,
+            Some("length") => 4,
             Some("switch") => 5,
             _ => 0,
         };

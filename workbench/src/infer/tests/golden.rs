@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use edge_tcp_gateway::checksum::{Algorithm, Checksum};
+use edge_tcp_gateway::conversation::Protocol;
 use edge_tcp_gateway::notation;
 use edge_tcp_gateway::settings::{Presets, Settings};
 use serde_json::{Value, json};
@@ -18,6 +20,7 @@ use super::{Chance, find, spans, stretch};
 const CONNECTIONS: usize = 12;
 
 struct Pack {
+    protocol: Arc<Protocol>,
     document: Value,
     streams: Vec<Vec<Vec<u8>>>,
 }
@@ -32,7 +35,12 @@ impl Pack {
         let document = settings.protocol_document(trial::NAME).expect("it").clone();
         let streams = golden["streams"].as_array().expect("streams").iter();
         let streams = streams.map(|stream| frames(&document, stream)).collect();
-        Pack { document, streams }
+        let protocol = trial::protocol(&document).expect("valid");
+        Pack {
+            protocol,
+            document,
+            streams,
+        }
     }
 
     fn checksum(&self) -> Option<&str> {
@@ -74,10 +82,9 @@ impl Pack {
             }
             self.mend(&mut changed);
             let alone = [stretch(&[changed.clone()], false)];
-            let protocol = trial::protocol(&self.document).expect("valid");
-            let trial = trial::run(&protocol, &alone, Cutting::Whole);
+            let trial = trial::run(&self.protocol, &alone, Cutting::Whole);
             let whole = trial.covered == frame.len() && trial.spans.len() == 1;
-            let mut checksums = protocol.checksums.iter();
+            let mut checksums = self.protocol.checksums.iter();
             if whole && checksums.all(|checksum| checksum.verify(&trial.frames[0]).is_ok()) {
                 return changed;
             }
@@ -90,9 +97,8 @@ impl Pack {
         let Some(text) = self.checksum() else {
             return;
         };
-        let protocol = trial::protocol(&self.document).expect("valid");
         let alone = [stretch(&[frame.to_vec()], false)];
-        let trial = trial::run(&protocol, &alone, Cutting::Whole);
+        let trial = trial::run(&self.protocol, &alone, Cutting::Whole);
         let Some(handed) = trial.frames.first() else {
             return;
         };
