@@ -16,8 +16,8 @@ const MOST_FRAMES: usize = 200;
 const MOST_BYTES: usize = 8192;
 /// Share of the frames in which it must be right.
 const ENOUGH: f64 = 0.95;
-/// Frames of which only one must be right for a look at the others: the others may be damaged.
-const PROBES: usize = 3;
+/// Frames of which one must be right for a look at the others: one may be damaged.
+const PROBES: usize = 2;
 /// The least odds against chance, in bits.
 const LEAST_BITS: f64 = 6.0;
 
@@ -67,23 +67,23 @@ impl Form {
 }
 
 /// Looks for the checksum of these frames, as they are handed on.
-pub fn find(frames: &[Bytes], patience: &Patience) -> Option<Found> {
+pub fn find(frames: &[Bytes], algorithms: &[Algorithm], patience: &Patience) -> Option<Found> {
     let picked = picked(frames);
     if picked.len() < LEAST_FRAMES {
         return None;
     }
     let mut tried: BTreeMap<usize, usize> = BTreeMap::new();
     let mut found: Vec<(usize, Found)> = Vec::new();
-    for algorithm in algorithms() {
-        for form in forms(&algorithm) {
-            let places = places(form.width(&algorithm));
+    for algorithm in algorithms {
+        for form in forms(algorithm) {
+            let places = places(form.width(algorithm));
             *tried.entry(algorithm.width()).or_default() += places.len();
+            if patience.is_over() {
+                break;
+            }
             for place in places {
-                if patience.is_over() {
-                    break;
-                }
                 let hypothesis = Hypothesis {
-                    algorithm: &algorithm,
+                    algorithm,
                     form,
                     place,
                 };
@@ -138,7 +138,7 @@ fn picked(frames: &[Bytes]) -> Vec<(usize, &Bytes)> {
 }
 
 /// All of whole bytes; what has fewer bits fits by chance.
-fn algorithms() -> Vec<Algorithm> {
+pub fn algorithms() -> Vec<Algorithm> {
     let all = checksum::names().into_iter();
     let all = all.filter_map(|name| Algorithm::by_name(name).ok());
     let narrow = |name: &str| {
@@ -230,6 +230,9 @@ impl Hypothesis<'_> {
         let Some((covered, value)) = self.parts(frame) else {
             return false;
         };
+        if self.form == Form::Hexadecimal && !value.iter().all(u8::is_ascii_hexdigit) {
+            return false;
+        }
         let computed: Option<u64> = self.algorithm.compute(covered).into();
         let computed = computed.map(u64::to_be_bytes).unwrap_or_default();
         let first = computed.len().saturating_sub(self.algorithm.width());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use edge_tcp_gateway::checksum::Algorithm;
 use edge_tcp_gateway::conversation::Protocol;
 use serde_json::{Value, json};
 
@@ -76,9 +77,13 @@ pub fn find(stretches: &[Stretch], patience: &Patience) -> Finding {
         .take(MOST_RUN)
         .map(|proposal| proposal.on(stretches, &background))
         .collect();
+    let algorithms = checks::algorithms();
+
     for proposal in &mut proposals {
         proposal.refine(stretches);
-        proposal.look_for_checksum(patience);
+        if proposal.trial.share() > ENOUGH {
+            proposal.look_for_checksum(&algorithms, patience);
+        }
     }
     let mut proposals = different(proposals);
     let scores = proposals.iter().map(|proposal| proposal.score);
@@ -245,8 +250,8 @@ impl Proposal {
         }
     }
 
-    fn look_for_checksum(&mut self, patience: &Patience) {
-        let Some(found) = checks::find(&self.trial.frames, patience) else {
+    fn look_for_checksum(&mut self, algorithms: &[Algorithm], patience: &Patience) {
+        let Some(found) = checks::find(&self.trial.frames, algorithms, patience) else {
             return;
         };
         let mut document = self.document.clone();

@@ -100,15 +100,15 @@ fn a_damaged_frame_is_an_outlier_and_two_frames_prove_nothing() {
     let mut frames = capture(binary);
     *frames[6].last_mut().unwrap() ^= 1;
     let frames: Vec<_> = frames.into_iter().map(Into::into).collect();
-    let found = checks::find(&frames, &patience()).expect("found");
+    let found = checks::find(&frames, &checks::algorithms(), &patience()).expect("found");
     assert_eq!(
         (found.notation.as_str(), found.right, found.wrong),
         ("crc-16/modbus le", 40, vec![6])
     );
-    assert!(checks::find(&frames[..2], &patience()).is_none());
+    assert!(checks::find(&frames[..2], &checks::algorithms(), &patience()).is_none());
     let same = vec![frames[0].clone(); 40];
     assert!(
-        checks::find(&same, &patience()).is_none(),
+        checks::find(&same, &checks::algorithms(), &patience()).is_none(),
         "one frame again and again"
     );
 }
@@ -117,7 +117,7 @@ fn a_damaged_frame_is_an_outlier_and_two_frames_prove_nothing() {
 fn noise_has_no_checksum() {
     let mut chance = Chance(99);
     let frames: Vec<_> = (0..40).map(|_| chance.bytes(24).into()).collect();
-    assert!(checks::find(&frames, &patience()).is_none());
+    assert!(checks::find(&frames, &checks::algorithms(), &patience()).is_none());
 }
 
 #[test]
