@@ -129,19 +129,20 @@ fn is_binary_time(bytes: &[u8]) -> bool {
     matches!(bytes, [10..=50, 1..=12, 1..=31, 0..=23, 0..=59, 0..=59])
 }
 
-/// Near each other, and the smaller a place the more it varies.
+/// Near each other, over some minutes, and the smaller a place the more it varies.
 fn are_times(values: &[[u8; 4]]) -> bool {
     let varying = |at: usize| {
         let different: BTreeSet<u8> = values.iter().map(|value| value[at]).collect();
         different.len()
     };
+    let varies = varying(2) > 1;
     let falls = (1..4).any(|at| varying(at) < varying(at - 1));
     let values: BTreeSet<u32> = values.iter().copied().map(u32::from_be_bytes).collect();
     let (Some(first), Some(last)) = (values.first(), values.last()) else {
         return false;
     };
     let near = TIMES.contains(first) && TIMES.contains(last) && last - first < APART;
-    near && !falls && values.len() > 1
+    near && !falls && varies
 }
 
 /// What decoder texts suggest.

@@ -34,7 +34,8 @@ pub struct Background {
 /// What has followed so far, on nothing, on one byte and on two.
 struct Followers {
     counts: Vec<HashMap<(u16, u8), u32>>,
-    totals: Vec<HashMap<u16, u32>>,
+    /// How many have followed, and how many different ones.
+    totals: Vec<HashMap<u16, (u32, u32)>>,
 }
 
 impl Followers {
@@ -45,9 +46,11 @@ impl Followers {
         }
     }
 
-    /// How likely the byte is, and that it came. A longer context counts as far as it is known.
+    /// How likely the byte is, and that it came. A longer context counts for less the more
+    /// different bytes have followed it, and only where it makes the byte likelier: else noise
+    /// would be explained by whatever does not look at contexts.
     fn take(&mut self, before: &[u8], byte: u8) -> f64 {
-        let mut likely = 1.0 / 256.0;
+        let (mut likely, mut alone) = (1.0 / 256.0, 0.0);
         let mut context = 0;
         for length in 0..=before.len().min(2) {
             if length > 0 {
@@ -55,12 +58,17 @@ impl Followers {
                 context |= u16::from(before[at]) << (8 * (length - 1));
             }
             let count = self.counts[length].entry((context, byte)).or_default();
-            let total = self.totals[length].entry(context).or_default();
-            likely = (f64::from(*count) + likely) / (f64::from(*total) + 1.0);
+            let (total, different) = self.totals[length].entry(context).or_default();
+            let new = f64::from((*different).max(1));
+            likely = (f64::from(*count) + new * likely) / (f64::from(*total) + new);
+            if length == 0 {
+                alone = likely;
+            }
+            *different += u32::from(*count == 0);
             *count += 1;
             *total += 1;
         }
-        likely
+        likely.max(alone)
     }
 }
 
@@ -160,6 +168,48 @@ pub fn columns(
         .sum();
     let tails: f64 = (1..=TAIL).map(|place| column(tail(place), 2.0)).sum();
     heads + tails
+}
+
+/// Bytes with which all of the frames begin, or end; at most `most`.
+pub fn common(frames: &[&[u8]], most: usize, at_end: bool) -> Vec<u8> {
+    let Some(first) = frames.first() else {
+        return Vec::new();
+    };
+    let shortest = frames.iter().map(|frame| frame.len()).min();
+    for count in (1..=shortest.unwrap_or_default().min(most)).rev() {
+        let part = |frame: &[u8]| {
+            let from = if at_end { frame.len() - count } else { 0 };
+            frame.get(from..from + count).unwrap_or_default().to_vec()
+        };
+        let wanted = part(first);
+        if frames.iter().all(|frame| part(frame) == wanted) {
+            return wanted;
+        }
+    }
+    Vec::new()
+}
+
+/// What of the savings counts: little, if the bytes with which all frames begin come again inside
+/// of nearly each of them, because then several frames are taken for one.
+pub fn whole(stretches: &[Stretch], spans: &[Span]) -> f64 {
+    let frame = |span: &Span| stretches.get(span.stretch)?.bytes.get(span.from..span.to);
+    let frames: Vec<&[u8]> = spans.iter().take(MOST_FRAMES).filter_map(frame).collect();
+    let start = common(&frames, 4, false);
+    let mut kinds = start.clone();
+    kinds.dedup();
+    if kinds.len() < 2 {
+        return 1.0;
+    }
+    let again = |frame: &&&[u8]| {
+        let inside = frame.get(start.len()..).unwrap_or_default();
+        memchr::memmem::find(inside, &start).is_some()
+    };
+    let several = frames.iter().filter(again).count();
+    if ratio(several, frames.len()) > 0.8 {
+        0.25
+    } else {
+        1.0
+    }
 }
 
 /// How many pieces of the capture end with a frame.

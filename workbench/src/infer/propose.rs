@@ -82,7 +82,7 @@ pub fn find(stretches: &[Stretch], patience: &Patience) -> Finding {
     for proposal in &mut proposals {
         proposal.refine(stretches);
         if proposal.trial.share() > ENOUGH {
-            proposal.look_for_checksum(&algorithms, patience);
+            proposal.look_for_checksum(stretches, &algorithms, patience);
         }
     }
     let mut proposals = different(proposals);
@@ -153,13 +153,14 @@ impl Proposal {
     fn on(mut self, stretches: &[Stretch], background: &Background) -> Self {
         self.trial = trial::run(&self.protocol, stretches, Cutting::Whole);
         let pieces = trial::run(&self.protocol, stretches, Cutting::AsCaptured);
-        self.same_in_pieces = pieces.spans == self.trial.spans;
+        self.same_in_pieces = pieces.is_like(&self.trial);
         let ends = ends_of(&self.document["framing"]);
         let Trial { spans, total, .. } = &self.trial;
         self.cuts = evidence::cuts(stretches, spans);
         let columns = evidence::columns(stretches, spans, &ends, (background, evidence::LONG));
         let cuts = evidence::cuts_saved(self.cuts, (spans.len(), *total), columns);
-        self.weigh((columns + cuts) * self.trial.share() - self.cost);
+        let saved = (columns + cuts) * self.trial.share();
+        self.weigh(saved * evidence::whole(stretches, spans) - self.cost);
         self
     }
 
@@ -202,7 +203,8 @@ impl Proposal {
     /// Names the bytes with which all frames begin and end, which finds the next frame after garbage.
     fn refine(&mut self, stretches: &[Stretch]) {
         let raw = self.raw(stretches);
-        let (start, end) = (common(&raw, false), common(&raw, true));
+        let common = |at_end| evidence::common(&raw, MOST_START, at_end);
+        let (start, end) = (common(false), common(true));
         let kind = self.document["framing"]["type"].clone();
         match kind.as_str() {
             Some("delimiter") => {
@@ -250,14 +252,20 @@ impl Proposal {
         }
     }
 
-    fn look_for_checksum(&mut self, algorithms: &[Algorithm], patience: &Patience) {
+    fn look_for_checksum(
+        &mut self,
+        stretches: &[Stretch],
+        algorithms: &[Algorithm],
+        patience: &Patience,
+    ) {
         let Some(found) = checks::find(&self.trial.frames, algorithms, patience) else {
             return;
         };
         let mut document = self.document.clone();
         document["checksum"] = json!(found.notation);
         if let Some(protocol) = trial::protocol(&document) {
-            let net = self.net + found.bits.min(MOST_FOR_CHECKSUM);
+            let bits = found.bits.min(MOST_FOR_CHECKSUM);
+            let net = self.net + bits * evidence::whole(stretches, &self.trial.spans);
             (self.document, self.protocol) = (document, protocol);
             self.checksum = Some(found);
             self.weigh(net);
@@ -299,7 +307,13 @@ impl Proposal {
             ));
         }
         if !self.also.is_empty() {
-            lines.push(format!("gives the same frames: {}", self.also.join("; ")));
+            let also: Vec<&str> = self
+                .also
+                .iter()
+                .take(MOST_ALSO)
+                .map(|also| &**also)
+                .collect();
+            lines.push(format!("gives the same frames: {}", also.join("; ")));
         }
         lines
     }
@@ -391,29 +405,6 @@ fn ends_of(framing: &Value) -> Vec<Vec<u8>> {
 /// Bytes with which protocols mark the beginning of a frame.
 fn is_mark(byte: u8) -> bool {
     (byte.is_ascii_control() && !matches!(byte, 0 | b'\t')) || b"$#*([{<!&@:+~".contains(&byte)
-}
-
-/// The bytes with which all frames begin, or end; at most four.
-fn common(frames: &[&[u8]], at_end: bool) -> Vec<u8> {
-    let Some(first) = frames.first() else {
-        return Vec::new();
-    };
-    let most = frames
-        .iter()
-        .map(|frame| frame.len())
-        .min()
-        .unwrap_or_default();
-    for count in (1..=most.min(MOST_START)).rev() {
-        let part = |frame: &[u8]| {
-            let from = if at_end { frame.len() - count } else { 0 };
-            frame.get(from..from + count).unwrap_or_default().to_vec()
-        };
-        let wanted = part(first);
-        if frames.iter().all(|frame| part(frame) == wanted) {
-            return wanted;
-        }
-    }
-    Vec::new()
 }
 
 /// A share in percent.

@@ -17,6 +17,8 @@ const SAMPLE: usize = 32 << 10;
 const SAMPLE_OF_STRETCH: usize = 8 << 10;
 /// Rules of each kind that are run by the product.
 const MOST_OF_KIND: usize = 8;
+/// Where a length field stands that is believed though it never changes.
+const HEADER: usize = 8;
 /// Longest frames of one length that are looked for.
 const MOST_FIXED: usize = 512;
 
@@ -226,7 +228,7 @@ fn best(
     });
     let best = best.into_iter().take(MOST_OF_KIND);
     best.map(|screened| Candidate {
-        also: screened.also,
+        also: screened.also.into_iter().take(3).collect(),
         ..Candidate::new(screened.rule.framing(), screened.cost)
     })
     .collect()
@@ -259,13 +261,17 @@ fn is_promising(sample: &[Stretch], spans: &[Span], total: usize) -> bool {
     spans.len() < 8 || ratio(most, spans.len()) > 0.02
 }
 
-/// A byte that holds the same in all frames has not been seen to be a length; two that fit are no chance.
+/// What holds the same in all frames has not been seen to be a length. Two bytes of a header that
+/// fit are hardly chance.
 fn constant_field(rule: &Rule, spans: &[Span]) -> f64 {
     let mut lengths = spans.iter().map(|span| span.to - span.from);
     let first = lengths.next();
     let constant = lengths.all(|length| Some(length) == first);
     match rule {
-        Rule::Length { field, .. } if constant && field.width() < Some(2) => 3.0,
+        Rule::Length { field, at, .. } if constant => {
+            let credible = field.width() >= Some(2) && *at <= HEADER;
+            if credible { 0.0 } else { 6.0 }
+        }
         _ => 0.0,
     }
 }
@@ -276,7 +282,8 @@ pub fn saved(sample: &[Stretch], spans: &[Span], ends: &[Vec<u8>], background: &
     let covered: usize = spans.iter().map(|span| span.to - span.from).sum();
     let columns = evidence::columns(sample, spans, ends, (background, evidence::SHORT));
     let cuts = evidence::cuts(sample, spans);
-    (columns + evidence::cuts_saved(cuts, (spans.len(), total), columns)) * ratio(covered, total)
+    let cuts = evidence::cuts_saved(cuts, (spans.len(), total), columns);
+    (columns + cuts) * ratio(covered, total) * evidence::whole(sample, spans)
 }
 
 /// The usual notation of bytes in a member of a framing.

@@ -56,6 +56,19 @@ impl Trial {
     pub fn share(&self) -> f64 {
         ratio(self.covered, self.total)
     }
+
+    /// Whether the frames are the same. Bytes that are skipped in front of a frame count to it or
+    /// not, as they come with it or before it.
+    pub fn is_like(&self, other: &Trial) -> bool {
+        let ends = |trial: &Trial| -> Vec<(usize, usize)> {
+            trial
+                .spans
+                .iter()
+                .map(|span| (span.stretch, span.to))
+                .collect()
+        };
+        self.frames == other.frames && ends(self) == ends(other)
+    }
 }
 
 /// A share of a whole, of which 0 parts are 0.

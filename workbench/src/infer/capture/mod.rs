@@ -6,6 +6,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -81,6 +82,20 @@ impl Group {
             .map(|stretch| stretch.bytes.len())
             .sum()
     }
+
+    /// Streams that are the same byte for byte would make anything in them look like a rule.
+    fn drop_repeated(&mut self) -> usize {
+        let before = self.stretches.len();
+        let mut seen = HashSet::new();
+        let first: Vec<bool> = self
+            .stretches
+            .iter()
+            .map(|stretch| seen.insert(&stretch.bytes))
+            .collect();
+        let mut first = first.into_iter();
+        self.stretches.retain(|_| first.next().unwrap_or(true));
+        before - self.stretches.len()
+    }
 }
 
 /// A capture, or several of the same devices.
@@ -116,6 +131,19 @@ impl Capture {
     }
 
     fn finish(&mut self, room: &Room) {
+        for index in 0..self.groups.len() {
+            let Some(group) = self.groups.get_mut(index) else {
+                continue;
+            };
+            let same = group.drop_repeated();
+            if same > 0 {
+                let note = format!(
+                    "{}: {same} streams said the same as others and count once",
+                    group.name
+                );
+                self.note(note);
+            }
+        }
         self.groups
             .sort_by_key(|group| std::cmp::Reverse(group.len()));
         if room.cut > 0 {

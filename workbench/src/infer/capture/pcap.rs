@@ -39,27 +39,30 @@ pub fn read(input: impl Read + Send, capture: &mut Capture, room: &mut Room) -> 
         ),
     };
     let mut file = File::default();
-    loop {
-        let end = match reader.next() {
+    let mut looked_again = false;
+    let end = loop {
+        match reader.next() {
             Ok((size, block)) => {
+                looked_again = false;
                 file.block(block, room);
                 reader.consume(size);
                 continue;
             }
-            Err(PcapError::Eof) => break,
-            Err(PcapError::Incomplete(_)) => None,
-            Err(error) => Some(word(&error)),
-        };
-        // What a hostile length asks for never comes: then the file ends inside of a block.
-        if end.is_none() && refilled(&mut *reader) {
-            continue;
+            Err(PcapError::Eof) => break None,
+            Err(PcapError::Incomplete(_)) => {}
+            Err(error) => break Some(word(&error)),
         }
+        // The reader sees the end of the file only when it asks for more, and says so the next
+        // time. What a hostile length asks for never comes: then the file ends inside of a block.
+        if !refilled(&mut *reader) && std::mem::replace(&mut looked_again, true) {
+            break Some("it ends inside of a block");
+        }
+    };
+    if let Some(end) = end {
         capture.note(format!(
-            "the capture file could be read up to packet {} only: {}",
-            file.packets,
-            end.unwrap_or("it ends inside of a block")
+            "the capture file could be read up to packet {} only: {end}",
+            file.packets
         ));
-        break;
     }
     for note in file.notes() {
         capture.note(note);

@@ -186,6 +186,8 @@ fn packets_become_streams_in_order_and_once() {
         for file in [pcap(&packets), pcapng(&packets)] {
             let capture = read(file, 1000).expect(name);
             assert_eq!(shown(&capture), expected, "{name}");
+            let torn = capture.notes.iter().any(|note| note.contains("only"));
+            assert!(!torn, "{name}: {:?}", capture.notes);
         }
     }
 }
@@ -214,6 +216,22 @@ fn what_is_missing_is_named() {
         cut.contains("only the first 3 bytes of payload were looked at, 1 more"),
         "{cut}"
     );
+}
+
+#[test]
+fn connections_that_say_the_same_count_once() {
+    let mut packets = Vec::new();
+    for sequence in [100, 2000, 50_000] {
+        packets.extend([
+            packet(SYN, sequence, b""),
+            packet(DATA, sequence + 1, b"same"),
+        ]);
+    }
+    packets.extend([packet(SYN, 7, b""), packet(DATA, 8, b"other")]);
+    let capture = read(pcap(&packets), 1000).unwrap();
+    assert_eq!(shown(&capture), ["to port 5000 [same][other]"]);
+    let notes = capture.notes.join("\n");
+    assert!(notes.contains("2 streams said the same"), "{notes}");
 }
 
 #[test]

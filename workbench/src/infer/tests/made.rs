@@ -79,6 +79,13 @@ fn the_rule_is_the_first_proposal() {
 }
 
 #[test]
+fn frames_that_come_in_the_same_order_are_not_taken_for_one() {
+    let answers: Vec<Vec<u8>> = (0..20).map(|index| vec![0xaa, 0x55, 0, 1, index]).collect();
+    let finding = find(&[stretch(&answers, true)]);
+    assert_eq!(finding.proposals[0].trial.spans.len(), 20);
+}
+
+#[test]
 fn evidence_says_what_was_counted() {
     let finding = find(&[stretch(&capture(binary), true)]);
     let lines = finding.proposals[0].evidence(&[stretch(&capture(binary), true)]);

@@ -27,6 +27,13 @@ fn noise_gives_no_proposal() {
 }
 
 #[test]
+fn much_noise_gives_no_proposal_either() {
+    let mut chance = Chance(0xb19);
+    let finding = find(&[stretch(&[chance.bytes(400_000)], false)]);
+    assert!(finding.proposals.is_empty(), "{}", finding.best);
+}
+
+#[test]
 fn nothing_and_a_single_byte_give_no_proposal() {
     for bytes in [&b""[..], b"a", b"ab", b"\r\n"] {
         let mut stretch = Stretch::default();
