@@ -108,6 +108,13 @@ fn one(section: &Section<'_>, problems: &mut Problems) -> Option<Checksum> {
     }
 }
 
+/// The names of all algorithms, each once, without aliases.
+pub fn names() -> Vec<&'static str> {
+    let own =
+        |name: &&'static str| Algorithm::by_name(name).is_ok_and(|found| found.name() == *name);
+    catalogue::names().into_iter().filter(own).collect()
+}
+
 impl Checksum {
     /// Reads the notation.
     ///

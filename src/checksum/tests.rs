@@ -456,3 +456,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_are_those_of_the_catalogue_each_once() {
+    let names = super::names();
+    assert!(names.contains(&"crc-16/modbus") && names.contains(&"xor"));
+    assert!(!names.contains(&"modbus"), "an alias is no name");
+    let mut once = names.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), names.len());
+    for name in names {
+        assert_eq!(Algorithm::by_name(name).unwrap().name(), name);
+    }
+}

@@ -3,6 +3,7 @@
 mod bench;
 mod devices;
 mod hub;
+mod infer;
 mod messages;
 mod module;
 mod sample;
@@ -38,6 +39,9 @@ enum Command {
     /// Plays bytes to a listener, as a device would, and prints what comes back.
     #[command(after_help = send::EXAMPLES)]
     Send(send::Options),
+    /// Proposes framing and checksum of bytes that were captured, with the evidence.
+    #[command(after_help = infer::EXAMPLES)]
+    Infer(infer::Options),
     /// Measures the module beside a naive gateway: processor time, rate, memory, latency.
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Options),
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Command::Hub(options) => on_a_runtime(hub::run(options)),
         Command::Bench(options) => on_a_runtime(bench::run(options)),
         Command::BenchPart { role } => on_a_runtime(bench::be(role)),
+        Command::Infer(options) => infer::run(&options),
         Command::Send(options) => on_a_runtime(send::run(options)),
     };
     match result {
