@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 
 use super::layout::{Layout, read_on};
 use super::made::Join;
-use super::steps::{Collect, Steps, integer, text};
+use super::steps::{Collect, Negation, Steps, integer, text};
 use crate::cursor::Cursor;
 use crate::message::{Fields, Frame, Name, Part, Reading, Value};
 use crate::notation::Condition;
@@ -59,11 +59,10 @@ struct Level {
 /// What needs all fields of a frame or an element.
 #[derive(Debug)]
 pub(super) enum Late {
-    /// The sign of a number: negative where the flag is set, or, inverted, is not.
+    /// The sign of a number.
     Negate {
         name: Name,
-        flag: Name,
-        inverted: bool,
+        when: Negation,
     },
     Join(Arc<Join>),
 }
@@ -142,11 +141,10 @@ impl<'a> Run<'a> {
             }
         }
         self.forget(name);
-        if let Some((flag, inverted)) = &steps.negate {
+        if let Some(when) = &steps.negate {
             self.postpone(Late::Negate {
                 name: name.clone(),
-                flag: flag.clone(),
-                inverted: *inverted,
+                when: when.clone(),
             });
         }
         if steps.dropped {
@@ -282,11 +280,7 @@ impl<'a> Run<'a> {
         while !self.level.late.is_empty() {
             for late in std::mem::take(&mut self.level.late) {
                 match late {
-                    Late::Negate {
-                        name,
-                        flag,
-                        inverted,
-                    } => self.negate(name, &flag, inverted)?,
+                    Late::Negate { name, when } => self.negate(name, &when)?,
                     Late::Join(join) => join.finish(self)?,
                 }
             }
@@ -294,12 +288,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn negate(&mut self, name: Name, flag: &str, inverted: bool) -> Result<(), String> {
-        let flag =
-            self.reading.fields.get(flag).ok_or_else(|| {
-                format!("{name} needs `{flag}` to know its sign, which is missing")
+    fn negate(&mut self, name: Name, when: &Negation) -> Result<(), String> {
+        let field = &when.field;
+        let said =
+            self.reading.fields.get(field).ok_or_else(|| {
+                format!("{name} needs `{field}` to know its sign, which is missing")
             })?;
-        if is_set(flag) == inverted {
+        if !when.applies(said) {
             return Ok(());
         }
         let negated = match self.reading.fields.get(&name) {
@@ -482,14 +477,4 @@ fn in_range(name: &Name, number: i128) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{name} is too large"))
-}
-
-fn is_set(value: &Value) -> bool {
-    match value {
-        Value::Bool(set) => *set,
-        Value::Integer(number) => *number != 0,
-        Value::Float(number) => *number != 0.0,
-        Value::Text(text) => !text.is_empty(),
-        Value::Null | Value::Bytes(_) | Value::List(_) | Value::Object(_) => false,
-    }
 }

@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use super::steps::{Bits, Collect, Factor, Step, Steps, Subject};
+use super::steps::{Bits, Collect, Factor, Negation, Step, Steps, Subject};
 use super::textual::Kind;
 use super::{Inherited, layout_index};
-use crate::message::{Name, Value};
-use crate::notation::{Condition, Literal, NotationError, Word, Words, bytes, unknown_word, zone};
+use crate::message::Value;
+use crate::notation::{
+    Condition, Literal, NotationError, Values, Word, Words, bytes, unknown_word, zone,
+};
 
 const STEPS: [&str; 39] = [
     "*",
@@ -324,13 +326,30 @@ fn small(word: &Word<'_>, most: u32) -> Result<u32, NotationError> {
     number.filter(|number| *number <= most).ok_or_else(wrong)
 }
 
-fn negation(words: &mut Words<'_>) -> Result<(Name, bool), NotationError> {
-    let missing = words.require("the field that negates")?;
-    match missing.text.strip_prefix('!') {
-        Some("") => Err(missing.error("expected a field behind `!`")),
-        Some(name) => Ok((name.into(), true)),
-        None => Ok((missing.text.as_ref().into(), false)),
+/// `[!]FIELD [= VALUES]`.
+fn negation(words: &mut Words<'_>) -> Result<Negation, NotationError> {
+    const FIELD: &str = "the field that negates";
+    let end = words.end_column();
+    let mut next = || {
+        let missing = || NotationError::new(end, format!("expected {FIELD} here"));
+        words.next_with_operators().ok_or_else(missing)
+    };
+    let first = next()?;
+    let inverted = first.is("!");
+    let field = if inverted { next()? } else { first };
+    if field.text.is_empty() || field.raw.starts_with(['=', '!', '<', '>', '&', '|']) {
+        return Err(field.error(format!("expected {FIELD}, found `{}`", field.raw)));
     }
+    let equals = words.peek_with_operators().is_some_and(|word| word.is("="));
+    let values = equals.then(|| {
+        words.next_with_operators();
+        Values::read(words)
+    });
+    Ok(Negation {
+        field: field.text.as_ref().into(),
+        inverted,
+        values: values.transpose()?,
+    })
 }
 
 /// The pairs `A=x` that follow, at least one.

@@ -8,7 +8,7 @@ use super::texts::{luhn, trim, unhex};
 use super::textual::Kind;
 use super::times::{since, time};
 use crate::message::{Name, Value};
-use crate::notation::{Condition, Literal};
+use crate::notation::{Condition, Literal, Values};
 
 /// One step on a value.
 #[derive(Clone, Debug)]
@@ -85,6 +85,17 @@ pub(super) enum Subject {
     Either,
 }
 
+/// When a number is negative: `neg west`, `neg !north`, `neg ns = S`.
+#[derive(Clone, Debug)]
+pub(super) struct Negation {
+    /// The field that says so.
+    pub field: Name,
+    /// Negative where it does not say so.
+    pub inverted: bool,
+    /// The values that say so; without them it is a flag.
+    pub values: Option<Values>,
+}
+
 /// What is made of the elements of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Collect {
@@ -100,8 +111,7 @@ pub(super) struct Steps {
     pub steps: Vec<Step>,
     pub bits: Vec<Bits>,
     pub condition: Option<Condition>,
-    /// The flag that negates the value, and whether it does so when it is not set.
-    pub negate: Option<(Name, bool)>,
+    pub negate: Option<Negation>,
     pub zone: Option<Offset>,
     pub dropped: bool,
     /// The layout that reads the value's bytes.
@@ -204,6 +214,27 @@ fn named(pairs: &[(Literal, Value)], value: Value) -> Value {
     let mut pairs = pairs.iter();
     let pair = pairs.find(|(literal, _)| literal.equals(&value));
     pair.map_or(value, |(_, name)| name.clone())
+}
+
+impl Negation {
+    /// Whether the field's value makes the number negative.
+    pub fn applies(&self, value: &Value) -> bool {
+        let says_so = match &self.values {
+            Some(values) => values.hold(value),
+            None => is_set(value),
+        };
+        says_so != self.inverted
+    }
+}
+
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Bool(set) => *set,
+        Value::Integer(number) => *number != 0,
+        Value::Float(number) => *number != 0.0,
+        Value::Text(text) => !text.is_empty(),
+        Value::Null | Value::Bytes(_) | Value::List(_) | Value::Object(_) => false,
+    }
 }
 
 /// A value as an integer, or why it is none.

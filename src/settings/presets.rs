@@ -43,13 +43,17 @@ const BUILT_IN: &[BuiltIn] = built_in! {
     "galileosky" @ 1 "Galileosky trackers";
     "gbt32960" @ 1 "GB/T 32960 electric vehicles";
     "gt06" @ 1 "GT06 and Concox trackers";
+    "h02" @ 1 "H02 trackers";
     "hl7" @ 1 "HL7 v2 over MLLP";
     "iec104" @ 1 "IEC 60870-5-104";
     "jt808" @ 1 "JT/T 808 vehicle terminals";
     "mbus" @ 1 "M-Bus meters";
+    "meitrack" @ 1 "Meitrack trackers";
     "modbus-rtu" @ 1 "Modbus RTU over TCP";
     "modbus-tcp" @ 1 "Modbus TCP";
     "mt-sics" @ 1 "MT-SICS scales";
+    "nmea" @ 1 "NMEA 0183";
+    "queclink" @ 1 "Queclink @Track trackers";
     "ruptela" @ 1 "Ruptela trackers";
     "s7" @ 1 "Siemens S7 (ISO on TCP)";
     "stomp" @ 1 "STOMP 1.2";
@@ -57,6 +61,7 @@ const BUILT_IN: &[BuiltIn] = built_in! {
     "teltonika" @ 1 "Teltonika trackers";
     "tk103" @ 1 "TK103 trackers";
     "toledo" @ 1 "Toledo continuous output";
+    "wialon-ips" @ 1 "Wialon IPS 1.1 and 2.0";
 };
 
 /// Member `script` of a protocol where it is a file.

@@ -20,7 +20,7 @@ fn field() -> impl Strategy<Value = String> {
         "[*+-] -?[0-9]{1,18}",
         "/ -?[1-9][0-9]{0,9}",
         "& [0-9]{1,9}|>> [0-9]|round [0-9]|null [0-9]|enum 1=a 2=3",
-        "bits x@[0-9] y@[0-9]:[1-9]|neg !?a|text|trim 0|unix|unixms|drop|if u8 at [0-9] = 1\\.\\.99",
+        "bits x@[0-9] y@[0-9]:[1-9]|neg !?a|neg !?a = [0-9]|text|trim 0|unix|unixms|drop|if u8 at [0-9] = 1\\.\\.99",
         "null 1\\|2|abs|radians|dm|dm 2|luhn|until 0|prefix x|upper|lower|unhex|number|integer|hexadecimal|bool",
         "epoch 2000-01-01|epoch 2000-01-01 ms|zone \\+01:00|with pair|with members|time %H%M%S",
     ];
@@ -60,7 +60,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_as_field_strings(text in "([a-c]: |u8|i16le|ascii |bcd |rest|until |at |-?[0-9]|neg |enum |join |const |with a|dm|=|'| |bits |@|:|if |\n|\0|\\PC)*") {
+    fn any_text_as_field_strings(text in "([a-c]: |u8|i16le|ascii |bcd |rest|until |at |-?[0-9]|neg |= |enum |join |const |with a|dm|=|'| |bits |@|:|if |\n|\0|\\PC)*") {
         fuzz_fields(text.as_bytes());
     }
 

@@ -60,10 +60,9 @@ fn h02_and_nmea() {
         json!({"type": "csv", "fields": ["maker", "id", "type"],
             "select": {"by": "type", "cases": [["V1", "position"], ["HTBT", "heartbeat"]]}}),
         json!({
-            "position": {"fields": ["hms: drop", "valid: enum A=true V=false", "latitude: dm round 7 neg south", "ns",
-                "longitude: dm round 7 neg west", "ew", "speed: number", "course: number", "dmy: drop",
-                "status: hexadecimal", "south: at 6 enum S=true N=false drop", "west: at 8 enum W=true E=false drop",
-                "time: join dmy hms time %d%m%y%H%M%S"]},
+            "position": {"fields": ["hms: drop", "valid: enum A=true V=false", "latitude: dm round 7 neg ns = S", "ns",
+                "longitude: dm round 7 neg ew = W", "ew", "speed: number", "course: number", "dmy: drop",
+                "status: hexadecimal", "time: join dmy hms time %d%m%y%H%M%S"]},
             "heartbeat": {"fields": ["batteryLevel: integer"]}}),
     );
     check(
@@ -82,9 +81,8 @@ fn h02_and_nmea() {
 
     let nmea = decoder(
         json!({"type": "csv", "fields": ["sentence"], "select": {"by": "sentence", "cases": [["$GPRMC|$GNRMC", "rmc"]]}}),
-        json!({"rmc": {"fields": ["hms: drop", "valid: enum A=true V=false", "latitude: dm round 7 neg south", "ns",
-            "longitude: dm round 7 neg west", "ew", "speed: number * 1.852 unit km/h", "course: number", "dmy: drop",
-            "south: at 4 enum S=true N=false drop", "west: at 6 enum W=true E=false drop",
+        json!({"rmc": {"fields": ["hms: drop", "valid: enum A=true V=false", "latitude: dm round 7 neg ns = S", "ns",
+            "longitude: dm round 7 neg ew = W", "ew", "speed: number * 1.852 unit km/h", "course: number", "dmy: drop",
             "time: join dmy hms time %d%m%y%H%M%S"]}}),
     );
     check(
@@ -116,8 +114,7 @@ fn tk103_is_a_pattern() {
             "pattern": "^.{16}(?P<ymd>\\d{6})(?P<valid>[AV])(?P<latitude>\\d{4}\\.\\d{4})(?P<ns>[NS])\
                 (?P<longitude>[\\d ]{5}\\.\\d{4})(?P<ew>[EW])(?P<speed>[\\d.]{5})(?P<hms>\\d{6})(?P<course>[\\d.]{6})",
             "fields": ["ymd: drop", "hms: drop", "time: join ymd hms time %y%m%d%H%M%S", "valid: enum A=true V=false",
-                "latitude: dm round 7 neg south", "longitude: dm round 7 neg west", "ns", "ew",
-                "south: at ns enum S=true N=false drop", "west: at ew enum W=true E=false drop",
+                "latitude: dm round 7 neg ns = S", "longitude: dm round 7 neg ew = W", "ns", "ew",
                 "speed: number", "course: number"]}}),
     );
     check(
@@ -162,10 +159,9 @@ fn wialon_is_a_head_in_bytes_and_columns_behind_it() {
             "select": {"by": "type", "cases": [["L", "login"], ["SD", "data"], ["P", "ping"]]}}),
         json!({
             "login": {"type": "csv", "separator": ";", "fields": ["imei", "password"]},
-            "data": {"type": "csv", "separator": ";", "fields": ["dmy: drop", "hms: drop", "latitude: dm round 7 neg south",
-                "ns", "longitude: dm round 7 neg west", "ew", "speed: number", "course: number", "altitude: number",
-                "satellites: integer", "south: at 3 enum S=true N=false drop", "west: at 5 enum W=true E=false drop",
-                "time: join dmy hms time %d%m%y%H%M%S"]},
+            "data": {"type": "csv", "separator": ";", "fields": ["dmy: drop", "hms: drop", "latitude: dm round 7 neg ns = S",
+                "ns", "longitude: dm round 7 neg ew = W", "ew", "speed: number", "course: number", "altitude: number",
+                "satellites: integer", "time: join dmy hms time %d%m%y%H%M%S"]},
             "ping": {}}),
     );
     for (line, expected, time) in [

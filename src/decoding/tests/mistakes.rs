@@ -79,7 +79,8 @@ fn mistakes_point_into_their_string() {
     let decode = json!({"type": "binary", "endian": "middle", "fields": [
         "a: u17", "b: u8 enun 1=2", "c", "d: repeat 3 laiout", "e: u8 with x", "f: number", "g: u8 / 0", "h: u8 if = 3",
         "i: u16 at -1", "j: u8 zone 8x", "k: u8 bits", "l: ascii", "m: dm",
-        "n: cstr", "o: sm17", "p: mac 6", "q: u32 epoch 2000", "r: join", "s: u32 dm 12", "t: ascii 3 prefix ''", "u: ascii 2 hexadezimal"],
+        "n: cstr", "o: sm17", "p: mac 6", "q: u32 epoch 2000", "r: join", "s: u32 dm 12", "t: ascii 3 prefix ''", "u: ascii 2 hexadezimal",
+        "v: u8 neg !", "w: u8 neg a =", "x: u8 neg = S", "y: u8 neg a != S"],
         "select": {"by": "a", "cases": [[1, "lay"], [null, "layout"]]}});
     let layouts =
         json!({"layout": {"feilds": [], "reply": 3}, "r": {"type": "regex", "pattern": "("}});
@@ -120,6 +121,10 @@ fn mistakes_point_into_their_string() {
         ("/fields/18", Some(11), "from 0 to 9"),
         ("/fields/19", Some(19), "nothing"),
         ("/fields/20", Some(12), "did you mean \"hexadecimal\""),
+        ("/fields/21", Some(12), "field that negates"),
+        ("/fields/22", Some(14), "expected a value"),
+        ("/fields/23", Some(11), "found `=`"),
+        ("/fields/24", Some(13), "unknown step \"!=\""),
         ("/select/cases/0/1", None, "layout"),
         ("/select/cases/1/0", None, "null"),
         ("/layout/feilds", None, "did you mean"),

@@ -221,6 +221,26 @@ fn steps_on_numbers() {
         b"\x01\x02\x01",
         Ok(json!({"a": 2, "f": 1})),
     );
+    for (negation, of, expected) in [
+        ("neg f = 2", 2, -1),
+        ("neg f=2", 3, 1),
+        ("neg f = 0", 0, -1),
+        ("neg f = 2|4..6", 5, -1),
+        ("neg !f = 2", 2, 1),
+        ("neg !f=2", 0, -1),
+        ("neg f = 2 * 3", 2, -3),
+    ] {
+        check_field(
+            &[&format!("a: u8 {negation}"), "f: u8 drop"],
+            &[1, of],
+            Ok(json!({"a": expected})),
+        );
+    }
+    check_field(
+        &["a: u8 neg f = S", "f: ascii rest"],
+        b"\x01",
+        Err("a needs `f` to know its sign"),
+    );
     check_field(
         &["a: ascii rest dm"],
         b"4867.038",

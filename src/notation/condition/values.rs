@@ -34,6 +34,11 @@ impl Values {
         Ok(Values(choices))
     }
 
+    /// Reads those at the next word, as far as they go.
+    pub fn read(words: &mut Words<'_>) -> Result<Self, NotationError> {
+        super::choices(words).map(Values)
+    }
+
     /// Whether a decoded value is one of them.
     pub fn hold(&self, value: &Value) -> bool {
         self.0.iter().any(|choice| choice.holds(value))
