@@ -102,13 +102,36 @@ pub(super) fn since(start: Timestamp, value: &Value, per_second: i64) -> Result<
     moment.map(time_text).map_err(|_| wrong())
 }
 
-/// A text in a `strftime` form, in that zone where the text says none.
+/// The `time` step's word for date and time in digits.
+const DIGITS: &str = "digits";
+
+/// A text in a `strftime` form or in [`DIGITS`], in that zone where the text says none.
 pub(super) fn time(text: &str, format: &str, zone: Offset) -> Result<Value, String> {
+    if format == DIGITS {
+        return digits(text, zone);
+    }
     let wrong = |_| format!("is not a time of the form {format}");
     let parts = BrokenDownTime::parse(format, text).map_err(wrong)?;
     let civil = parts.to_datetime().map_err(wrong)?;
     let zone = parts.offset().unwrap_or(zone);
     zone.to_timestamp(civil).map(time_text).map_err(wrong)
+}
+
+/// Date and time in digits as far as they go, `YYYY[MM[DD[HH[MM[SS[.f]]]]]][±HHMM]`: the DTM of
+/// HL7 v2 (2.A.22), which ASTM E1394 and DICOM have too. What is not said is the earliest.
+fn digits(text: &str, zone: Offset) -> Result<Value, String> {
+    const EARLIEST: &str = "00000101000000";
+    let said = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (said, rest) = text.split_at_checked(said).unwrap_or((text, ""));
+    let missing = EARLIEST.get(said.len()..).filter(|_| said.len() >= 4);
+    let missing = missing.filter(|missing| missing.len() % 2 == 0);
+    let missing = missing.ok_or_else(|| "is not a time in digits".to_owned())?;
+    let format = match rest.contains(['+', '-']) {
+        true => "%Y%m%d%H%M%S%.f%z",
+        false => "%Y%m%d%H%M%S%.f",
+    };
+    time(&format!("{said}{missing}{rest}"), format, zone)
+        .map_err(|_| "is not a time in digits".to_owned())
 }
 
 fn wrong() -> String {

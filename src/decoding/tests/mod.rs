@@ -382,6 +382,34 @@ fn times_of_other_forms() {
 }
 
 #[test]
+fn a_time_in_digits_goes_as_far_as_they_go() {
+    for (text, expected) in [
+        ("2024", Ok("2024-01-01T00:00:00Z")),
+        ("202403", Ok("2024-03-01T00:00:00Z")),
+        ("20240305", Ok("2024-03-05T00:00:00Z")),
+        ("2024030512", Ok("2024-03-05T12:00:00Z")),
+        ("202403051230", Ok("2024-03-05T12:30:00Z")),
+        ("20240305123001", Ok("2024-03-05T12:30:01Z")),
+        ("20240305123001.25-0330", Ok("2024-03-05T16:00:01.25Z")),
+        ("202403051230+0200", Ok("2024-03-05T10:30:00Z")),
+        ("202", Err("t is not a time in digits")),
+        ("20240", Err("t is not a time in digits")),
+        ("202413", Err("t is not a time in digits")),
+        ("202403051230011", Err("t is not a time in digits")),
+        ("2024-03-05", Err("t is not a time in digits")),
+        ("20240305 12", Err("t is not a time in digits")),
+    ] {
+        let expected = expected.map(|time| json!({"t": time}));
+        check_field(&["t: ascii rest time digits"], text.as_bytes(), expected);
+    }
+    check_field(
+        &["t: ascii rest time digits zone +01:00"],
+        b"20240305",
+        Ok(json!({"t": "2024-03-04T23:00:00Z"})),
+    );
+}
+
+#[test]
 fn json_members_stay_exact() {
     let decoder = decoder(
         json!({"type": "json", "fields": ["temp: number", "where: at '/pos/name'"]}),

@@ -35,11 +35,11 @@ async fn hl7_parses_the_acknowledgement_of_each_message() {
     let times = ["2024-01-05T11:00:00.25Z", "2024-01-05T12:00:00Z"];
     let expected = [
         json!({
-            "application": "MON1", "facility": "ICU", "message": "ORU^R01", "control": "4711",
+            "app": "MON1", "facility": "ICU", "message": "ORU^R01", "control": "4711",
             "patient": "555", "code": "HR", "value": 72.5, "unit": "bpm"
         }),
         json!({
-            "application": "ADM", "facility": "WARD 3", "message": "ADT^A01", "control": "A-78/2"
+            "app": "ADM", "facility": "WARD 3", "message": "ADT^A01", "control": "A-78/2"
         }),
     ];
     let messages = rig.messages(expected.len()).await;
@@ -47,6 +47,6 @@ async fn hl7_parses_the_acknowledgement_of_each_message() {
         let body = message.json().expect("JSON");
         assert_eq!(body["values"], values);
         assert_eq!(body["time"], time);
-        assert_eq!(body["device"], values["application"]);
+        assert_eq!(body["device"], values["app"]);
     }
 }
