@@ -10,6 +10,7 @@ mod cobs;
 mod connection;
 mod delimiter;
 mod escapes;
+mod explain;
 mod first;
 mod fixed;
 mod fuzz;
@@ -35,6 +36,7 @@ use self::bounded::{Body, Bounded, Common};
 use self::needles::Needles;
 use crate::document::{Problems, Section};
 
+pub use self::explain::{Explanation, Taken};
 #[doc(hidden)]
 pub use self::fuzz::fuzz;
 

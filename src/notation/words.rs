@@ -251,6 +251,16 @@ fn unquoted(raw: &str) -> String {
     text
 }
 
+/// A text as one word: in quotes where it would else be several, or mean something.
+pub fn quoted(text: &str) -> Cow<'_, str> {
+    let parts =
+        |character: char| character.is_whitespace() || character == '\'' || is_operator(character);
+    if text.is_empty() || text.contains(parts) || text.contains("..") {
+        return Cow::Owned(format!("'{}'", text.replace('\'', "''")));
+    }
+    Cow::Borrowed(text)
+}
+
 /// A whole number, decimal or behind `0x`, with an optional minus.
 pub fn number(text: &str) -> Option<i128> {
     let (negative, digits) = match text.strip_prefix('-') {

@@ -1,5 +1,7 @@
 //! Conditions: `WHAT [& MASK] [OP VALUES]`, several joined by `and`.
 
+mod shown;
+
 use std::cmp::Ordering;
 
 use super::{IntegerAt, IntegerKind, NotationError, ReadError, Word, Words, bytes, number};
