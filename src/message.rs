@@ -147,8 +147,15 @@ impl From<Vec<(Name, Value)>> for Fields {
 
 impl Extend<(Name, Value)> for Fields {
     fn extend<I: IntoIterator<Item = (Name, Value)>>(&mut self, values: I) {
+        self.extend_behind(0, values);
+    }
+}
+
+impl Fields {
+    /// Sets values among those behind the first `count`, which stay as they are.
+    pub fn extend_behind(&mut self, count: usize, values: impl IntoIterator<Item = (Name, Value)>) {
         // Foreign bytes choose names here: to look for each among all would take the square of their number.
-        let known = self.0.iter().enumerate();
+        let known = self.0.iter().enumerate().skip(count);
         let mut places: BTreeMap<Name, usize> =
             known.map(|(at, (name, _))| (name.clone(), at)).collect();
         for (name, value) in values {
@@ -418,4 +425,18 @@ pub fn is_reserved_property(name: &str) -> bool {
         || RESERVED_PROPERTIES
             .iter()
             .any(|known| known.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_behind_others_leave_those_as_they_are() {
+        let field = |name: &str, value| (Name::from(name), Value::Integer(value));
+        let mut fields: Fields = [field("a", 1), field("b", 2)].into_iter().collect();
+        fields.extend_behind(1, [field("b", 3), field("a", 4), field("a", 5)]);
+        let expected = vec![field("a", 1), field("b", 3), field("a", 5)];
+        assert_eq!(fields, Fields(expected));
+    }
 }

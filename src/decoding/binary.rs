@@ -3,13 +3,13 @@
 use jiff::tz::Offset;
 use serde::Deserialize;
 
-use super::Inherited;
 use super::forms::Form;
 use super::made::Made;
 use super::repeat::Repeat;
 use super::run::Run;
 use super::steps::{Collect, Steps, Subject};
 use super::types::Type;
+use super::{Inherited, Use};
 use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section};
 use crate::message::Name;
@@ -102,20 +102,10 @@ impl Binary {
         self.fields.iter().try_for_each(|field| field.decode(run))
     }
 
-    /// Names that it sets.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
-        self.fields.iter().flat_map(Field::names)
-    }
-
-    /// The layouts that read values of its fields.
-    pub fn parts(&self) -> impl Iterator<Item = usize> {
-        self.fields.iter().filter_map(|field| field.steps.with)
-    }
-
-    /// Names that its fields need.
-    pub fn needs(&self) -> impl Iterator<Item = (usize, &str)> {
+    /// What its field strings set and need.
+    pub fn uses(&self) -> impl Iterator<Item = Use<'_>> {
         let fields = self.fields.iter().enumerate();
-        fields.flat_map(|(at, field)| field.needs().into_iter().map(move |name| (at, name)))
+        fields.map(|(at, field)| field.uses(Some(at)))
     }
 
     /// Its lists, with the places of their field strings.
@@ -216,7 +206,7 @@ impl Field {
         }
         match &self.what {
             What::Value(kind) => self.decode_value(kind, run)?,
-            What::List(list) => list.decode(&self.name, &self.steps, run)?,
+            What::List(list) => list.decode(&self.name, &self.steps, None, run)?,
             What::Made(made) => made.decode(&self.name, &self.steps, run)?,
         }
         if self.at.is_some() {
@@ -254,20 +244,27 @@ impl Field {
         self.steps.collect == Some(Collect::Split)
     }
 
+    /// What it sets and needs.
+    pub fn uses(&self, at: Option<usize>) -> Use<'_> {
+        Use {
+            at,
+            sets: self.names().map(|name| &**name).collect(),
+            before: self.read_before(),
+            needs: self.needs(),
+            with: self.steps.with,
+            late: matches!(&self.what, What::Made(made) if made.is_late()),
+        }
+    }
+
     /// Names that it sets.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
+    fn names(&self) -> impl Iterator<Item = &Name> {
         let own = (!self.skips() && !self.splits()).then_some(&self.name);
         own.into_iter()
             .chain(self.steps.bits.iter().map(|bits| &bits.name))
     }
 
-    /// The layout that reads its value.
-    pub fn part(&self) -> Option<usize> {
-        self.steps.with
-    }
-
     /// Names that it needs, those of a field in quotes included.
-    pub fn needs(&self) -> Vec<&str> {
+    fn needs(&self) -> Vec<&str> {
         let mut needs: Vec<&str> = super::needs(&self.steps).collect();
         match &self.what {
             What::Value(kind) => needs.extend(kind.size_field()),
@@ -278,6 +275,20 @@ impl Field {
             What::Made(made) => needs.extend(made.needs()),
         }
         needs
+    }
+
+    /// Names that must have been read before it, those of a field in quotes included.
+    fn read_before(&self) -> Vec<&str> {
+        let mut before: Vec<&str> = super::read_before(&self.steps).collect();
+        match &self.what {
+            What::Value(kind) => before.extend(kind.size_field()),
+            What::List(list) => {
+                before.extend(list.count_field());
+                before.extend(list.field().into_iter().flat_map(Field::read_before));
+            }
+            What::Made(_) => {}
+        }
+        before
     }
 
     /// The list that it is, and those in its quotes.

@@ -32,6 +32,7 @@ impl FieldSteps {
             kind: "text",
             endian: Endian::Big,
             layouts: &[],
+            decode: &serde_json::Value::Null,
         };
         let steps = Steps::parse(&mut words, &alone, Subject::Value)?;
         if let (Some(first), false) = (first, steps.change_the_value_alone()) {

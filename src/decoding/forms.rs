@@ -78,7 +78,7 @@ impl Form {
 }
 
 /// Bytes as UTF-8; what is not valid is replaced, which `replaced` then says.
-pub(super) fn utf8(bytes: &[u8], replaced: &mut bool) -> String {
+fn utf8(bytes: &[u8], replaced: &mut bool) -> String {
     let text = String::from_utf8_lossy(bytes);
     *replaced |= matches!(text, Cow::Owned(_));
     text.into_owned()

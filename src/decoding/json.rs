@@ -8,10 +8,10 @@ use serde::Deserialize;
 use super::Inherited;
 use super::binary::List;
 use super::run::Run;
-use super::textual::Field;
+use super::textual::Keyed;
 use super::tree::KnownNames;
 use crate::document::{Problems, Section};
-use crate::message::Value;
+use crate::message::{Fields, Value};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -24,7 +24,7 @@ struct Options {
 /// Members of a JSON object.
 #[derive(Clone, Debug)]
 pub(super) struct JsonDecoder {
-    fields: Box<[Field]>,
+    fields: Box<[Keyed]>,
     names: Arc<KnownNames>,
 }
 
@@ -38,7 +38,7 @@ impl JsonDecoder {
     ) -> Option<Self> {
         let options: Options = section.read(without, problems)?;
         let fields = super::each_field(section, &options.fields, problems, |text| {
-            Field::parse_structured(text, &inherited)
+            Keyed::parse_structured(text, &inherited)
         });
         Some(JsonDecoder {
             fields: fields.into(),
@@ -59,8 +59,8 @@ impl JsonDecoder {
         let Value::Object(_) = source else {
             return Err("not a JSON object".to_owned());
         };
-        for field in &self.fields {
-            match member(&source, &field.key) {
+        for Keyed { key, field } in &self.fields {
+            match member(&source, key) {
                 _ if field.made.is_some() => field.decode(Value::Null, run)?,
                 Some(member) => field.decode(member.clone(), run)?,
                 None => {}
@@ -77,26 +77,20 @@ impl JsonDecoder {
         if self.fields.is_empty() {
             return run.put_all(members);
         }
-        for (name, member) in members {
-            if self
-                .fields
-                .iter()
-                .any(|field| *field.key == *name || field.name == name)
-            {
-                continue;
-            }
-            run.put(&name, member, None)?;
-        }
-        Ok(())
+        let others = members.into_iter().filter(|(name, _)| {
+            let mut fields = self.fields.iter();
+            !fields.any(|of| *of.key == **name || of.field.name == *name)
+        });
+        run.put_all(Fields::from(others.collect::<Vec<_>>()))
     }
 
     /// The lists that something is made of.
     pub fn lists(&self) -> impl Iterator<Item = (usize, List<'_>)> {
         let fields = self.fields.iter().enumerate();
         fields.filter_map(|(at, field)| {
-            let collect = field.steps.collect.as_ref()?;
+            let collect = field.field.steps.collect.as_ref()?;
             let list = List {
-                name: &field.name,
+                name: &field.field.name,
                 layout: None,
                 collect: Some(collect),
             };
@@ -105,7 +99,7 @@ impl JsonDecoder {
     }
 
     /// The field strings.
-    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+    pub fn fields(&self) -> impl Iterator<Item = &Keyed> {
         self.fields.iter()
     }
 }

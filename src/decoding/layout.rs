@@ -1,5 +1,6 @@
 //! Layouts, and how a frame finds the one that fits it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -9,7 +10,7 @@ use super::run::Run;
 use super::{Body, Inherited, KINDS, LATER};
 use crate::document::{Problems, Section, name_of, unknown_word};
 use crate::message::{Name, Reading, Value};
-use crate::notation::Literal;
+use crate::notation::{Literal, Values};
 use crate::template::{Context, Counters, Template};
 
 /// Members of a layout that are read here and not by its decoder.
@@ -48,7 +49,7 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Select {
     pub by: Name,
-    cases: Vec<(Literal, usize)>,
+    cases: Vec<(Values, usize)>,
     default: Option<usize>,
 }
 
@@ -77,6 +78,7 @@ impl Tree {
             kind,
             endian: Binary::endian(decode),
             layouts: &names,
+            decode: decode.value,
         };
         let root = Layout::root(decode, inherited, problems);
         // What tags name are fields; a layout of tags says so.
@@ -98,6 +100,7 @@ impl Tree {
         };
         if problems.len() == before {
             tree.check(decode, &sections, problems);
+            tree.check_order(decode, &sections, problems);
         }
         (problems.len() == before).then_some(tree)
     }
@@ -207,6 +210,14 @@ impl Layout {
         })
     }
 
+    /// The fields that its messages' `type` is made of.
+    pub fn type_fields(&self) -> Vec<&str> {
+        match &self.kind {
+            Kind::Template(template) => template.field_names().collect(),
+            Kind::Name | Kind::Word(_) => Vec::new(),
+        }
+    }
+
     /// The layouts that it may select.
     pub fn targets(&self) -> Vec<usize> {
         self.select.iter().flat_map(Select::targets).collect()
@@ -268,8 +279,8 @@ impl Select {
     fn choose(&self, run: &Run<'_>) -> Result<usize, String> {
         let by = &self.by;
         let value = run.reading.fields.get(by);
-        let chosen =
-            value.and_then(|value| self.cases.iter().find(|(literal, _)| literal.equals(value)));
+        let fits = |value| self.cases.iter().find(|(values, _)| values.hold(value));
+        let chosen = value.and_then(fits);
         let chosen = chosen.map(|(_, layout)| *layout).or(self.default);
         chosen.ok_or_else(|| match value {
             None => format!("{by} is missing, which selects the layout"),
@@ -407,9 +418,16 @@ fn read_select(
             .and_then(|cases| cases.element(index));
         let case = case.as_ref().unwrap_or(&section);
         let layout = find_layout(case, "1", layout, names, problems);
-        if let (Some(literal), Some(layout)) = (literal(case, value, problems), layout) {
-            cases.push((literal, layout));
+        let Some(values) = read_values(case, value, problems) else {
+            continue;
+        };
+        let earlier = |(earlier, _): &(Values, _)| values.hidden_by(earlier);
+        if let Some(hidden) = cases.iter().find_map(earlier) {
+            let message =
+                format!("an earlier case has `{hidden}`, so that this one is never chosen");
+            problems.member(case, "0", message);
         }
+        cases.push((values, layout.unwrap_or_default()));
     }
     let default = options.default.as_deref();
     let default = default.and_then(|name| find_layout(&section, "default", name, names, problems));
@@ -437,9 +455,27 @@ pub(super) fn literal(
     value: &Json,
     problems: &mut Problems,
 ) -> Option<Literal> {
+    let text = first_text(section, value, problems)?;
+    Some(Literal::new(&text))
+}
+
+/// The values of a case, one or several.
+fn read_values(section: &Section<'_>, value: &Json, problems: &mut Problems) -> Option<Values> {
+    let text = first_text(section, value, problems)?;
+    Values::parse(&text)
+        .map_err(|error| problems.notation(section, "0", error))
+        .ok()
+}
+
+/// A pair's first element as text: a number, a flag or a text.
+fn first_text<'v>(
+    section: &Section<'_>,
+    value: &'v Json,
+    problems: &mut Problems,
+) -> Option<Cow<'v, str>> {
     match value {
-        Json::String(text) => Some(Literal::new(text)),
-        Json::Number(_) | Json::Bool(_) => Some(Literal::new(&value.to_string())),
+        Json::String(text) => Some(Cow::Borrowed(text)),
+        Json::Number(_) | Json::Bool(_) => Some(Cow::Owned(value.to_string())),
         other => {
             let message = format!(
                 "expected a text, a number or a flag, found {}",

@@ -72,6 +72,11 @@ impl Made {
         }
     }
 
+    /// Whether it is made when every field has been read.
+    pub fn is_late(&self) -> bool {
+        matches!(self, Made::Join(_))
+    }
+
     /// The fields that it is made of.
     pub fn needs(&self) -> impl Iterator<Item = &str> {
         let of: &[Name] = match self {

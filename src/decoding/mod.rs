@@ -5,14 +5,18 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod binary;
+mod columns;
+mod csv;
 mod degrees;
 mod field_steps;
 mod forms;
 mod json;
+mod key_value;
 mod layout;
 mod made;
 mod names;
 mod numbers;
+mod order;
 mod raw;
 mod regex;
 mod repeat;
@@ -30,27 +34,41 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use serde::Deserialize;
 
 use self::binary::{Binary, List};
+use self::csv::Csv;
 use self::json::JsonDecoder;
+use self::key_value::KeyValue;
 use self::layout::Tree;
 use self::raw::Raw;
 use self::regex::Regex;
 use self::run::Run;
 use self::steps::Steps;
 use self::text::Text;
+use self::textual::{Encoding, Keyed};
 use self::tlv::Tlv;
 use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
 use crate::message::{Frame, Name, Reading};
-use crate::notation::{NotationError, Word, unknown_word};
+use crate::notation::{Condition, NotationError, Word, unknown_word};
 
 pub use self::field_steps::FieldSteps;
 
-const KINDS: [&str; 6] = ["binary", "json", "raw", "regex", "text", "tlv"];
+const KINDS: [&str; 8] = [
+    "binary",
+    "csv",
+    "json",
+    "key-value",
+    "raw",
+    "regex",
+    "text",
+    "tlv",
+];
 /// Kinds of the settings language that this version does not have.
-const LATER: [&str; 6] = ["csv", "key-value", "hl7", "protobuf", "xml", "script"];
+const LATER: [&str; 1] = ["script"];
 
 /// Whether a word is a kind of decoder, of this version or a later one: as a layout's `type` it
 /// says how to decode, any other text is the message's type.
@@ -111,6 +129,11 @@ impl Decoder {
         self.0.field_names()
     }
 
+    /// Layouts that no frame and no element of a list is ever read by.
+    pub fn unused_layouts(&self) -> impl Iterator<Item = &Name> {
+        self.0.unused()
+    }
+
     /// The lists that are split, and the names that their elements add to messages; `None` where
     /// frames bring names of their own.
     pub fn split_lists(&self) -> Option<Vec<(&str, Vec<&str>)>> {
@@ -126,6 +149,39 @@ struct Inherited<'a> {
     endian: Endian,
     /// Names of all layouts, in their order.
     layouts: &'a [&'a str],
+    /// The decoder above the layouts.
+    decode: &'a serde_json::Value,
+}
+
+impl<'a> Inherited<'a> {
+    /// What a decoder of the same kind above says in a member.
+    fn option(&self, member: &str) -> Option<&'a str> {
+        let above = self.decode.get("type")?.as_str()?;
+        let said = self.decode.get(member)?.as_str()?;
+        (above == self.kind).then_some(said)
+    }
+
+    /// The encoding of its texts: its own, else that of the decoder above.
+    fn encoding(&self, own: Option<Encoding>) -> Encoding {
+        let above = || Encoding::deserialize(self.decode.get("encoding")?).ok();
+        own.or_else(above).unwrap_or_default()
+    }
+}
+
+/// What a field string sets and needs.
+#[derive(Debug, Default)]
+struct Use<'a> {
+    /// Its place; none has a field that no field string names.
+    at: Option<usize>,
+    sets: Vec<&'a str>,
+    /// Names that must have been read before it.
+    before: Vec<&'a str>,
+    /// All names that it needs, those that may be read later included.
+    needs: Vec<&'a str>,
+    /// The layout that reads its value.
+    with: Option<usize>,
+    /// Whether it is made at the end, when all others have been read.
+    late: bool,
 }
 
 /// The layout that a word names.
@@ -139,7 +195,9 @@ fn layout_index(word: &Word<'_>, inherited: &Inherited<'_>) -> Result<usize, Not
 #[derive(Clone, Debug)]
 enum Body {
     Binary(Binary),
+    Csv(Csv),
     Json(JsonDecoder),
+    KeyValue(KeyValue),
     Raw(Raw),
     Regex(Box<Regex>),
     Text(Text),
@@ -155,7 +213,11 @@ impl Body {
     ) -> Option<Self> {
         match inherited.kind {
             "binary" => Binary::read(section, without, inherited, problems).map(Body::Binary),
+            "csv" => Csv::read(section, without, inherited, problems).map(Body::Csv),
             "json" => JsonDecoder::read(section, without, inherited, problems).map(Body::Json),
+            "key-value" => {
+                KeyValue::read(section, without, inherited, problems).map(Body::KeyValue)
+            }
             "raw" => Raw::read(section, without, problems).map(Body::Raw),
             "regex" => Regex::read(section, without, inherited, problems)
                 .map(|regex| Body::Regex(Box::new(regex))),
@@ -167,7 +229,9 @@ impl Body {
     fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
         match self {
             Body::Binary(binary) => binary.decode(run),
+            Body::Csv(csv) => csv.decode(run),
             Body::Json(json) => json.decode(run),
+            Body::KeyValue(pairs) => pairs.decode(run),
             Body::Raw(raw) => {
                 raw.decode(run);
                 Ok(())
@@ -180,39 +244,32 @@ impl Body {
 
     /// The names it sets; `None` where frames bring names of their own.
     fn names(&self) -> Option<Vec<&str>> {
-        let names: Vec<&Name> = match self {
-            Body::Binary(binary) => binary.names().collect(),
-            Body::Json(_) => return None,
-            Body::Raw(_) => return Some(vec!["raw"]),
-            Body::Regex(regex) => regex.names().collect(),
-            Body::Text(text) => text.names().collect(),
-            Body::Tlv(tlv) => tlv.names().collect(),
-        };
-        Some(names.into_iter().map(|name| &**name).collect())
+        if self.brings_names() {
+            return None;
+        }
+        Some(self.uses().into_iter().flat_map(|uses| uses.sets).collect())
+    }
+
+    /// Whether frames bring names of their own.
+    fn brings_names(&self) -> bool {
+        matches!(self, Body::Json(_) | Body::KeyValue(_))
     }
 
     /// Its lists, with the places of their field strings.
     fn lists(&self) -> Vec<(usize, List<'_>)> {
         match self {
             Body::Binary(binary) => binary.lists().collect(),
+            Body::Csv(csv) => csv.lists().collect(),
             Body::Json(json) => json.lists().collect(),
             Body::Tlv(tlv) => tlv.lists().collect(),
-            Body::Raw(_) | Body::Regex(_) | Body::Text(_) => Vec::new(),
+            Body::KeyValue(_) | Body::Raw(_) | Body::Regex(_) | Body::Text(_) => Vec::new(),
         }
     }
 
     /// The layouts that read parts of what it reads; their fields join the others.
     fn parts(&self) -> Vec<usize> {
-        let fields: Vec<&textual::Field> = match self {
-            Body::Binary(binary) => return binary.parts().collect(),
-            Body::Tlv(tlv) => return tlv.parts().collect(),
-            Body::Raw(_) => return Vec::new(),
-            Body::Json(json) => json.fields().collect(),
-            Body::Regex(regex) => regex.fields().collect(),
-            Body::Text(text) => text.fields().collect(),
-        };
-        let parts = fields.into_iter().filter_map(|field| field.steps.with);
-        parts.collect()
+        let uses = self.uses().into_iter();
+        uses.filter_map(|uses| uses.with).collect()
     }
 
     /// The member that holds its field strings.
@@ -223,29 +280,42 @@ impl Body {
         }
     }
 
-    /// The names that its field strings need, with their places.
-    fn needs(&self) -> Vec<(usize, &str)> {
-        let fields: Vec<&textual::Field> = match self {
-            Body::Binary(binary) => return binary.needs().collect(),
-            Body::Tlv(tlv) => return tlv.needs().collect(),
-            Body::Raw(_) => return Vec::new(),
-            Body::Json(json) => json.fields().collect(),
-            Body::Regex(regex) => regex.fields().collect(),
-            Body::Text(text) => text.fields().collect(),
-        };
-        let all = fields.into_iter().enumerate();
-        all.flat_map(|(at, field)| field.needs().map(move |name| (at, name)))
-            .collect()
+    /// Whether what it reads stands in the order of its field strings.
+    fn in_order(&self) -> bool {
+        !matches!(self, Body::Tlv(_))
+    }
+
+    /// What its field strings set and need, in the order in which they are read.
+    fn uses(&self) -> Vec<Use<'_>> {
+        fn keyed<'a>(fields: impl Iterator<Item = &'a Keyed>) -> Vec<Use<'a>> {
+            let fields = fields.enumerate();
+            fields.map(|(at, of)| of.field.uses(Some(at))).collect()
+        }
+        match self {
+            Body::Binary(binary) => binary.uses().collect(),
+            Body::Csv(csv) => csv.uses().collect(),
+            Body::Json(json) => keyed(json.fields()),
+            Body::KeyValue(pairs) => keyed(pairs.fields()),
+            Body::Raw(_) => vec![Use {
+                sets: vec!["raw"],
+                ..Use::default()
+            }],
+            Body::Regex(regex) => regex.uses().collect(),
+            Body::Text(text) => text.uses().collect(),
+            Body::Tlv(tlv) => tlv.uses().collect(),
+        }
     }
 }
 
 /// The names that steps need.
 fn needs(steps: &Steps) -> impl Iterator<Item = &str> {
-    let condition = steps
-        .condition
-        .iter()
-        .flat_map(|condition| condition.field_names());
-    condition.chain(steps.negate.as_ref().map(|(name, _)| &**name))
+    let negates = steps.negate.iter().map(|(name, _)| &**name);
+    read_before(steps).chain(negates)
+}
+
+/// The names that must have been read before steps.
+fn read_before(steps: &Steps) -> impl Iterator<Item = &str> {
+    steps.condition.iter().flat_map(Condition::field_names)
 }
 
 /// Reads the field strings of the member `fields`, noting the mistakes of each.
@@ -267,15 +337,6 @@ fn each_field<T>(
         }
     }
     read
-}
-
-/// Notes a mistake of a whole field string.
-fn field_problem(section: &Section<'_>, index: usize, message: String, problems: &mut Problems) {
-    problems.push(Problem {
-        pointer: field_pointer(section, index),
-        column: None,
-        message,
-    });
 }
 
 fn field_pointer(section: &Section<'_>, index: usize) -> String {
@@ -316,41 +377,54 @@ pub fn fuzz_fields(data: &[u8]) {
 /// Any bytes as frames of decoders that use most of what there is.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
-    let (documents, layouts) = fuzz_documents();
-    let layouts = Section::root(&layouts);
+    // Built once: a run has thousands of inputs.
+    static DECODERS: LazyLock<Vec<Decoder>> = LazyLock::new(fuzz_decoders);
     let body = data.first().map_or(0, |first| usize::from(first & 7));
-    for document in &documents {
-        let document = Section::root(document);
-        if let Some(decoder) = read(Some(&document), Some(&layouts), &mut Problems::new()) {
-            decoder.decode(Frame { bytes: data, body });
-        }
+    for decoder in DECODERS.iter() {
+        decoder.decode(Frame { bytes: data, body });
     }
 }
 
-/// The decoders of [`fuzz`], and their layouts.
+fn fuzz_decoders() -> Vec<Decoder> {
+    let (documents, layouts) = fuzz_documents();
+    let layouts = Section::root(&layouts);
+    let documents = documents.iter().map(Section::root);
+    documents
+        .filter_map(|decode| read(Some(&decode), Some(&layouts), &mut Problems::new()))
+        .collect()
+}
+
+/// Decoders, and the layouts that they share.
 fn fuzz_documents() -> (Vec<serde_json::Value>, serde_json::Value) {
     let tags = serde_json::json!({"type": "tlv", "tag": "varint", "size": "u8", "add": -1, "unknown": "others", "cases": [
         [1, "k: varint"], [2, "tags"], [3, "l: gbk rest with members drop"], [4, "list"]]});
     let layouts = serde_json::json!({
         "tags": tags,
         "members": {"type": "json"},
-        "list": {"type": "binary", "fields": ["m: repeat rest pair map id v"]},
-        "pair": {"type": "binary", "fields": ["id: zigzag", "v: bytes id with tags drop if id = 1..9", "v: join id id"]},
+        "list": {"type": "binary", "fields": ["m: repeat rest numbered map id v"]},
+        "numbered": {"type": "binary", "fields": ["id: zigzag", "v: bytes id with tags drop if id = 1..9", "v: join id id"]},
+        "pair": {"type": "csv", "quote": "'", "fields": ["id: text", "value: integer", "nested: repeat 2 'hexadecimal'"]},
+        "line": {"type": "csv", "fields": ["skip 1", "last: at -2 round 1", "list: repeat rest -1 'number null -'"]},
+        "pairs": {"type": "key-value", "separator": ";;", "encoding": "latin1", "fields": ["a: integer", "b: number at 'B'"]}
     });
-    let document = serde_json::json!({"type": "binary", "endian": "little", "fields": [
-        "size: u8", "id: ascii size if size > 3", "c: u24 bits a@0 b@1:10 drop", "d: ymdhms", "e: bcd 2 le rtrim f",
-        "f: utf8 until ,", "g: decimal until ; * 1000000", "h: f32 round 2 neg a", "i: i64 at -8 * 3", "j: hex rest -1"
-    ]});
-    let parts = serde_json::json!({"type": "binary", "fields": [
-        "n: varint null 0", "a: sm24le abs neg n", "t: cp56", "u: utf16le 4 until a", "more: bytes rest -3 with tags drop",
-        "x: hex 2 luhn if n", "y: join a u t", "z: u8 epoch 2000-01-01 ms"
-    ]});
-    let decoders = vec![
-        document,
-        parts,
+    let documents = [
+        serde_json::json!({"type": "binary", "endian": "little", "fields": [
+            "size: u8", "id: ascii size if size > 3", "c: u24 bits a@0 b@1:10 drop", "d: ymdhms", "e: bcd 2 le rtrim f",
+            "f: utf8 until ,", "g: decimal until ; * 1000000", "h: f32 round 2 neg a", "i: i64 at -8 * 3", "j: hex rest -1"
+        ]}),
+        serde_json::json!({"type": "binary", "fields": [
+            "n: varint null 0", "a: sm24le abs neg n", "t: cp56", "u: utf16le 4 until a", "more: bytes rest -3 with tags drop",
+            "x: hex 2 luhn if n", "y: join a u t", "z: u8 epoch 2000-01-01 ms"
+        ]}),
         tags,
         serde_json::json!({"type": "json"}),
         serde_json::json!({"type": "text", "fields": ["a: dm", "b: unhex with tags drop"]}),
+        serde_json::json!({"type": "key-value"}),
+        serde_json::json!({"type": "csv", "quote": "'", "fields": [
+            "n: integer", "io: repeat n pair map id value", "more: with pairs drop", "all: join n more"]}),
+        serde_json::json!({"type": "csv", "quote": "'", "fields": ["io: repeat rest -2 pair split"]}),
+        serde_json::json!({"type": "csv", "fields": ["kind"],
+            "select": {"by": "kind", "cases": [["0..9", "line"]], "default": "pairs"}}),
     ];
-    (decoders, layouts)
+    (documents.into(), layouts)
 }

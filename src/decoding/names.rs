@@ -7,6 +7,7 @@ use super::layout::{Layout, Tree};
 use super::steps::Collect;
 use super::{Body, unknown_word};
 use crate::document::{Problem, Problems, Section, child_pointer};
+use crate::message::Name;
 
 /// A list, the layout that has it, and the place of its field string.
 struct Found<'a> {
@@ -18,7 +19,7 @@ struct Found<'a> {
 
 /// Which layouts belong to those that are read by a layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Follow {
+pub(super) enum Follow {
     /// Those that it selects.
     Selects,
     /// Those too that read a part, whose fields join the others.
@@ -97,7 +98,7 @@ impl Tree {
     }
 
     /// A mistake of a whole field string.
-    fn problem(
+    pub(super) fn problem(
         &self,
         owner: Option<usize>,
         section: &Section<'_>,
@@ -133,17 +134,20 @@ impl Tree {
             } else {
                 &frames
             };
-            let needs = layout.body.as_ref().map(Body::needs).unwrap_or_default();
-            for (index, name) in needs.into_iter().filter(|(_, name)| !known.contains(name)) {
-                let message = unknown_word("field", name, known);
-                problems.push(self.problem(place, section, index, message));
+            for uses in layout.body.iter().flat_map(Body::uses) {
+                for name in uses.needs.iter().filter(|name| !known.contains(name)) {
+                    let message = unknown_word("field", name, known);
+                    let at = uses.at.unwrap_or_default();
+                    problems.push(self.problem(place, section, at, message));
+                }
             }
+            let unknown = |name: &&str| !known.contains(name);
             let by = layout.select.as_ref().map(|select| &*select.by);
-            if let (Some(by), Some(section)) = (
-                by.filter(|by| !known.contains(by)),
-                section.member("select"),
-            ) {
+            if let (Some(by), Some(section)) = (by.filter(unknown), section.member("select")) {
                 problems.member(&section, "by", unknown_word("field", by, known));
+            }
+            for name in layout.type_fields().into_iter().filter(unknown) {
+                problems.member(section, "type", unknown_word("field", name, known));
             }
         }
     }
@@ -155,16 +159,8 @@ impl Tree {
             layout,
             collect,
         } = found.list;
-        let elements = layout
-            .map(|layout| self.closure([layout], Follow::Selects))
-            .unwrap_or_default();
-        let mut elements = elements.iter().filter_map(|at| self.layouts.get(*at));
-        let unfit = elements.find(|layout| !matches!(layout.body, None | Some(Body::Binary(_))));
-        if let Some(unfit) = unfit {
-            let unfit = unfit.name.as_deref().unwrap_or_default();
-            return Some(format!(
-                "\"{unfit}\" reads the whole body; the elements of a list need layouts of type binary"
-            ));
+        if let Some(message) = layout.and_then(|layout| self.wrong_elements(found.owner, layout)) {
+            return Some(message);
         }
         match collect {
             None => None,
@@ -180,6 +176,35 @@ impl Tree {
             }
         }
         .map(|message| format!("{name}: {message}"))
+    }
+
+    /// Elements are read one behind the other, in the way of the list.
+    fn wrong_elements(&self, owner: Option<usize>, layout: usize) -> Option<String> {
+        let owner = self.placed().find(|(place, _)| *place == owner);
+        let owner = owner.and_then(|(_, owner)| owner.body.as_ref());
+        let elements = self.closure([layout], Follow::Selects).into_iter();
+        for layout in elements.filter_map(|at| self.layouts.get(at)) {
+            let Some(body) = &layout.body else { continue };
+            let name = layout.name.as_deref().unwrap_or_default();
+            let wrong = match (owner, body) {
+                (Some(Body::Csv(list)), Body::Csv(element)) if list.line != element.line => {
+                    "has another separator, quote or encoding than the list that it is an element of"
+                }
+                (Some(Body::Csv(_)), Body::Csv(element))
+                    if element.elsewhere().next().is_some() =>
+                {
+                    "has `at`; the elements of a list of columns are read one behind the other"
+                }
+                (Some(Body::Csv(_)), Body::Csv(_)) => continue,
+                (Some(Body::Csv(_)), _) => {
+                    "reads no columns; the elements of this list need layouts of type csv"
+                }
+                (_, Body::Binary(_)) => continue,
+                _ => "reads the whole body; the elements of this list need layouts of type binary",
+            };
+            return Some(format!("\"{name}\" {wrong}"));
+        }
+        None
     }
 
     /// A frame has one list of messages, and only itself.
@@ -209,12 +234,12 @@ impl Tree {
     }
 
     /// All names of elements that a layout reads.
-    fn element_names(&self, layout: usize) -> Option<Vec<&str>> {
+    pub(super) fn element_names(&self, layout: usize) -> Option<Vec<&str>> {
         let layouts = self.closure([layout], Follow::Parts).into_iter();
         names(layouts.filter_map(|at| self.layouts.get(at)))
     }
 
-    fn placed(&self) -> impl Iterator<Item = (Option<usize>, &Layout)> {
+    pub(super) fn placed(&self) -> impl Iterator<Item = (Option<usize>, &Layout)> {
         let layouts = self
             .layouts
             .iter()
@@ -253,8 +278,23 @@ impl Tree {
         parts.difference(&frames).copied().collect()
     }
 
+    /// The layouts that no frame, no part and no element is ever read by.
+    pub fn unused(&self) -> impl Iterator<Item = &Name> {
+        let mut first = self.root.readers();
+        let lists = self.root.body.iter().flat_map(Body::lists);
+        first.extend(lists.filter_map(|(_, list)| list.layout));
+        let used = self.closure(first, Follow::Lists);
+        let layouts = self.layouts.iter().enumerate();
+        let unused = layouts.filter(move |(at, _)| !used.contains(at));
+        unused.filter_map(|(_, layout)| layout.name.as_ref())
+    }
+
     /// Layouts, and those that read on from them.
-    fn closure(&self, from: impl IntoIterator<Item = usize>, follow: Follow) -> BTreeSet<usize> {
+    pub(super) fn closure(
+        &self,
+        from: impl IntoIterator<Item = usize>,
+        follow: Follow,
+    ) -> BTreeSet<usize> {
         let mut waiting: Vec<usize> = from.into_iter().collect();
         let mut reached = BTreeSet::new();
         while let Some(at) = waiting.pop() {

@@ -3,12 +3,11 @@
 use regex::bytes::{Regex as Pattern, RegexBuilder};
 use serde::Deserialize;
 
-use super::Inherited;
 use super::run::Run;
-use super::textual::Field;
-use super::types::utf8;
+use super::textual::{Encoding, Field, Keyed};
+use super::{Inherited, Use};
 use crate::document::{Problems, Section};
-use crate::message::{Name, Value};
+use crate::notation::{NotationError, unknown_word};
 
 /// Memory that a compiled pattern may take: counted repetitions grow fast.
 const MOST_BYTES: usize = 4 << 20;
@@ -18,6 +17,7 @@ const MOST_BYTES: usize = 4 << 20;
 struct Options {
     /// The pattern with named groups `(?P<name>…)`; `.` matches every byte.
     pattern: String,
+    encoding: Option<Encoding>,
     /// What the groups are; those not named here are texts.
     #[serde(default)]
     fields: Vec<String>,
@@ -27,8 +27,17 @@ struct Options {
 #[derive(Clone, Debug)]
 pub(super) struct Regex {
     pattern: Pattern,
-    /// The group's number and its field.
-    groups: Box<[(usize, Field)]>,
+    encoding: Encoding,
+    groups: Box<[Group]>,
+}
+
+/// A field of a group, in the order of the pattern.
+#[derive(Clone, Debug)]
+struct Group {
+    number: usize,
+    /// The place of its field string; none has one that is a text as it comes.
+    at: Option<usize>,
+    field: Field,
 }
 
 impl Regex {
@@ -40,9 +49,6 @@ impl Regex {
         problems: &mut Problems,
     ) -> Option<Self> {
         let options: Options = section.read(without, problems)?;
-        let fields = super::each_field(section, &options.fields, problems, |text| {
-            Field::parse(text, &inherited)
-        });
         let pattern = match compile(&options.pattern) {
             Ok(pattern) => pattern,
             Err(why) => {
@@ -51,30 +57,19 @@ impl Regex {
             }
         };
         let names: Vec<&str> = pattern.capture_names().flatten().collect();
-        for (index, field) in fields.iter().enumerate() {
-            if field.made.is_none() && !names.contains(&field.key.as_str()) {
-                let message = crate::notation::unknown_word("group", &field.key, &names);
-                super::field_problem(section, index, message, problems);
+        let fields = super::each_field(section, &options.fields, problems, |text| {
+            let field = Keyed::parse(text, &inherited)?;
+            if field.field.made.is_some() || names.contains(&field.key.as_str()) {
+                return Ok(field);
             }
-        }
-        let mut groups = Vec::new();
-        for (number, name) in pattern.capture_names().enumerate() {
-            let Some(name) = name else { continue };
-            let named: Vec<_> = fields
-                .iter()
-                .filter(|field| field.made.is_none() && field.key == name)
-                .cloned()
-                .collect();
-            if named.is_empty() {
-                groups.push((number, Field::plain(name)));
-            }
-            groups.extend(named.into_iter().map(|field| (number, field)));
-        }
-        // The whole match takes part always.
-        let made = fields.into_iter().filter(|field| field.made.is_some());
-        groups.extend(made.map(|field| (0, field)));
+            Err(NotationError::new(
+                1,
+                unknown_word("group", &field.key, &names),
+            ))
+        });
         Some(Regex {
-            groups: groups.into(),
+            groups: groups(&pattern, &fields).into(),
+            encoding: inherited.encoding(options.encoding),
             pattern,
         })
     }
@@ -83,19 +78,45 @@ impl Regex {
     pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
         let captures = self.pattern.captures(run.body());
         let captures = captures.ok_or_else(|| "the pattern does not match".to_owned())?;
-        for (number, field) in &self.groups {
+        for Group { number, field, .. } in &self.groups {
             if let Some(group) = captures.get(*number) {
-                let text = utf8(group.as_bytes(), &mut run.reading.replaced);
-                field.decode(Value::Text(text), run)?;
+                field.decode_bytes(group.as_bytes(), self.encoding, run)?;
             }
         }
         Ok(())
     }
 
-    /// The fields it sets.
-    pub fn fields(&self) -> impl Iterator<Item = &Field> {
-        self.groups.iter().map(|(_, field)| field)
+    /// What its groups set and need.
+    pub fn uses(&self) -> impl Iterator<Item = Use<'_>> {
+        self.groups.iter().map(|group| group.field.uses(group.at))
     }
+}
+
+fn groups(pattern: &Pattern, fields: &[Keyed]) -> Vec<Group> {
+    let group = |number, (at, of): (usize, &Keyed)| Group {
+        number,
+        at: Some(at),
+        field: of.field.clone(),
+    };
+    let (made, read): (Vec<_>, Vec<_>) =
+        (fields.iter().enumerate()).partition(|(_, of)| of.field.made.is_some());
+    let mut groups = Vec::new();
+    for (number, name) in pattern.capture_names().enumerate() {
+        let Some(name) = name else { continue };
+        let named = read.iter().filter(|(_, of)| of.key == name);
+        let before = groups.len();
+        groups.extend(named.map(|of| group(number, *of)));
+        if groups.len() == before {
+            groups.push(Group {
+                number,
+                at: None,
+                field: Field::plain(name),
+            });
+        }
+    }
+    // The whole match takes part always.
+    groups.extend(made.into_iter().map(|of| group(0, of)));
+    groups
 }
 
 fn compile(pattern: &str) -> Result<Pattern, String> {
@@ -123,11 +144,4 @@ fn compile(pattern: &str) -> Result<Pattern, String> {
 fn last_line(text: &str) -> String {
     let line = text.lines().last().unwrap_or_default();
     line.trim_start_matches("error: ").to_owned()
-}
-
-impl Regex {
-    /// The names it sets.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
-        self.fields().flat_map(Field::names)
-    }
 }

@@ -1,6 +1,8 @@
 //! `repeat N LAYOUT`: a list whose elements stand one behind the other.
 
 use super::binary::Field;
+use super::columns::Line;
+use super::csv::Column;
 use super::run::{MOST_VALUES, Run};
 use super::steps::{Collect, Steps};
 use super::types::kept;
@@ -29,6 +31,8 @@ enum Element {
     Layout(usize),
     /// An element is a bare value.
     Field(Box<Field>),
+    /// An element is what one column says.
+    Column(Box<Column>),
 }
 
 impl Repeat {
@@ -42,8 +46,7 @@ impl Repeat {
         let word = words.require("a layout, or a field in quotes")?;
         let element = if word.quoted {
             let inside = |error: NotationError| error.inside(word.column.saturating_add(1));
-            let field = Field::in_quotes(name, &word.text, inherited).map_err(inside)?;
-            Element::Field(Box::new(field))
+            Element::in_quotes(name, &word.text, inherited).map_err(inside)?
         } else {
             Element::Layout(layout_index(&word, inherited)?)
         };
@@ -53,15 +56,22 @@ impl Repeat {
     /// Refuses steps that need other elements.
     pub fn check(&self, steps: &Steps, word: &Word<'_>) -> Result<(), NotationError> {
         let map = matches!(steps.collect, Some(Collect::Map { .. }));
-        if map && matches!(self.element, Element::Field(_)) {
+        if map && self.layout().is_none() {
             return Err(word.error("`map` needs a layout: its elements must have two fields"));
         }
         Ok(())
     }
 
-    /// Reads the list on from where the frame stands, and sets it.
-    pub fn decode(&self, name: &Name, steps: &Steps, run: &mut Run<'_>) -> Result<(), String> {
-        let parts = self.parts(name, steps.collect == Some(Collect::Split), run)?;
+    /// Reads the list on from where the frame stands, and sets it; `columns` are those of `csv`.
+    pub fn decode(
+        &self,
+        name: &Name,
+        steps: &Steps,
+        columns: Option<&Line>,
+        run: &mut Run<'_>,
+    ) -> Result<(), String> {
+        let message = steps.collect == Some(Collect::Split);
+        let parts = self.parts(name, message, columns, run)?;
         if let Some(collect) = &steps.collect {
             return run.collect(name, steps, collect, parts);
         }
@@ -81,23 +91,35 @@ impl Repeat {
     pub fn layout(&self) -> Option<usize> {
         match &self.element {
             Element::Layout(index) => Some(*index),
-            Element::Field(_) => None,
+            Element::Field(_) | Element::Column(_) => None,
         }
     }
 
     /// The field in quotes.
     pub fn field(&self) -> Option<&Field> {
         match &self.element {
-            Element::Layout(_) => None,
+            Element::Layout(_) | Element::Column(_) => None,
             Element::Field(field) => Some(field),
         }
     }
 
-    fn parts(&self, name: &Name, message: bool, run: &mut Run<'_>) -> Result<Vec<Part>, String> {
-        let (count, kept) = self
-            .times
-            .bounds(run)
-            .map_err(|why| format!("{name} {why}"))?;
+    /// The column in quotes.
+    pub fn column(&self) -> Option<&Column> {
+        match &self.element {
+            Element::Layout(_) | Element::Field(_) => None,
+            Element::Column(column) => Some(column),
+        }
+    }
+
+    fn parts(
+        &self,
+        name: &Name,
+        message: bool,
+        columns: Option<&Line>,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<Part>, String> {
+        let bounds = self.times.bounds(columns, run);
+        let (count, kept) = bounds.map_err(|why| format!("{name} {why}"))?;
         // Never made as large as a count on the wire: it grows with what has been read.
         let mut parts = Vec::new();
         loop {
@@ -106,23 +128,29 @@ impl Repeat {
                 return Ok(parts);
             }
             let number = parts.len().saturating_add(1);
-            let read = self.part(message, run);
+            let read = self.part(message, columns, run);
             parts.push(read.map_err(|why| format!("{name} {number}: {why}"))?);
             let behind = run.cursor.remaining();
-            if behind >= before {
-                return Err(format!("{name} {number} takes no bytes"));
+            let empty = columns.is_some_and(|line| line.ends_empty(run.body()));
+            let what = columns.map_or("bytes", |_| "columns");
+            if behind >= before && !(empty && before == 0 && count == Some(number)) {
+                return Err(format!("{name} {number} takes no {what}"));
             }
             if behind < kept {
-                return Err(format!(
-                    "{name} {number} reaches into the last {kept} bytes"
-                ));
+                return Err(self.times.too_far(name, number, what));
             }
         }
     }
 
-    fn part(&self, message: bool, run: &mut Run<'_>) -> Result<Part, String> {
+    fn part(
+        &self,
+        message: bool,
+        columns: Option<&Line>,
+        run: &mut Run<'_>,
+    ) -> Result<Part, String> {
         run.element(message, |run| match &self.element {
             Element::Field(field) => field.decode(run),
+            Element::Column(column) => column.decode(columns.ok_or("no columns")?, run),
             Element::Layout(index) => {
                 run.count_value()?;
                 run.read_layout(*index)
@@ -132,13 +160,28 @@ impl Repeat {
 
     /// An element of a list that stays one.
     fn value(&self, name: &Name, mut part: Part) -> Value {
-        if let Element::Field(_) = self.element {
+        if self.layout().is_none() {
             return part.fields.remove(name).unwrap_or(Value::Null);
         }
         for dropped in &part.dropped {
             part.fields.remove(dropped);
         }
         Value::Object(part.fields)
+    }
+}
+
+impl Element {
+    fn in_quotes(
+        name: &Name,
+        text: &str,
+        inherited: &Inherited<'_>,
+    ) -> Result<Self, NotationError> {
+        if inherited.kind == "csv" {
+            let column = Column::in_quotes(name, text, inherited)?;
+            return Ok(Element::Column(Box::new(column)));
+        }
+        let field = Field::in_quotes(name, text, inherited)?;
+        Ok(Element::Field(Box::new(field)))
     }
 }
 
@@ -157,15 +200,20 @@ impl Times {
     }
 
     /// The number of elements, if it is known, and the bytes that must be left behind them.
-    fn bounds(&self, run: &Run<'_>) -> Result<(Option<usize>, usize), String> {
+    fn bounds(
+        &self,
+        columns: Option<&Line>,
+        run: &Run<'_>,
+    ) -> Result<(Option<usize>, usize), String> {
         let left = run.cursor.remaining();
         let count = match self {
-            Times::Rest(kept) if *kept > left => {
-                return Err(format!(
-                    "must end {kept} bytes before the end, which is behind"
-                ));
+            Times::Rest(kept) => {
+                let bytes = columns.map_or(Some(*kept), |line| bytes_of(*kept, line, run.body()));
+                let what = columns.map_or("bytes", |_| "columns");
+                let behind = || format!("must end {kept} {what} before the end, which is behind");
+                let bytes = bytes.filter(|bytes| *bytes <= left);
+                return bytes.map(|bytes| (None, bytes)).ok_or_else(behind);
             }
-            Times::Rest(kept) => return Ok((None, *kept)),
             Times::Count(count) => *count,
             Times::Field(name) => match run.reading.fields.get(name) {
                 Some(Value::Integer(count)) => {
@@ -174,10 +222,28 @@ impl Times {
                 _ => return Err(format!("has no count: `{name}` is not a whole number")),
             },
         };
-        // Each element takes a byte at least.
-        if count > left {
+        // Each element takes a byte at least; behind the last separator there may be an empty column.
+        let most = columns.map_or(left, |_| left.saturating_add(1));
+        if count > most {
             return Err(format!("has {count} elements, {left} bytes are left"));
         }
         Ok((Some(count), 0))
     }
+
+    fn too_far(&self, name: &Name, number: usize, what: &str) -> String {
+        let kept = match self {
+            Times::Rest(kept) => *kept,
+            Times::Count(_) | Times::Field(_) => 0,
+        };
+        format!("{name} {number} reaches into the last {kept} {what}")
+    }
+}
+
+/// Bytes of so many columns at the end of a line.
+fn bytes_of(columns: usize, line: &Line, text: &[u8]) -> Option<usize> {
+    if columns == 0 {
+        return Some(0);
+    }
+    let from_end = i64::try_from(columns).ok()?.checked_neg()?;
+    text.len().checked_sub(line.start(text, from_end)?)
 }

@@ -211,23 +211,31 @@ impl<'a> Run<'a> {
             self.reading.fields = values;
             return Ok(());
         }
-        for (name, value) in values {
-            self.put(&name, value, None)?;
+        for (name, value) in values.iter() {
+            self.note(name, value, None)?;
         }
+        // Frames choose how many these are: they are not looked for one after the other.
+        self.reading.fields.extend_behind(self.level.base, values);
         Ok(())
     }
 
     /// Sets a value as it is; that of `time` is the message's time and no value.
     pub fn put(&mut self, name: &Name, value: Value, zone: Option<Offset>) -> Result<(), String> {
+        self.note(name, &value, zone)?;
+        let fields = &mut self.reading.fields;
+        fields.set_behind(self.level.base, name.clone(), value);
+        Ok(())
+    }
+
+    /// What a value means beside itself.
+    fn note(&mut self, name: &Name, value: &Value, zone: Option<Offset>) -> Result<(), String> {
         if self.level.depth > 0 || self.inside > 0 {
-            self.count_text(weight(&value))?;
+            self.count_text(weight(value))?;
         }
         if &**name == "time" && !self.level.inner {
             self.hide(name);
-            self.level.time = own_time(&value, zone)?;
+            self.level.time = own_time(value, zone)?;
         }
-        let fields = &mut self.reading.fields;
-        fields.set_behind(self.level.base, name.clone(), value);
         Ok(())
     }
 

@@ -2,12 +2,10 @@
 
 use serde::Deserialize;
 
-use super::Inherited;
 use super::run::Run;
-use super::textual::Field;
-use super::types::utf8;
+use super::textual::{Encoding, Field};
+use super::{Inherited, Use};
 use crate::document::{Problems, Section};
-use crate::message::{Name, Value};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -15,6 +13,7 @@ struct Options {
     /// What the text is; every field string sees the whole of it.
     #[serde(default = "plain")]
     fields: Vec<String>,
+    encoding: Option<Encoding>,
 }
 
 fn plain() -> Vec<String> {
@@ -25,6 +24,7 @@ fn plain() -> Vec<String> {
 #[derive(Clone, Debug)]
 pub(super) struct Text {
     fields: Box<[Field]>,
+    encoding: Encoding,
 }
 
 impl Text {
@@ -41,25 +41,20 @@ impl Text {
         });
         Some(Text {
             fields: fields.into(),
+            encoding: inherited.encoding(options.encoding),
         })
     }
 
     /// Sets its fields.
     pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
-        let text = utf8(run.body(), &mut run.reading.replaced);
-        for field in &self.fields {
-            field.decode(Value::Text(text.clone()), run)?;
-        }
-        Ok(())
+        let body = run.body();
+        let mut fields = self.fields.iter();
+        fields.try_for_each(|field| field.decode_bytes(body, self.encoding, run))
     }
 
-    /// The field strings.
-    pub fn fields(&self) -> impl Iterator<Item = &Field> {
-        self.fields.iter()
-    }
-
-    /// The names it sets.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
-        self.fields.iter().flat_map(Field::names)
+    /// What its field strings set and need.
+    pub fn uses(&self) -> impl Iterator<Item = Use<'_>> {
+        let fields = self.fields.iter().enumerate();
+        fields.map(|(at, field)| field.uses(Some(at)))
     }
 }

@@ -1,22 +1,31 @@
 //! Field strings of the text decoders: `weight: number`, `stable: enum S=true D=false`.
 
-use super::Inherited;
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
 use super::made::Made;
 use super::run::Run;
-use super::steps::{Collect, Steps, Subject, float_text};
+use super::steps::{Collect, Step, Steps, Subject, float_text};
+use super::{Inherited, Use};
 use crate::message::{Name, Part, Value};
-use crate::notation::{NotationError, Words};
+use crate::notation::{NotationError, Word, Words};
 
 /// A field whose value comes as text, or as what JSON has.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
     pub name: Name,
-    /// Where the source has it; the name, where the field string does not say.
-    pub key: String,
     /// Where it is made of other fields and has no source.
     pub made: Option<Made>,
     kind: Kind,
     pub steps: Steps,
+}
+
+/// A field, and where its source has it; under its name, where the field string does not say.
+#[derive(Clone, Debug)]
+pub(super) struct Keyed {
+    pub key: String,
+    pub field: Field,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +39,46 @@ pub(super) enum Kind {
     Bool,
 }
 
-impl Field {
+/// What bytes are as text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Encoding {
+    #[default]
+    Utf8,
+    /// Each byte is the character of its number.
+    Latin1,
+}
+
+impl Encoding {
+    /// Bytes as text; what is not valid is replaced, which `replaced` then says.
+    pub fn text<'b>(self, bytes: &'b [u8], replaced: &mut bool) -> Cow<'b, str> {
+        if self == Encoding::Latin1 && !bytes.is_ascii() {
+            return bytes.iter().map(|byte| char::from(*byte)).collect();
+        }
+        let text = String::from_utf8_lossy(bytes);
+        *replaced |= matches!(text, Cow::Owned(_));
+        text
+    }
+}
+
+/// Reads `at PLACE`, if it stands there.
+pub(super) fn place_by<P>(
+    words: &mut Words<'_>,
+    place: impl FnOnce(&Word<'_>) -> Result<P, NotationError>,
+) -> Result<Option<P>, NotationError> {
+    match words.accept("at") {
+        Some(_) => place(&words.require("the place")?).map(Some),
+        None => Ok(None),
+    }
+}
+
+impl Keyed {
     /// Reads `NAME[: [TYPE] [at 'KEY'] [steps]]`, where the source is text.
     pub fn parse(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
         Self::read(text, inherited, Subject::Value)
     }
 
-    /// [`Field::parse`] where the source may have lists.
+    /// [`Keyed::parse`] where the source may have lists.
     pub fn parse_structured(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
         Self::read(text, inherited, Subject::Either)
     }
@@ -47,39 +89,72 @@ impl Field {
         subject: Subject,
     ) -> Result<Self, NotationError> {
         let mut words = Words::new(text)?;
-        let name = match words.name() {
-            Some(name) => name,
-            None => words.require("the field's name")?,
+        let name = Field::name(&mut words)?;
+        let key = |word: &Word<'_>| Ok(word.text.clone().into_owned());
+        let own = name.text.as_ref().into();
+        let (field, key) = Field::read(own, &mut words, inherited, subject, key)?;
+        let key = key.unwrap_or_else(|| name.text.into_owned());
+        Ok(Keyed { key, field })
+    }
+}
+
+impl Field {
+    /// Reads `NAME[: [TYPE] [steps]]`, where the source has one text.
+    pub fn parse(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
+        let mut words = Words::new(text)?;
+        let name = Self::name(&mut words)?;
+        let nowhere = |word: &Word<'_>| -> Result<(), NotationError> {
+            Err(word.error("there is one text and no place in it: `at` says nothing here"))
         };
+        let name = name.text.as_ref().into();
+        let read = Self::read(name, &mut words, inherited, Subject::Value, nowhere);
+        read.map(|(field, _)| field)
+    }
+
+    /// Goes over the name. What follows it stands behind a colon.
+    pub fn name<'t>(words: &mut Words<'t>) -> Result<Word<'t>, NotationError> {
+        let named = words.name();
+        let alone = named.is_none();
+        let name = named.map_or_else(|| words.require("the field's name"), Ok)?;
         if name.text.is_empty() {
             return Err(name.error("expected a name before `:`"));
         }
-        let first = words.peek();
-        if let Some(made) = Self::read_made(&name.text, &mut words, inherited)? {
-            return Ok(made);
+        match words.peek().filter(|_| alone) {
+            Some(next) => Err(next.error("expected `name: type`")),
+            None => Ok(name),
         }
-        let kind = Kind::parse(&mut words)?;
-        let key = match words.accept("at") {
-            Some(_) => words.require("the key")?.text.into_owned(),
-            None => name.text.clone().into_owned(),
-        };
-        let steps = Steps::parse(&mut words, inherited, subject)?;
+    }
+
+    /// Reads what follows the name; `place` reads what `at` says.
+    pub fn read<P>(
+        name: Name,
+        words: &mut Words<'_>,
+        inherited: &Inherited<'_>,
+        subject: Subject,
+        place: impl FnOnce(&Word<'_>) -> Result<P, NotationError>,
+    ) -> Result<(Self, Option<P>), NotationError> {
+        let first = words.peek();
+        if let Some(made) = Self::read_made(&name, words, inherited)? {
+            return Ok((made, None));
+        }
+        let kind = Kind::parse(words)?;
+        let place = place_by(words, place)?;
+        let steps = Steps::parse(words, inherited, subject)?;
         if let (Some(word), true) = (first, kind != Kind::Plain && steps.collect.is_some()) {
             return Err(word.error(format!("a list is no `{}`", word.raw)));
         }
-        let name = name.text.as_ref().into();
-        Ok(Field {
+        let field = Field {
             name,
-            key,
             made: None,
             kind,
             steps,
-        })
+        };
+        Ok((field, place))
     }
 
     /// A field that has no source, if the next word says so.
     fn read_made(
-        name: &str,
+        name: &Name,
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
     ) -> Result<Option<Self>, NotationError> {
@@ -87,7 +162,7 @@ impl Field {
         let Some(first) = ahead.next() else {
             return Ok(None);
         };
-        let made = Made::parse(&name.into(), &first, &mut ahead, inherited)?;
+        let made = Made::parse(name, &first, &mut ahead, inherited)?;
         Ok(made.map(|(made, steps)| Field {
             made: Some(made),
             steps,
@@ -95,26 +170,58 @@ impl Field {
         }))
     }
 
-    /// The names that it sets.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
-        std::iter::once(&self.name).chain(self.steps.bits.iter().map(|bits| &bits.name))
-    }
-
-    /// The names that it needs.
-    pub fn needs(&self) -> impl Iterator<Item = &str> {
-        let made = self.made.iter().flat_map(Made::needs);
-        super::needs(&self.steps).chain(made)
-    }
-
     /// A field that takes its value as it comes.
     pub fn plain(name: &str) -> Self {
         Field {
             name: name.into(),
-            key: name.to_owned(),
             made: None,
             kind: Kind::Plain,
             steps: Steps::default(),
         }
+    }
+
+    /// What it sets and needs.
+    pub fn uses(&self, at: Option<usize>) -> Use<'_> {
+        Use {
+            at,
+            sets: self.names().map(|name| &**name).collect(),
+            before: super::read_before(&self.steps).collect(),
+            needs: super::needs(&self.steps)
+                .chain(self.made.iter().flat_map(Made::needs))
+                .collect(),
+            with: self.steps.with,
+            late: self.made.as_ref().is_some_and(Made::is_late),
+        }
+    }
+
+    /// The names that it sets.
+    fn names(&self) -> impl Iterator<Item = &Name> {
+        std::iter::once(&self.name).chain(self.steps.bits.iter().map(|bits| &bits.name))
+    }
+
+    /// Sets the field from the bytes of a text.
+    pub fn decode_bytes(
+        &self,
+        bytes: &[u8],
+        encoding: Encoding,
+        run: &mut Run<'_>,
+    ) -> Result<(), String> {
+        if self.made.is_some() {
+            return self.decode(Value::Null, run);
+        }
+        if bytes.is_empty() || !run.wants(self.steps.condition.as_ref()) {
+            return Ok(());
+        }
+        let is_null = |step: &Step| matches!(step, Step::Null(..));
+        if self.kind.is_text() || self.steps.steps.iter().any(is_null) {
+            let text = encoding.text(bytes, &mut run.reading.replaced);
+            return self.convert(Value::Text(text.into_owned()), run);
+        }
+        // Most columns are numbers: nothing is allocated for them. Bytes that are no text are none.
+        let text = std::str::from_utf8(bytes).unwrap_or("?");
+        let value = self.kind.read_text(text.trim());
+        let value = value.map_err(|why| format!("{} {why}", self.name))?;
+        run.set(&self.name, &self.steps, value)
     }
 
     /// Sets the field from its source.
@@ -128,6 +235,10 @@ impl Field {
         if matches!(&value, Value::Text(text) if text.is_empty()) {
             return Ok(());
         }
+        self.convert(value, run)
+    }
+
+    fn convert(&self, value: Value, run: &mut Run<'_>) -> Result<(), String> {
         // `null` names the text as it comes: `-` is no number.
         if self.steps.steps.iter().any(|step| step.is_null(&value)) {
             return run.set(&self.name, &self.steps, Value::Null);
@@ -179,7 +290,12 @@ impl Kind {
                 "integer" => Kind::Integer,
                 "hexadecimal" => Kind::Hexadecimal,
                 "bool" => Kind::Bool,
-                "repeat" => return Err(word.error("`repeat` reads bytes: use it in `binary`")),
+                "repeat" | "skip" => {
+                    return Err(word.error(format!(
+                        "`{}` is for what stands in a row: use it in `binary` or `csv`",
+                        word.raw
+                    )));
+                }
                 _ => Kind::Plain,
             },
             None => Kind::Plain,
@@ -188,6 +304,10 @@ impl Kind {
             words.next();
         }
         Ok(kind)
+    }
+
+    fn is_text(self) -> bool {
+        matches!(self, Kind::Plain | Kind::Text)
     }
 
     /// The value as this kind says; an `Err` says why it cannot be.
@@ -206,7 +326,7 @@ impl Kind {
     fn read_text(self, text: &str) -> Result<Value, String> {
         let (value, what) = match self {
             Kind::Number => (finite(text).map(Value::Float), "number"),
-            Kind::Integer => (text.parse().ok().map(Value::Integer), "whole number"),
+            Kind::Integer => (whole(text).map(Value::Integer), "whole number"),
             Kind::Hexadecimal => (hexadecimal(text).map(Value::Integer), "hexadecimal number"),
             Kind::Bool => (flag(text).map(Value::Bool), "flag (true, false, 1 or 0)"),
             Kind::Plain | Kind::Text => (Some(Value::Text(text.to_owned())), "text"),
@@ -229,6 +349,12 @@ fn as_text(value: Value) -> Result<String, String> {
 
 fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// Wide numbers are slow to read, and few are so large.
+fn whole(text: &str) -> Option<i128> {
+    let small = text.parse::<i64>().map(i128::from);
+    small.or_else(|_| text.parse()).ok()
 }
 
 fn hexadecimal(text: &str) -> Option<i128> {

@@ -10,7 +10,7 @@ use super::layout::literal;
 use super::run::Run;
 use super::steps::text;
 use super::types::Type;
-use super::{Inherited, layout_index};
+use super::{Inherited, Use, layout_index};
 use crate::cursor::Endian;
 use crate::document::{Problems, Section, name_of};
 use crate::message::{Name, Value};
@@ -167,30 +167,27 @@ impl Tlv {
         value.ok_or_else(|| format!("needs {size} bytes, {left} are left"))
     }
 
-    /// Names that it sets.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
-        let fields = self.fields().flat_map(|(_, field)| field.names());
-        fields.chain(&self.unknown)
-    }
-
-    /// Names that its fields need, with the places of their cases.
-    pub fn needs(&self) -> impl Iterator<Item = (usize, &str)> {
-        let fields = self.fields();
-        fields.flat_map(|(at, field)| field.needs().into_iter().map(move |name| (at, name)))
+    /// What its cases set and need, in any order: that of tags is the frame's.
+    pub fn uses(&self) -> impl Iterator<Item = Use<'_>> {
+        let cases = self.cases.iter().enumerate();
+        let cases = cases.map(|(at, case)| match &case.value {
+            Content::Field(field) => field.uses(Some(at)),
+            Content::Layout(index) => Use {
+                at: Some(at),
+                with: Some(*index),
+                ..Use::default()
+            },
+        });
+        cases.chain(self.unknown.iter().map(|name| Use {
+            sets: vec![name],
+            ..Use::default()
+        }))
     }
 
     /// Its lists, with the places of their cases.
     pub fn lists(&self) -> impl Iterator<Item = (usize, List<'_>)> {
         let fields = self.fields();
         fields.flat_map(|(at, field)| field.lists().into_iter().map(move |list| (at, list)))
-    }
-
-    /// The layouts that read values.
-    pub fn parts(&self) -> impl Iterator<Item = usize> {
-        self.cases.iter().filter_map(|case| match &case.value {
-            Content::Layout(index) => Some(*index),
-            Content::Field(field) => field.part(),
-        })
     }
 
     fn fields(&self) -> impl Iterator<Item = (usize, &Field)> {

@@ -1,4 +1,4 @@
-//! JSON texts as values.
+//! JSON texts as values, and names that frames bring.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -16,19 +16,28 @@ pub(super) struct KnownNames(OnceLock<Box<[Name]>>);
 impl KnownNames {
     /// Reads a text.
     pub fn read(&self, text: &str) -> serde_json::Result<Value> {
-        let names = RefCell::new(Names {
-            known: self.0.get().map_or(&[], |names| names),
-            count: 0,
-            new: Vec::new(),
-        });
+        let names = RefCell::new(self.session());
         let mut reader = serde_json::Deserializer::from_str(text);
         let value = Tree(&names).deserialize(&mut reader)?;
         reader.end()?;
-        let new = names.into_inner().new;
-        if !new.is_empty() {
-            self.0.get_or_init(|| new.into());
-        }
+        self.learn(names.into_inner());
         Ok(value)
+    }
+
+    /// The names for one text.
+    pub fn session(&self) -> Names<'_> {
+        Names {
+            known: self.0.get().map_or(&[], |names| names),
+            count: 0,
+            new: Vec::new(),
+        }
+    }
+
+    /// Keeps the names of the first text.
+    pub fn learn(&self, names: Names<'_>) {
+        if !names.new.is_empty() {
+            self.0.get_or_init(|| names.new.into());
+        }
     }
 }
 
@@ -36,7 +45,8 @@ impl KnownNames {
 const MOST_NAMES: usize = 64;
 
 /// Names of members, one after the other as the text has them.
-struct Names<'n> {
+#[derive(Debug)]
+pub(super) struct Names<'n> {
     known: &'n [Name],
     count: usize,
     /// Learned, while none are known.
@@ -44,7 +54,8 @@ struct Names<'n> {
 }
 
 impl Names<'_> {
-    fn next(&mut self, text: &str) -> Name {
+    /// The next name.
+    pub fn next(&mut self, text: &str) -> Name {
         let known = self.known.get(self.count).filter(|name| ***name == *text);
         self.count = self.count.saturating_add(1);
         if let Some(name) = known {

@@ -3,7 +3,6 @@
 use jiff::tz::Offset;
 
 use super::forms::Form;
-pub(super) use super::forms::utf8;
 use super::numbers::{sign_magnitude, zigzag};
 use super::step_words::is_step;
 use super::times::Stamp;

@@ -16,7 +16,7 @@ mod zone;
 use thiserror::Error;
 
 pub use self::bytes::{bytes, write_bytes};
-pub use self::condition::{Condition, Literal};
+pub use self::condition::{Condition, Literal, Values};
 pub use self::integer::{Digits, IntegerAt, IntegerKind, IntegerRead, PartAt, ReadError};
 pub(crate) use self::integer::{split_endian, write_bcd};
 pub use self::span::Span;

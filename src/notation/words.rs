@@ -33,6 +33,16 @@ impl<'a> Word<'a> {
         }
     }
 
+    fn trimmed(&self) -> Self {
+        let start = self.raw.trim_start();
+        let spaces = self
+            .raw
+            .chars()
+            .count()
+            .saturating_sub(start.chars().count());
+        Word::new(start.trim_end(), self.column.saturating_add(spaces))
+    }
+
     /// Whether it is this word, not quoted.
     pub fn is(&self, word: &str) -> bool {
         !self.quoted && self.raw == word
@@ -140,6 +150,22 @@ impl<'a> Words<'a> {
         self.peek().ok_or_else(missing)?;
         self.next()
             .ok_or_else(|| NotationError::new(1, format!("expected {what}")))
+    }
+
+    /// The parts of a text between marks outside quotes, without the spaces around them.
+    pub fn parts(text: &'a str, mark: char) -> Result<Vec<Word<'a>>, NotationError> {
+        Self::new(text)?;
+        let mut parts = Vec::new();
+        let mut rest = Some(Word::new(text, 1));
+        while let Some(word) = rest {
+            let (part, behind) = match word.split(mark) {
+                Some((part, behind)) => (part, Some(behind)),
+                None => (word, None),
+            };
+            parts.push(part.trimmed());
+            rest = behind;
+        }
+        Ok(parts)
     }
 
     /// Nothing may follow.

@@ -237,6 +237,20 @@ pub fn silent_replies(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning
         .collect()
 }
 
+/// Layouts that nothing reads by: often a name mistyped in one of two places.
+pub fn unused_layouts(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning> {
+    let Some(layouts) = section.member("layouts") else {
+        return Vec::new();
+    };
+    let unused = protocol.decoder.unused_layouts();
+    unused
+        .map(|name| {
+            let message = format!("no `select` and no field names layout \"{name}\"");
+            warning(&layouts.pointer, name, message)
+        })
+        .collect()
+}
+
 /// Entries that nothing refers to: often a name mistyped in one of two places.
 pub fn unused(settings: &Settings) -> Vec<Warning> {
     let outputs = settings.outputs_in_use();

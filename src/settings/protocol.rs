@@ -71,6 +71,7 @@ pub fn read(
         cross::protocol(&section, protocol, &mut found);
         if found.is_empty() {
             warnings.extend(cross::silent_replies(&section, protocol));
+            warnings.extend(cross::unused_layouts(&section, protocol));
         }
     }
     let clean = found.is_empty();

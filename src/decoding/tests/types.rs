@@ -316,7 +316,7 @@ fn fields_that_are_made() {
             "07",
             json!({"a": 7, "b": true, "all": -77}),
         ),
-        (&["all: join a if a = 8", "a: u8"], "08", json!({"a": 8})),
+        (&["a: u8", "all: join a if a = 8"], "07", json!({"a": 7})),
         (
             &["a: u8", "copy: join a if a = 8"],
             "08",

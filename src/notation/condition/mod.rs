@@ -1,12 +1,15 @@
 //! Conditions: `WHAT [& MASK] [OP VALUES]`, several joined by `and`.
 
 mod shown;
+mod values;
 
 use std::cmp::Ordering;
 
 use super::{IntegerAt, IntegerKind, NotationError, ReadError, Word, Words, bytes, number};
 use crate::cursor::Endian;
 use crate::message::{Fields, Value};
+
+pub use self::values::Values;
 
 /// A condition on the fields and the bytes of a frame.
 #[derive(Clone, Debug, PartialEq)]

@@ -209,7 +209,7 @@ fn words_of_later_versions_are_refused_by_name() {
             "outbound": {"press": {"address": "10.0.0.7:4305"}},
             "listeners": {"lines": {"tls": {}}},
             "protocols": {
-                "lines": {"commands": {}, "decode": {"type": "csv"}, "identity": {"from": "certificate"}},
+                "lines": {"commands": {}, "decode": {"type": "script"}, "identity": {"from": "certificate"}},
                 "gt06": {"polls": {}, "session": {"open": []}}},
             "spool": {"whenFull": "dropNewest"}
         })),
@@ -237,7 +237,7 @@ fn words_of_later_versions_are_refused_by_name() {
             (
                 "/protocols/lines/decode/type",
                 None,
-                "\"csv\" is not available in this version",
+                "\"script\" is not available in this version",
             ),
             (
                 "/protocols/lines/identity/from",

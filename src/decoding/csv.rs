@@ -1,0 +1,284 @@
+//! `csv`: the columns of a line, one behind the other.
+
+use serde::Deserialize;
+
+use super::binary::List;
+use super::columns::{Line, Separator};
+use super::repeat::Repeat;
+use super::run::Run;
+use super::steps::{Collect, Steps, Subject};
+use super::textual::{Encoding, Field, place_by};
+use super::{Inherited, Use};
+use crate::cursor::{Cursor, Endian};
+use crate::document::{Problems, Section};
+use crate::message::{Name, Value};
+use crate::notation::{Condition, NotationError, Word, Words};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Options {
+    /// What stands between two columns.
+    separator: Option<String>,
+    /// The byte around columns in which the separator is text.
+    quote: Option<String>,
+    encoding: Option<Encoding>,
+    /// The columns, in their order.
+    #[serde(default)]
+    fields: Vec<String>,
+}
+
+/// Columns of a line.
+#[derive(Clone, Debug)]
+pub(super) struct Csv {
+    pub line: Line,
+    columns: Box<[Column]>,
+}
+
+/// One field string.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    what: What,
+    at: Option<i64>,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Skip {
+        count: usize,
+        condition: Option<Condition>,
+    },
+    Field(Field),
+    List {
+        name: Name,
+        list: Repeat,
+        steps: Steps,
+    },
+}
+
+impl Csv {
+    /// Builds it; a layout takes what it does not say from a decoder of its kind above it.
+    pub fn read(
+        section: &Section<'_>,
+        without: &[&str],
+        inherited: Inherited<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let options: Options = section.read(without, problems)?;
+        let columns = super::each_field(section, &options.fields, problems, |text| {
+            Column::parse(text, &inherited)
+        });
+        let separator = options.separator.as_deref();
+        let separator = separator.or(inherited.option("separator")).unwrap_or(",");
+        let separator = Separator::read(section, "separator", separator, problems);
+        let quote = options.quote.as_deref().or(inherited.option("quote"));
+        let quote = quote.and_then(|text| read_quote(section, text, problems));
+        Some(Csv {
+            line: Line {
+                separator: separator?,
+                quote,
+                encoding: inherited.encoding(options.encoding),
+            },
+            columns: columns.into(),
+        })
+    }
+
+    /// Reads the columns on from where the frame stands.
+    pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
+        let mut columns = self.columns.iter();
+        columns.try_for_each(|column| column.decode(&self.line, run))
+    }
+
+    /// What its field strings set and need.
+    pub fn uses(&self) -> impl Iterator<Item = Use<'_>> {
+        let columns = self.columns.iter().enumerate();
+        columns.map(|(at, column)| column.uses(at))
+    }
+
+    /// Its lists, with the places of their field strings.
+    pub fn lists(&self) -> impl Iterator<Item = (usize, List<'_>)> {
+        let columns = self.columns.iter().enumerate();
+        columns.flat_map(|(at, column)| column.lists().into_iter().map(move |list| (at, list)))
+    }
+
+    /// The field strings that read elsewhere.
+    pub fn elsewhere(&self) -> impl Iterator<Item = usize> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter_map(|(at, column)| column.at.map(|_| at))
+    }
+}
+
+impl Column {
+    fn parse(text: &str, inherited: &Inherited<'_>) -> Result<Self, NotationError> {
+        let mut words = Words::new(text)?;
+        if words.clone().name().is_none() && words.accept("skip").is_some() {
+            return Self::skip(&mut words);
+        }
+        let name = Field::name(&mut words)?;
+        Self::read(name.text.as_ref().into(), &mut words, inherited)
+    }
+
+    fn skip(words: &mut Words<'_>) -> Result<Self, NotationError> {
+        let count = words.require("how many columns")?;
+        let count = count.count("the number of columns", usize::MAX)?;
+        let condition = match words.accept("if") {
+            Some(_) => Some(Condition::read(words, Endian::Big)?),
+            None => None,
+        };
+        words.end()?;
+        Ok(Column {
+            what: What::Skip { count, condition },
+            at: None,
+        })
+    }
+
+    /// The column in quotes that is each element of the list of that name.
+    pub fn in_quotes(
+        list: &Name,
+        text: &str,
+        inherited: &Inherited<'_>,
+    ) -> Result<Self, NotationError> {
+        let mut words = Words::new(text)?;
+        // A name may stand there as in every field string; the value stands under the list's.
+        let _ = words.name();
+        let first = words.require("a type such as `number`")?;
+        let mut words = Words::new(text)?;
+        let _ = words.name();
+        let column = Self::read(list.clone(), &mut words, inherited)?;
+        if first.is("skip") || column.at.is_some() || !column.is_bare() {
+            let message = "the value of an element is read, without `skip`, `at`, `bits`, `drop`, `with` or `split`: use a layout";
+            return Err(first.error(message));
+        }
+        Ok(column)
+    }
+
+    fn read(
+        name: Name,
+        words: &mut Words<'_>,
+        inherited: &Inherited<'_>,
+    ) -> Result<Self, NotationError> {
+        let column = |word: &Word<'_>| word.offset("the column");
+        let Some(word) = words.accept("repeat") else {
+            let (field, at) = Field::read(name, words, inherited, Subject::Value, column)?;
+            let what = What::Field(field);
+            return Ok(Column { what, at });
+        };
+        let list = Repeat::parse(&name, words, inherited)?;
+        let at = place_by(words, column)?;
+        let steps = Steps::parse(words, inherited, Subject::List)?;
+        list.check(&steps, &word)?;
+        Ok(Column {
+            what: What::List { name, list, steps },
+            at,
+        })
+    }
+
+    /// Reads it, if its condition lets it be read. What the line does not have any more is left out.
+    pub fn decode(&self, line: &Line, run: &mut Run<'_>) -> Result<(), String> {
+        if !run.wants(self.condition()) {
+            return Ok(());
+        }
+        run.count_value()?;
+        let behind = run.cursor;
+        if let Some(at) = self.at {
+            let start = line.start(run.body(), at);
+            let start = start.and_then(|start| start.checked_add(run.frame.body));
+            let Some(there) = start.and_then(|start| Cursor::at(run.frame.bytes, start)) else {
+                return Ok(());
+            };
+            run.cursor = there;
+        }
+        match &self.what {
+            What::Skip { count, .. } => {
+                let mut taken = (0..*count).map_while(|_| line.take(&mut run.cursor));
+                let _ = taken.by_ref().count();
+            }
+            // It stands nowhere, and takes no column.
+            What::Field(field) if field.made.is_some() => field.decode(Value::Null, run)?,
+            What::Field(field) => {
+                if let Some(column) = line.take(&mut run.cursor) {
+                    field.decode_bytes(&line.value(column), line.encoding, run)?;
+                }
+            }
+            What::List { name, list, steps } => list.decode(name, steps, Some(line), run)?,
+        }
+        if self.at.is_some() {
+            run.cursor = behind;
+        }
+        Ok(())
+    }
+
+    fn condition(&self) -> Option<&Condition> {
+        match &self.what {
+            What::Skip { condition, .. } => condition.as_ref(),
+            What::Field(field) => field.steps.condition.as_ref(),
+            What::List { steps, .. } => steps.condition.as_ref(),
+        }
+    }
+
+    /// Whether it sets one value under its own name.
+    fn is_bare(&self) -> bool {
+        match &self.what {
+            What::Skip { .. } => false,
+            What::Field(Field { made, steps, .. }) => {
+                made.is_none() && steps.with.is_none() && steps.bits.is_empty() && !steps.dropped
+            }
+            What::List { steps, .. } => steps.collect != Some(Collect::Split) && !steps.dropped,
+        }
+    }
+
+    fn uses(&self, at: usize) -> Use<'_> {
+        let (sets, before) = match &self.what {
+            What::Skip { condition, .. } => {
+                let before = condition.iter().flat_map(Condition::field_names);
+                (Vec::new(), before.collect())
+            }
+            What::Field(field) => return field.uses(Some(at)),
+            What::List { name, list, steps } => {
+                let mut before: Vec<&str> = super::read_before(steps).collect();
+                before.extend(list.count_field());
+                before.extend(list.column().into_iter().flat_map(|of| of.uses(at).before));
+                let own = steps.collect != Some(Collect::Split);
+                (own.then_some(&**name).into_iter().collect(), before)
+            }
+        };
+        let mut needs = before.clone();
+        if let What::List { list, .. } = &self.what {
+            needs.extend(list.column().into_iter().flat_map(|of| of.uses(at).needs));
+        }
+        Use {
+            at: Some(at),
+            sets,
+            before,
+            needs,
+            ..Use::default()
+        }
+    }
+
+    /// The list that it is, and those in its quotes.
+    fn lists(&self) -> Vec<List<'_>> {
+        let What::List { name, list, steps } = &self.what else {
+            return Vec::new();
+        };
+        let mut lists = vec![List {
+            name,
+            layout: list.layout(),
+            collect: steps.collect.as_ref(),
+        }];
+        lists.extend(list.column().into_iter().flat_map(Column::lists));
+        lists
+    }
+}
+
+fn read_quote(section: &Section<'_>, text: &str, problems: &mut Problems) -> Option<u8> {
+    match crate::notation::bytes(text) {
+        Ok(read) => match read.as_slice() {
+            [byte] => return Some(*byte),
+            other => {
+                let message = format!("expected one byte, found {}", other.len());
+                problems.member(section, "quote", message);
+            }
+        },
+        Err(error) => problems.notation(section, "quote", error),
+    }
+    None
+}

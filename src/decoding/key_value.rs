@@ -1,0 +1,131 @@
+//! `key-value`: pairs such as `speed=12;course=90`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::Inherited;
+use super::columns::{Line, Separator};
+use super::run::Run;
+use super::textual::{Encoding, Keyed};
+use super::tree::KnownNames;
+use crate::cursor::Cursor;
+use crate::document::{Problems, Section};
+use crate::message::{Fields, Value};
+
+/// Bytes of a key at most: keys that no field string names become names of values.
+const MOST_KEY: usize = 128;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Options {
+    /// What stands between two pairs.
+    separator: Option<String>,
+    /// What stands between a key and its value.
+    equals: Option<String>,
+    encoding: Option<Encoding>,
+    /// What the values are, and other names for them; all others stay as texts.
+    #[serde(default)]
+    fields: Vec<String>,
+}
+
+/// Pairs of a key and a value.
+#[derive(Clone, Debug)]
+pub(super) struct KeyValue {
+    pairs: Line,
+    equals: Separator,
+    fields: Box<[Keyed]>,
+    names: Arc<KnownNames>,
+}
+
+/// A key and the bytes of its value.
+type Pair<'f> = (Cow<'f, str>, &'f [u8]);
+
+impl KeyValue {
+    /// Builds it; a layout takes what it does not say from a decoder of its kind above it.
+    pub fn read(
+        section: &Section<'_>,
+        without: &[&str],
+        inherited: Inherited<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let options: Options = section.read(without, problems)?;
+        let fields = super::each_field(section, &options.fields, problems, |text| {
+            Keyed::parse(text, &inherited)
+        });
+        let mut bytes = |name: &str, own: Option<&str>, default: &str| {
+            let text = own.or(inherited.option(name)).unwrap_or(default);
+            Separator::read(section, name, text, problems)
+        };
+        let separator = bytes("separator", options.separator.as_deref(), ",");
+        let equals = bytes("equals", options.equals.as_deref(), "=");
+        Some(KeyValue {
+            pairs: Line {
+                separator: separator?,
+                quote: None,
+                encoding: inherited.encoding(options.encoding),
+            },
+            equals: equals?,
+            fields: fields.into(),
+            names: Arc::default(),
+        })
+    }
+
+    /// Sets a field for each pair; of those with the same key the last counts.
+    pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
+        let pairs = self.pairs(run)?;
+        for Keyed { key, field } in &self.fields {
+            let mut latest = pairs.iter().rev();
+            match latest.find(|(known, _)| known == key) {
+                _ if field.made.is_some() => field.decode(Value::Null, run)?,
+                Some((_, value)) => field.decode_bytes(value, self.pairs.encoding, run)?,
+                None => {}
+            }
+        }
+        let named = |key: &str| {
+            let mut fields = self.fields.iter();
+            fields.any(|field| field.key == key || *field.field.name == *key)
+        };
+        let mut names = self.names.session();
+        let mut others = Vec::new();
+        for (key, value) in pairs {
+            if !named(&key) && !value.is_empty() {
+                let text = self.pairs.encoding.text(value, &mut run.reading.replaced);
+                others.push((names.next(&key), Value::Text(text.into_owned())));
+            }
+        }
+        self.names.learn(names);
+        run.put_all(Fields::from(others))
+    }
+
+    /// The field strings.
+    pub fn fields(&self) -> impl Iterator<Item = &Keyed> {
+        self.fields.iter()
+    }
+
+    fn pairs<'f>(&self, run: &mut Run<'f>) -> Result<Vec<Pair<'f>>, String> {
+        let mut cursor = Cursor::new(run.body());
+        let mut pairs = Vec::new();
+        while let Some(piece) = self.pairs.take(&mut cursor) {
+            // What is no pair, such as a word in front of them, says nothing.
+            let Some((key, value)) = self.equals.split(piece) else {
+                continue;
+            };
+            let key = key.trim_ascii();
+            if key.is_empty() {
+                continue;
+            }
+            if key.len() > MOST_KEY {
+                return Err(format!(
+                    "a key has {} bytes, more than {MOST_KEY}",
+                    key.len()
+                ));
+            }
+            run.count_value()?;
+            let key = self.pairs.encoding.text(key, &mut run.reading.replaced);
+            pairs.push((key, value.trim_ascii()));
+        }
+        Ok(pairs)
+    }
+}
