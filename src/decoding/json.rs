@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Inherited;
 use super::binary::List;
+use super::places;
 use super::run::Run;
 use super::textual::Keyed;
 use super::tree::KnownNames;
@@ -59,29 +60,39 @@ impl JsonDecoder {
         let Value::Object(_) = source else {
             return Err("not a JSON object".to_owned());
         };
+        run.own(body, || "JSON".to_owned());
         for Keyed { key, field } in &self.fields {
             match member(&source, key) {
                 _ if field.made.is_some() => field.decode(Value::Null, run)?,
-                Some(member) => field.decode(member.clone(), run)?,
+                Some(member) => {
+                    if run.is_traced() {
+                        let place = places::find(&text, key);
+                        run.source(place.unwrap_or_default().as_bytes());
+                    }
+                    field.decode(member.clone(), run)?;
+                }
                 None => {}
             }
         }
-        self.set_others(source, run)
+        self.set_others(source, &text, run)
     }
 
     /// Members that no field string names stay as they come.
-    fn set_others(&self, source: Value, run: &mut Run<'_>) -> Result<(), String> {
+    fn set_others(&self, source: Value, text: &str, run: &mut Run<'_>) -> Result<(), String> {
         let Value::Object(members) = source else {
             return Ok(());
         };
         if self.fields.is_empty() {
+            note(&members, text, run);
             return run.put_all(members);
         }
         let others = members.into_iter().filter(|(name, _)| {
             let mut fields = self.fields.iter();
             !fields.any(|of| *of.key == **name || of.field.name == *name)
         });
-        run.put_all(Fields::from(others.collect::<Vec<_>>()))
+        let others = Fields::from(others.collect::<Vec<_>>());
+        note(&others, text, run);
+        run.put_all(others)
     }
 
     /// The lists that something is made of.
@@ -101,6 +112,19 @@ impl JsonDecoder {
     /// The field strings.
     pub fn fields(&self) -> impl Iterator<Item = &Keyed> {
         self.fields.iter()
+    }
+}
+
+/// Notes members that stay as they come.
+fn note(members: &Fields, text: &str, run: &mut Run<'_>) {
+    if !run.is_traced() {
+        return;
+    }
+    for (name, place) in places::members(text) {
+        if let Some((name, value)) = members.iter().find(|(known, _)| ***known == *name) {
+            run.source(place.as_bytes());
+            run.found(name, value);
+        }
     }
 }
 

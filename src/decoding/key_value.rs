@@ -92,7 +92,10 @@ impl KeyValue {
         for (key, value) in pairs {
             if !named(&key) && !value.is_empty() {
                 let text = self.pairs.encoding.text(value, &mut run.reading.replaced);
-                others.push((names.next(&key), Value::Text(text.into_owned())));
+                let other = (names.next(&key), Value::Text(text.into_owned()));
+                run.source(value);
+                run.found(&other.0, &other.1);
+                others.push(other);
             }
         }
         self.names.learn(names);
@@ -124,6 +127,7 @@ impl KeyValue {
             }
             run.count_value()?;
             let key = self.pairs.encoding.text(key, &mut run.reading.replaced);
+            run.own(piece, || "pair".to_owned());
             pairs.push((key, value.trim_ascii()));
         }
         Ok(pairs)

@@ -11,7 +11,7 @@ use super::run::Run;
 use super::steps::text;
 use super::types::Type;
 use super::{Inherited, Use, layout_index};
-use crate::cursor::Endian;
+use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section, name_of};
 use crate::message::{Name, Value};
 use crate::notation::{Literal, NotationError, Words};
@@ -108,6 +108,7 @@ impl Tlv {
         let mut unknown = Vec::new();
         while run.cursor.remaining() > 0 {
             let left = run.cursor.remaining();
+            let element = run.cursor;
             let tag = read_one(&self.tag, run).map_err(|why| format!("a tag {why}"))?;
             if run.cursor.remaining() >= left {
                 return Err("a tag takes no bytes".to_owned());
@@ -116,6 +117,7 @@ impl Tlv {
             let case = self.cases.iter().find(|case| case.tag.equals(&tag));
             let value = self.value(&tag, case, run);
             let value = value.map_err(|why| format!("tag {shown} {why}"))?;
+            note_element(element, &shown, value, case.is_none(), run);
             match case {
                 Some(case) => {
                     let read = run.inside(value, |run| case.value.decode(run));
@@ -132,6 +134,7 @@ impl Tlv {
         match &self.unknown {
             Some(name) if !unknown.is_empty() => {
                 let merged = run.merged(name, unknown);
+                run.found(name, &merged);
                 run.put(name, merged, None)
             }
             _ => Ok(()),
@@ -246,6 +249,25 @@ impl Content {
             Content::Layout(index) => run.read_layout(*index),
         }
     }
+}
+
+/// Notes what stands before an element's value, and the value itself where nothing reads it.
+fn note_element(
+    mut element: Cursor<'_>,
+    tag: &str,
+    value: &[u8],
+    unknown: bool,
+    run: &mut Run<'_>,
+) {
+    let whole = element.remaining().saturating_sub(run.cursor.remaining());
+    let head = element.take(whole.saturating_sub(value.len()));
+    run.own(head.unwrap_or_default(), || {
+        format!("tag {tag}, {} bytes", value.len())
+    });
+    if unknown && !value.is_empty() {
+        run.own(value, || format!("value of tag {tag}, which has no case"));
+    }
+    run.part_at(value);
 }
 
 /// A tag or size where the frame stands.

@@ -133,6 +133,11 @@ impl<'a> Words<'a> {
         Ok(Words { text, position: 0 })
     }
 
+    /// All of the string, whatever has been read of it.
+    pub fn whole(&self) -> &'a str {
+        self.text
+    }
+
     /// The next word, without going on.
     pub fn peek(&self) -> Option<Word<'a>> {
         self.clone().next()
