@@ -39,6 +39,7 @@ pub mod pipeline;
 pub mod quarantine;
 pub mod registry;
 pub mod report;
+pub mod script;
 pub mod settings;
 pub mod southbound;
 pub mod spool;

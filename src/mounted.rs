@@ -25,6 +25,10 @@ pub fn read(folder: &Path, settings: &Value) -> Presets {
         let text = read_text(&folder.join(&name)).map_err(|error| error.to_string());
         presets.secrets.mount(&name, text);
     }
+    for name in presets.scripts_named(settings) {
+        let source = read_text(&folder.join(&name)).map_err(|error| error.to_string());
+        presets.mount_script(name, source);
+    }
     presets
 }
 

@@ -216,6 +216,8 @@ pub enum Counted {
     NotFinite(usize),
     /// An application property was left out because edgeHub gives its name a meaning or has it twice.
     PropertyLeftOut(Name),
+    /// A function of the script gave no value: its name and why.
+    ScriptFailed(String),
     /// The `messageId` template names a field that the frame does not have.
     NoMessageId(String),
 }
@@ -244,6 +246,7 @@ impl Counted {
             Counted::PromiseLost(_) => "promise_lost",
             Counted::NotFinite(_) => "not_finite",
             Counted::PropertyLeftOut(_) => "property_left_out",
+            Counted::ScriptFailed(_) => "script_failed",
             Counted::NoMessageId(_) => "no_message_id",
         }
     }
@@ -307,6 +310,7 @@ impl fmt::Display for Counted {
             Counted::PromiseLost(ticket) => write!(f, "a message of frame {} was lost", ticket.0),
             Counted::NotFinite(count) => write!(f, "{count} values were NaN or infinite"),
             Counted::PropertyLeftOut(name) => write!(f, "application property {name} left out"),
+            Counted::ScriptFailed(why) => write!(f, "the script failed: {why}"),
             Counted::NoMessageId(why) => write!(f, "no message id from the device's fields: {why}"),
         }
     }

@@ -14,6 +14,7 @@ use super::{Conversation, DEFAULT_OUTPUT};
 use crate::checksum::Checksum;
 use crate::message::{Fields, Frame, Message, Name, Now, Part, Reading, Ticket};
 use crate::pipeline::Received;
+use crate::script::{Call, First};
 use crate::template::Context;
 
 /// A frame on its way through.
@@ -22,6 +23,8 @@ pub(super) struct Taken {
     pub(super) bytes: Bytes,
     pub(super) reading: Reading,
     checksum_ok: bool,
+    /// What the identity's function says of it, where a function does.
+    asked: Option<Fields>,
     /// Its device, once it is admitted as that device's.
     pub(super) device: Option<Name>,
     /// Whether it carries a secret, so that its bytes are not passed on.
@@ -34,9 +37,15 @@ impl Taken {
             bytes,
             reading,
             checksum_ok,
+            asked: None,
             device: None,
             confidential: false,
         }
+    }
+
+    /// Where its identity stands.
+    pub(super) fn says(&self) -> &Fields {
+        self.asked.as_ref().unwrap_or(&self.reading.fields)
     }
 }
 
@@ -82,10 +91,12 @@ impl Conversation {
     }
 
     fn decode(&self, bytes: Bytes, body: usize, checksum_ok: bool) -> Taken {
-        let reading = self.protocol.decoder.decode(Frame {
+        let frame = Frame {
             bytes: &bytes,
             body,
-        });
+        };
+        let decoder = &self.protocol.decoder;
+        let reading = decoder.decode_for(frame, self.caller.as_ref());
         Taken::new(bytes, reading, checksum_ok)
     }
 
@@ -96,7 +107,8 @@ impl Conversation {
             OnBadChecksum::Reject | OnBadChecksum::Flag => {}
             OnBadChecksum::Close => self.finish(now, Reason::BadChecksum),
             OnBadChecksum::Nak => {
-                let taken = self.decode(bytes, body, false);
+                let mut taken = self.decode(bytes, body, false);
+                self.conceal(&mut taken);
                 let protocol = Arc::clone(&self.protocol);
                 let Some(nak) = protocol.replies.nak() else {
                     return;
@@ -129,7 +141,9 @@ impl Conversation {
         let Some(publish) = self.publishes(now, &taken, actions) else {
             return;
         };
-        if !self.proves(now, &mut taken, actions) {
+        let secret = self.conceal(&mut taken);
+        taken.asked = self.ask(&taken);
+        if !self.proves(now, secret.as_deref(), &taken, actions) {
             return;
         }
         let speaker = match self.admit(now, &taken, publish, actions) {
@@ -183,7 +197,8 @@ impl Conversation {
         let Some(identity) = &mut self.identity else {
             return Admission::Refused;
         };
-        let speaker = identity.of_frame(&taken.reading.fields, &self.settings.devices);
+        let fields = &taken.reading.fields;
+        let speaker = identity.of_frame(taken.says(), fields, &self.settings.devices);
         let behind = identity.behind(&self.settings.devices);
         if self.awaits_login() {
             if !publish {
@@ -207,6 +222,19 @@ impl Conversation {
         } else {
             Admission::Refused
         }
+    }
+
+    /// What the identity's function says, under its name.
+    fn ask(&self, taken: &Taken) -> Option<Fields> {
+        let function = self.protocol.identity.function()?;
+        let said = self.caller.as_ref()?.call_or_note(&Call {
+            function,
+            first: First::Fields(&taken.reading.fields),
+            frame: Some(&*taken.bytes).filter(|_| !taken.confidential),
+            device: None,
+        });
+        let said = said.map(|said| (function.clone(), said));
+        Some(said.into_iter().collect())
     }
 
     /// Applies the listener's rule for unknown devices; an identified device gets its commands here.
@@ -441,6 +469,8 @@ impl Conversation {
             now: now.map(|now| now.utc),
             counters: &self.counters,
             checksum: self.protocol.checksums.first().map(Checksum::algorithm),
+            caller: self.caller.as_ref(),
+            confidential: taken.confidential,
         }
     }
 }

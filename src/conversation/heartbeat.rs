@@ -30,6 +30,7 @@ impl Conversation {
             self.writes.reply(bytes);
             self.counters.advance(heartbeat.reply.send.counter_names());
         }
+        self.tell_failure(actions);
     }
 
     /// When the next heartbeat is due; while something is written, none is.

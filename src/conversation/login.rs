@@ -23,29 +23,37 @@ impl Conversation {
         self.protocol.session.login.is_some() && !logged_in
     }
 
-    /// Takes the secret out of a frame, so that nothing that follows can show it, and holds it
-    /// against the expected one. Whether the frame may go on; a wrong one ends the connection.
-    pub(super) fn proves(
-        &mut self,
-        now: Now,
-        taken: &mut Taken,
-        actions: &mut Vec<Action>,
-    ) -> bool {
+    /// Takes the secret out of a frame and gives it, so that nothing that follows can show it.
+    pub(super) fn conceal(&self, taken: &mut Taken) -> Option<Vec<u8>> {
         let rule = &self.protocol.identity;
-        let (Some(field), Some(login)) = (rule.secret(), &self.protocol.session.login) else {
-            return true;
-        };
+        let field = rule.secret()?;
         let fields = &mut taken.reading.fields;
         let said = rule.said_secret(fields);
         while fields.remove(field).is_some() {
             taken.confidential = true;
         }
-        let spoken = rule.spoken(&taken.reading.fields);
+        said
+    }
+
+    /// Holds the secret that a frame said against the expected one. Whether the frame may go on; a
+    /// wrong one ends the connection.
+    pub(super) fn proves(
+        &mut self,
+        now: Now,
+        said: Option<&[u8]>,
+        taken: &Taken,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let rule = &self.protocol.identity;
+        let (Some(_), Some(login)) = (rule.secret(), &self.protocol.session.login) else {
+            return true;
+        };
+        let spoken = rule.spoken(taken.says());
         let terms = (&*self.settings.devices, login);
         let proof = self
             .identity
             .as_mut()
-            .map(|identity| identity.prove(said.as_deref(), spoken.as_deref(), terms));
+            .map(|identity| identity.prove(said, spoken.as_deref(), terms));
         let Some(Err(claimed)) = proof else {
             return true;
         };

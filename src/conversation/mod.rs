@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 use crate::identity::Peer;
 use crate::message::{CommandId, Fields, Name, Now};
 use crate::pipeline::Pipeline;
+use crate::script::Caller;
 use crate::template::Counters;
 
 pub use actions::{Action, Counted, End, Input, Outcome, Reason, Request};
@@ -71,6 +72,8 @@ pub struct Conversation {
     settings: Arc<ConversationSettings>,
     pipeline: Pipeline,
     identity: Option<Identity>,
+    /// What scripts are called for; only where the protocol has one.
+    caller: Option<Caller>,
     due: DueReplies,
     writes: Writes,
     /// Frames taken so far; the number of the last one is its ticket.
@@ -119,13 +122,19 @@ impl Conversation {
     /// A conversation that waits for [`Input::Opened`].
     pub fn new(protocol: Arc<Protocol>, settings: Arc<ConversationSettings>) -> Self {
         let acknowledge = protocol.acknowledge;
+        let mut pipeline = Pipeline::new(
+            &protocol.framing,
+            Arc::clone(&protocol.checksums),
+            protocol.on_bad_checksum,
+        );
+        let caller = protocol.caller();
+        if let Some(caller) = &caller {
+            pipeline.attach(caller);
+        }
         Conversation {
-            pipeline: Pipeline::new(
-                &protocol.framing,
-                Arc::clone(&protocol.checksums),
-                protocol.on_bad_checksum,
-            ),
+            pipeline,
             identity: None,
+            caller,
             due: DueReplies::new(acknowledge.after, acknowledge.otherwise),
             writes: Writes::default(),
             frames: 0,
@@ -248,6 +257,9 @@ impl Conversation {
         self.heard = Some(now.monotonic);
         self.opened = self.heard;
         self.wrote = self.heard;
+        if let Some(caller) = &self.caller {
+            caller.introduce(&peer.listener, peer.address.ip());
+        }
         self.identity = Some(Identity::new(peer, Arc::clone(&self.protocol.identity)));
         self.identify(now, actions);
     }
@@ -379,12 +391,21 @@ impl Conversation {
         self.take_turns(now);
         while self.takes_frames() {
             match self.pipeline.next(now.monotonic) {
-                Some(received) => self.receive(now, received, actions),
+                Some(received) => {
+                    self.receive(now, received, actions);
+                    self.tell_failure(actions);
+                }
                 None if self.has_drained(now) => {}
                 None => return,
             }
             self.take_turns(now);
         }
+    }
+
+    /// Counts what a script failed at where its failure has no other place.
+    pub(super) fn tell_failure(&self, actions: &mut Vec<Action>) {
+        let failure = self.caller.as_ref().and_then(Caller::take_failure);
+        actions.extend(failure.map(|why| Action::Count(Counted::ScriptFailed(why))));
     }
 
     fn takes_frames(&self) -> bool {

@@ -12,6 +12,7 @@ use crate::decoding::Decoder;
 use crate::framing::Framing;
 use crate::identity::{DeviceMap, IdentityRule};
 use crate::message::Name;
+use crate::script::{Caller, Script};
 use crate::template::Template;
 
 use super::replies::Reply;
@@ -46,6 +47,8 @@ pub struct Protocol {
     pub acknowledge: Acknowledge,
     /// What happens to a well-formed frame that no rule decodes.
     pub on_undecoded: OnUndecoded,
+    /// The functions that framing, decoding, identity and replies name.
+    pub script: Option<Script>,
     /// The message's id made of the device's own fields; without it the spool's sequence gives one.
     pub message_id: Option<Template>,
 }
@@ -55,6 +58,16 @@ impl Protocol {
     pub fn refusal(&self) -> Option<&Reply> {
         let refuses = self.acknowledge.otherwise == Otherwise::Nak;
         self.replies.nak().filter(|_| refuses)
+    }
+
+    /// What a new connection calls the script with, if there is one. Where frames carry a secret,
+    /// what a function throws is not shown: it may have it from anywhere.
+    pub fn caller(&self) -> Option<Caller> {
+        let caller = Caller::new(self.script.as_ref()?);
+        if self.identity.secret().is_some() {
+            caller.keep_quiet();
+        }
+        Some(caller)
     }
 }
 

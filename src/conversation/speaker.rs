@@ -136,9 +136,10 @@ impl Identity {
     }
 
     /// The device a frame is from; one found by the address alone if nothing said who it is.
-    pub(super) fn of_frame(&mut self, fields: &Fields, map: &DeviceMap) -> Speaker {
+    /// `says` is where the frame's identity stands.
+    pub(super) fn of_frame(&mut self, says: &Fields, fields: &Fields, map: &DeviceMap) -> Speaker {
         let rule = Arc::clone(&self.rule);
-        let spoken = self.scope().and_then(|_| rule.spoken(fields));
+        let spoken = self.scope().and_then(|_| rule.spoken(says));
         let sub = rule.sub(fields);
         if self.scope() == Some(Scope::Message) {
             return self.look_up(spoken.as_deref(), sub.as_deref(), map);
@@ -194,6 +195,7 @@ impl Identity {
             Some(Scope::Message) => spoken.as_deref(),
         };
         let sub = self.rule.sub(fields);
+        let known = id.is_some() || self.scope().is_none();
         let who = Spoken {
             id,
             sub: sub.as_deref(),
@@ -202,7 +204,7 @@ impl Identity {
         Attribution {
             by: self.rule.said_by(fields).map(str::to_owned),
             id: id.map(str::to_owned),
-            entry: map.said_by(&who).cloned(),
+            entry: map.said_by(&who).filter(|_| known).cloned(),
             fixed: self.peer.fixed_device.clone(),
             stays: self.scope() == Some(Scope::Connection),
             sub: sub.map(Cow::into_owned),

@@ -16,12 +16,15 @@ use serde_json::{Map, Value, json};
 
 use self::explain::Explanations;
 use crate::check::{CLEAN, MISTAKES, load};
-use crate::conversation::{Action, Conversation, ConversationSettings, End, Input, Protocol};
+use crate::conversation::{
+    Action, Conversation, ConversationSettings, Counted, End, Input, Protocol,
+};
 use crate::document::unknown_word;
 use crate::identity::Peer;
 use crate::message::{Body, Frame, Message, Name, Now, Progress, Reading, base64};
 use crate::notation;
 use crate::pipeline::{Pipeline, Received};
+use crate::script::Caller;
 use crate::settings::{Listener, Settings};
 
 pub use fuzz::fuzz;
@@ -162,6 +165,8 @@ fn peer(arguments: &Arguments, listener: Option<&Listener>) -> Peer {
 struct Player<'a> {
     protocol: &'a Protocol,
     pipeline: Pipeline,
+    /// It has a state of its own, beside the conversation's.
+    caller: Option<Caller>,
     conversation: Conversation,
     now: Now,
     out: &'a mut dyn Write,
@@ -179,9 +184,15 @@ impl<'a> Player<'a> {
         out: &'a mut dyn Write,
     ) -> Self {
         let checksums = Arc::clone(&protocol.checksums);
+        let mut pipeline = Pipeline::new(&protocol.framing, checksums, protocol.on_bad_checksum);
+        let caller = protocol.caller();
+        if let Some(caller) = &caller {
+            pipeline.attach(caller);
+        }
         Player {
             protocol,
-            pipeline: Pipeline::new(&protocol.framing, checksums, protocol.on_bad_checksum),
+            pipeline,
+            caller,
             conversation: Conversation::new(Arc::clone(protocol), Arc::new(terms)),
             now,
             out,
@@ -202,6 +213,9 @@ impl<'a> Player<'a> {
 
     /// Byte by byte, so that a frame is printed before what follows from it.
     fn play(&mut self, peer: Peer, bytes: &[u8]) -> io::Result<()> {
+        if let Some(caller) = &self.caller {
+            caller.introduce(&peer.listener, peer.address.ip());
+        }
         self.step(Input::Opened(peer))?;
         for byte in bytes.chunks(1) {
             self.pipeline.push(byte);
@@ -209,11 +223,12 @@ impl<'a> Player<'a> {
             self.frames()?;
             self.step(Input::Bytes(byte))?;
             if self.closed {
-                return Ok(());
+                return self.finish_explaining();
             }
         }
         self.pipeline.end();
         self.frames()?;
+        self.finish_explaining()?;
         self.step(Input::End(End::Fin))
     }
 
@@ -227,10 +242,12 @@ impl<'a> Player<'a> {
                 checksum_ok,
             } = received
             {
-                let reading = self.protocol.decoder.decode(Frame {
+                let frame = Frame {
                     bytes: &bytes,
                     body,
-                });
+                };
+                let decoder = &self.protocol.decoder;
+                let reading = decoder.decode_for(frame, self.caller.as_ref());
                 let line = json!({ "frame": hex(&bytes), "checksumOk": checksum_ok, "reading": shown(&reading) });
                 writeln!(self.out, "{line}")?;
             }
@@ -277,6 +294,10 @@ impl<'a> Player<'a> {
             Action::Count(counted) if counted.is_trouble() => {
                 self.troubles += 1;
                 if self.explained.is_some() {
+                    if matches!(counted, Counted::Skipped(..)) {
+                        // It is shown with its bytes.
+                        return Ok(None);
+                    }
                     let text = format!("{}: {counted}", counted.word());
                     return self.tell("trouble", text.into()).map(|()| None);
                 }

@@ -1,6 +1,7 @@
 //! `json`: the members of an object.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -61,12 +62,18 @@ impl JsonDecoder {
             return Err("not a JSON object".to_owned());
         };
         run.own(body, || "JSON".to_owned());
+        self.set(source, &text, run)
+    }
+
+    /// Sets a field for each member of an object; its JSON text, where it has one, says where they
+    /// stand.
+    pub fn set(&self, source: Value, text: &str, run: &mut Run<'_>) -> Result<(), String> {
         for Keyed { key, field } in &self.fields {
             match member(&source, key) {
                 _ if field.made.is_some() => field.decode(Value::Null, run)?,
                 Some(member) => {
                     if run.is_traced() {
-                        let place = places::find(&text, key);
+                        let place = places::find(text, key);
                         run.source(place.unwrap_or_default().as_bytes());
                     }
                     field.decode(member.clone(), run)?;
@@ -74,7 +81,7 @@ impl JsonDecoder {
                 None => {}
             }
         }
-        self.set_others(source, &text, run)
+        self.set_others(source, text, run)
     }
 
     /// Members that no field string names stay as they come.
@@ -120,11 +127,11 @@ fn note(members: &Fields, text: &str, run: &mut Run<'_>) {
     if !run.is_traced() {
         return;
     }
-    for (name, place) in places::members(text) {
-        if let Some((name, value)) = members.iter().find(|(known, _)| ***known == *name) {
-            run.source(place.as_bytes());
-            run.found(name, value);
-        }
+    let places: HashMap<String, &str> = places::members(text).into_iter().collect();
+    for (name, value) in members.iter() {
+        let place = places.get(&**name).copied().unwrap_or_default();
+        run.source(place.as_bytes());
+        run.found(name, value);
     }
 }
 

@@ -8,14 +8,14 @@ use serde_json::Value as Json;
 use super::binary::Binary;
 use super::run::Run;
 use super::trace::What;
-use super::{Body, Inherited, KINDS, LATER};
+use super::{Body, Inherited, KINDS, script};
 use crate::document::{Problems, Section, name_of, unknown_word};
 use crate::message::{Name, Reading, Value};
 use crate::notation::{Literal, Values};
 use crate::template::{Context, Counters, Template};
 
 /// Members of a layout that are read here and not by its decoder.
-const OWN: [&str; 5] = ["type", "select", "publish", "reply", "output"];
+const OWN: [&str; 6] = ["type", "select", "script", "publish", "reply", "output"];
 
 /// The decoder of a protocol and its layouts.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(super) struct Layout {
     pub replies: Arc<[Name]>,
     pub output: Option<Name>,
     pub body: Option<Body>,
+    /// The function that is called when its fields have been read.
+    pub script: Option<Name>,
     pub select: Option<Select>,
     kind: Kind,
     publish: bool,
@@ -74,7 +76,7 @@ impl Tree {
             );
         }
         let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
-        let kind = decoder_kind(decode, problems)?;
+        let kind = decode.kind(&KINDS, problems)?;
         let inherited = Inherited {
             kind,
             endian: Binary::endian(decode),
@@ -139,6 +141,9 @@ pub(super) fn read_on<'a>(first: &'a Layout, run: &mut Run<'a>) -> Result<&'a La
         if let Some(body) = &layout.body {
             body.decode(run)?;
         }
+        if let Some(function) = &layout.script {
+            script::change(function, layout.select.is_none(), run)?;
+        }
         let Some(select) = &layout.select else {
             return Ok(layout);
         };
@@ -156,7 +161,7 @@ impl Layout {
         inherited: Inherited<'_>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let body = Body::read(section, &["type", "select"], inherited, problems);
+        let body = Body::read(section, &["type", "select", "script"], inherited, problems);
         let select = read_select(section, inherited.layouts, problems);
         Some(Layout {
             name: None,
@@ -164,6 +169,7 @@ impl Layout {
             output: None,
             kind: Kind::Name,
             body: Some(body?),
+            script: read_word(section, "script", problems),
             select: select?,
             publish: true,
         })
@@ -209,6 +215,7 @@ impl Layout {
             output,
             kind,
             body: if reads { Some(body?) } else { None },
+            script: read_word(section, "script", problems),
             select: select?,
             publish,
         })
@@ -237,6 +244,11 @@ impl Layout {
         let mut readers = self.targets();
         readers.extend(self.parts());
         readers
+    }
+
+    /// Whether a function is called when it reads.
+    pub fn calls(&self) -> bool {
+        self.script.is_some() || matches!(self.body, Some(Body::Script(_)))
     }
 
     /// The members of its section that only mean something for whole frames.
@@ -277,6 +289,8 @@ impl Layout {
             now: None,
             counters: &Counters::default(),
             checksum: None,
+            caller: run.caller,
+            confidential: false,
         };
         let bytes = template.render(&context).ok()?;
         Some(String::from_utf8_lossy(&bytes).into())
@@ -315,19 +329,6 @@ impl Select {
     }
 }
 
-fn decoder_kind(section: &Section<'_>, problems: &mut Problems) -> Option<&'static str> {
-    let named = section.member("type").and_then(|kind| kind.value.as_str());
-    if let Some(later) = named.filter(|kind| LATER.contains(kind)) {
-        problems.member(
-            section,
-            "type",
-            format!("\"{later}\" is not available in this version"),
-        );
-        return None;
-    }
-    section.kind(&KINDS, problems)
-}
-
 /// A layout's `type`: a decoder's word, or else what its messages have as `type`.
 fn layout_type(
     section: &Section<'_>,
@@ -338,14 +339,6 @@ fn layout_type(
     };
     if let Some(kind) = KINDS.iter().find(|kind| **kind == &*text) {
         return Some((Some(kind), Kind::Name));
-    }
-    if LATER.contains(&&*text) {
-        problems.member(
-            section,
-            "type",
-            format!("\"{text}\" is not available in this version"),
-        );
-        return None;
     }
     if !text.contains('{') {
         return Some((None, Kind::Word(text)));

@@ -22,6 +22,7 @@ mod raw;
 mod regex;
 mod repeat;
 mod run;
+mod script;
 mod step_words;
 mod steps;
 mod text;
@@ -48,6 +49,7 @@ use self::layout::Tree;
 use self::raw::Raw;
 use self::regex::Regex;
 use self::run::Run;
+use self::script::ScriptDecoder;
 use self::steps::Steps;
 use self::text::Text;
 use self::textual::{Encoding, Keyed};
@@ -57,27 +59,27 @@ use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
 use crate::message::{Frame, Name, Reading};
 use crate::notation::{Condition, NotationError, Word, unknown_word};
+use crate::script::Caller;
 
 pub use self::field_steps::FieldSteps;
 pub use self::trace::{Field, Noted, Trace, What};
 
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "binary",
     "csv",
     "json",
     "key-value",
     "raw",
     "regex",
+    "script",
     "text",
     "tlv",
 ];
-/// Kinds of the settings language that this version does not have.
-const LATER: [&str; 1] = ["script"];
 
-/// Whether a word is a kind of decoder, of this version or a later one: as a layout's `type` it
-/// says how to decode, any other text is the message's type.
+/// Whether a word is a kind of decoder: as a layout's `type` it says how to decode, any other text
+/// is the message's type.
 pub fn is_kind(word: &str) -> bool {
-    KINDS.contains(&word) || LATER.contains(&word)
+    KINDS.contains(&word)
 }
 
 /// Decodes the frames of a protocol; built once, cheap to clone.
@@ -94,14 +96,19 @@ pub fn read(
 }
 
 impl Decoder {
-    /// What a frame says.
+    /// What a frame says, where no script is asked.
     pub fn decode(&self, frame: Frame<'_>) -> Reading {
-        self.read(frame, None).0
+        self.decode_for(frame, None)
     }
 
-    /// What a frame says, and how it was read.
-    pub fn explain(&self, frame: Frame<'_>) -> (Reading, Trace) {
-        let (reading, recorder) = self.read(frame, Some(Box::new(Recorder::new())));
+    /// What a frame of a connection says.
+    pub fn decode_for(&self, frame: Frame<'_>, caller: Option<&Caller>) -> Reading {
+        self.read(frame, caller, None).0
+    }
+
+    /// [`Decoder::decode_for`], and how it was read.
+    pub fn explain(&self, frame: Frame<'_>, caller: Option<&Caller>) -> (Reading, Trace) {
+        let (reading, recorder) = self.read(frame, caller, Some(Box::new(Recorder::new())));
         let trace = recorder.map(|recorder| recorder.into_trace());
         (reading, trace.unwrap_or_default())
     }
@@ -109,6 +116,7 @@ impl Decoder {
     fn read(
         &self,
         frame: Frame<'_>,
+        caller: Option<&Caller>,
         recorder: Option<Box<Recorder>>,
     ) -> (Reading, Option<Box<Recorder>>) {
         let reading = Reading {
@@ -122,6 +130,7 @@ impl Decoder {
                 return (self.0.undecoded(*reading, why), recorder);
             }
         };
+        run.caller = caller;
         run.trace = recorder;
         let decoded = self.0.decode(&mut run);
         let recorder = run.trace.take();
@@ -155,6 +164,11 @@ impl Decoder {
     /// Layouts that no frame and no element of a list is ever read by.
     pub fn unused_layouts(&self) -> impl Iterator<Item = &Name> {
         self.0.unused()
+    }
+
+    /// Whether frames may make several messages.
+    pub fn splits(&self) -> bool {
+        self.0.splits()
     }
 
     /// The lists that are split, and the names that their elements add to messages; `None` where
@@ -223,6 +237,7 @@ enum Body {
     KeyValue(KeyValue),
     Raw(Raw),
     Regex(Box<Regex>),
+    Script(ScriptDecoder),
     Text(Text),
     Tlv(Tlv),
 }
@@ -244,6 +259,9 @@ impl Body {
             "raw" => Raw::read(section, without, problems).map(Body::Raw),
             "regex" => Regex::read(section, without, inherited, problems)
                 .map(|regex| Body::Regex(Box::new(regex))),
+            "script" => {
+                ScriptDecoder::read(section, without, inherited, problems).map(Body::Script)
+            }
             "tlv" => Tlv::read(section, without, inherited, problems).map(Body::Tlv),
             _ => Text::read(section, without, inherited, problems).map(Body::Text),
         }
@@ -260,6 +278,7 @@ impl Body {
                 Ok(())
             }
             Body::Regex(regex) => regex.decode(run),
+            Body::Script(script) => script.decode(run),
             Body::Text(text) => text.decode(run),
             Body::Tlv(tlv) => tlv.decode(run),
         }
@@ -282,6 +301,7 @@ impl Body {
             Body::KeyValue(_) => "key-value",
             Body::Raw(_) => "raw",
             Body::Regex(_) => "regex",
+            Body::Script(_) => "script",
             Body::Text(_) => "text",
             Body::Tlv(_) => "tlv",
         }
@@ -289,7 +309,7 @@ impl Body {
 
     /// Whether frames bring names of their own.
     fn brings_names(&self) -> bool {
-        matches!(self, Body::Json(_) | Body::KeyValue(_))
+        matches!(self, Body::Json(_) | Body::KeyValue(_) | Body::Script(_))
     }
 
     /// Its lists, with the places of their field strings.
@@ -299,6 +319,7 @@ impl Body {
             Body::Csv(csv) => csv.lists().collect(),
             Body::Json(json) => json.lists().collect(),
             Body::Tlv(tlv) => tlv.lists().collect(),
+            Body::Script(script) => script.members().lists().collect(),
             Body::KeyValue(_) | Body::Raw(_) | Body::Regex(_) | Body::Text(_) => Vec::new(),
         }
     }
@@ -333,6 +354,7 @@ impl Body {
             Body::Csv(csv) => csv.uses().collect(),
             Body::Json(json) => keyed(json.fields()),
             Body::KeyValue(pairs) => keyed(pairs.fields()),
+            Body::Script(script) => keyed(script.members().fields()),
             Body::Raw(_) => vec![Use {
                 sets: vec!["raw"],
                 ..Use::default()

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::binary::List;
 use super::layout::{Layout, Tree};
+use super::script::FRAMES_ONLY;
 use super::steps::Collect;
 use super::{Body, unknown_word};
 use crate::document::{Problem, Problems, Section, child_pointer};
@@ -72,6 +73,7 @@ impl Tree {
             }
         }
         self.check_members(layouts, problems);
+        self.check_calls(layouts, problems);
         self.check_needs(section, problems);
     }
 
@@ -95,6 +97,33 @@ impl Tree {
                 }
             }
         }
+    }
+
+    /// As many calls as a frame has parts or elements would have no bound.
+    fn check_calls(&self, layouts: &[(&str, Section<'_>)], problems: &mut Problems) {
+        let parts = self.layouts().flat_map(Layout::parts);
+        let parts = self.closure(parts, Follow::Lists);
+        for at in self.elements().union(&parts) {
+            let (Some(layout), Some((_, section))) = (self.layouts.get(*at), layouts.get(*at))
+            else {
+                continue;
+            };
+            let member = ["script", "type"];
+            let member = member
+                .iter()
+                .find(|member| section.member(member).is_some());
+            match (layout.calls(), member) {
+                (false, _) => {}
+                (true, Some(member)) => problems.member(section, member, FRAMES_ONLY),
+                (true, None) => problems.add(section, FRAMES_ONLY),
+            }
+        }
+    }
+
+    /// Whether a list of frames is split.
+    pub fn splits(&self) -> bool {
+        let mut lists = self.lists().into_iter();
+        lists.any(|found| found.list.collect == Some(&Collect::Split))
     }
 
     /// A mistake of a whole field string.
@@ -315,7 +344,11 @@ impl Tree {
 
 fn names<'a>(layouts: impl Iterator<Item = &'a Layout>) -> Option<Vec<&'a str>> {
     let mut names = Vec::new();
-    for body in layouts.filter_map(|layout| layout.body.as_ref()) {
+    for layout in layouts {
+        if layout.script.is_some() {
+            return None;
+        }
+        let Some(body) = &layout.body else { continue };
         names.extend(body.names()?);
     }
     Some(names)

@@ -14,6 +14,7 @@ use super::trace::Recorder;
 use crate::cursor::Cursor;
 use crate::message::{Fields, Frame, Name, Part, Reading, Value};
 use crate::notation::Condition;
+use crate::script::Caller;
 
 /// Values of one frame, those in lists included.
 pub(super) const MOST_VALUES: usize = 10_000;
@@ -38,6 +39,8 @@ pub(super) struct Run<'a> {
     pub reading: Reading,
     /// All layouts, for the elements of lists.
     pub layouts: &'a [Layout],
+    /// The connection that a script is called for.
+    pub caller: Option<&'a Caller>,
     /// Takes notes, where somebody wants to see how the frame is read.
     pub trace: Option<Box<Recorder>>,
     level: Level,
@@ -96,6 +99,7 @@ impl<'a> Run<'a> {
                 cursor,
                 reading,
                 layouts,
+                caller: None,
                 trace: None,
                 level: Level::default(),
                 inside: 0,
@@ -197,6 +201,7 @@ impl<'a> Run<'a> {
             cursor: Cursor::new(bytes),
             reading: std::mem::take(&mut self.reading),
             layouts: self.layouts,
+            caller: None,
             trace: self.trace.take(),
             level: std::mem::take(&mut self.level),
             inside: self.inside.saturating_add(1),
@@ -258,6 +263,23 @@ impl<'a> Run<'a> {
             self.level.time = own_time(value, zone)?;
         }
         Ok(())
+    }
+
+    /// Whether it is a part or the element of a list that is read.
+    pub fn is_inside(&self) -> bool {
+        self.level.depth > 0 || self.inside > 0
+    }
+
+    /// Takes a value away again.
+    pub fn take_away(&mut self, name: &str) {
+        let own = self.reading.fields.split_off(self.level.base);
+        let kept = own.into_iter().filter(|(known, _)| **known != *name);
+        for (name, value) in kept {
+            self.reading.fields.set_behind(self.level.base, name, value);
+        }
+        if name == "time" {
+            self.level.time = None;
+        }
     }
 
     /// Counts one more value against what a frame may have.

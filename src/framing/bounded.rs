@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::needles::{Found, Match, Needles};
-use super::{Broken, Framer, Framing, More, Parts, Resync, Skipped, Step};
+use super::{Broken, Caller, Framer, Framing, More, Parts, Resync, Skipped, Step};
 use crate::document::{Problems, Section};
 use crate::notation::bytes;
 
@@ -349,6 +349,10 @@ impl Framer for Bounded {
 
     fn consumed(&mut self, count: usize) {
         self.kind.consumed(count);
+    }
+
+    fn attach(&mut self, caller: &Caller) {
+        self.kind.attach(caller);
     }
 
     fn drop_broken(&mut self, bytes: &[u8]) -> (usize, bool) {

@@ -50,6 +50,7 @@ impl Framing {
             Kind::Regex(kind) => kind.explain(into),
             Kind::Idle(kind) => kind.explain(into),
             Kind::Connection(_) => into.say("connection: all that came until the device closed"),
+            Kind::Script(_) => into.say(format!("script: it says {} bytes", taken.wire.len())),
             Kind::Switch(kind) => return kind.explain(taken, into),
             Kind::First(kind) => return kind.explain(taken, into),
             Kind::Header(kind) => kind.explain(taken, into),
@@ -69,7 +70,7 @@ impl Kind {
             Kind::Delimiter(_) | Kind::Stuffed(_) | Kind::Cobs(_) | Kind::Nested(_) => false,
             Kind::Connection(_) | Kind::Switch(_) | Kind::First(_) => false,
             Kind::Length(_) | Kind::Fixed(_) | Kind::Regex(_) => true,
-            Kind::Idle(_) | Kind::Header(_) | Kind::Walk(_) => true,
+            Kind::Idle(_) | Kind::Header(_) | Kind::Walk(_) | Kind::Script(_) => true,
         }
     }
 }
@@ -103,9 +104,13 @@ impl Explanation {
     }
 }
 
-/// Bytes as the settings write them.
+/// Bytes in hex, and as text where they are one.
 pub(super) fn written(bytes: &[u8]) -> String {
-    format!("{:?}", write_bytes(bytes))
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    match write_bytes(bytes) {
+        text if text.starts_with("0x") => format!("0x{hex}"),
+        text => format!("0x{hex} ({text:?})"),
+    }
 }
 
 /// Bytes that were taken off a frame.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::bounded::{self, Bounded, Common};
-use super::{Explanation, Framer, Framing, More, Resync, Step, Taken, WrapError, only, read_with};
+use super::{
+    Caller, Explanation, Framer, Framing, More, Resync, Step, Taken, WrapError, only, read_with,
+};
 use crate::document::{Problems, Section};
 
 /// The members of the kind, beside the common ones.
@@ -59,6 +61,7 @@ impl First {
             framer: Bounded::new(&self.first),
             first: true,
             take: None,
+            caller: None,
         }
     }
 
@@ -112,6 +115,8 @@ pub(super) struct FirstFramer {
     first: bool,
     /// Bytes of the frame that the last step gave.
     take: Option<usize>,
+    /// For the framer that comes later.
+    caller: Option<Caller>,
 }
 
 impl Framer for FirstFramer {
@@ -131,7 +136,15 @@ impl Framer for FirstFramer {
         if self.first && taken {
             self.first = false;
             self.framer = Bounded::new(&self.then);
+            if let Some(caller) = &self.caller {
+                self.framer.attach(caller);
+            }
         }
+    }
+
+    fn attach(&mut self, caller: &Caller) {
+        self.caller = Some(caller.clone());
+        self.framer.attach(caller);
     }
 
     fn resync(&self) -> Resync {

@@ -217,7 +217,7 @@ impl Length {
             terms.push(fields.sum().to_string());
         }
         if self.add != 0 {
-            terms.push(format!("{} of \"add\"", self.add));
+            terms.push(self.add.to_string());
         }
         if self.field.place.kind.width().is_none() {
             terms.push(format!("{} up to behind the field", fields.first.end));
@@ -228,7 +228,7 @@ impl Length {
                 blocks.extra, blocks.bytes, blocks.from
             ));
         }
-        format!("; {} is {total} bytes", terms.join(" + ")).replace("+ -", "- ")
+        format!("; {} = {total} bytes", terms.join(" + ")).replace("+ -", "- ")
     }
 
     /// Puts start and length field before the bytes and `end` behind them. A second field that

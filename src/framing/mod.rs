@@ -20,6 +20,7 @@ mod length;
 pub(crate) mod needles;
 mod nested;
 mod regex;
+mod script;
 mod slip;
 mod stuffed;
 mod switch;
@@ -35,6 +36,7 @@ use thiserror::Error;
 use self::bounded::{Body, Bounded, Common};
 use self::needles::Needles;
 use crate::document::{Problems, Section};
+use crate::script::Caller;
 
 pub use self::explain::{Explanation, Taken};
 #[doc(hidden)]
@@ -117,6 +119,9 @@ pub enum Broken {
     /// The rest of the frame did not come in time.
     #[error("a frame stayed incomplete")]
     Incomplete,
+    /// The script that should find it failed.
+    #[error("the script did not say where the frame ends")]
+    Script,
 }
 
 /// How to go on after a broken frame.
@@ -145,6 +150,9 @@ pub enum WrapError {
     /// The receiver would not read the bytes as this one frame.
     #[error("the bytes would not be read back as one frame")]
     Ambiguous,
+    /// A script finds frames and makes none.
+    #[error("a framing by script cannot be put around bytes")]
+    Script,
 }
 
 /// Finds the frames of one connection.
@@ -158,6 +166,9 @@ pub trait Framer: Send + fmt::Debug {
 
     /// So many bytes were taken away from the front.
     fn consumed(&mut self, _count: usize) {}
+
+    /// Frames are found for this connection, where a script finds them.
+    fn attach(&mut self, _caller: &Caller) {}
 
     /// How to go on after the last step was [`Step::Broken`], or was [`Step::Need`] for too long.
     fn resync(&self) -> Resync;
@@ -197,6 +208,7 @@ enum Kind {
     Regex(Arc<regex::Regex>),
     Idle(idle::Idle),
     Connection(connection::Connection),
+    Script(script::Script),
     Switch(switch::Switch),
     First(first::First),
     Header(header::Header),
@@ -204,12 +216,13 @@ enum Kind {
 }
 
 /// The words of member `type`.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "delimiter",
     "length",
     "fixed",
     "header",
     "walk",
+    "script",
     "stuffed",
     "slip",
     "cobs",
@@ -294,6 +307,7 @@ fn read_kind(
         "first" => first::read(section, &without, common, problems).map(Kind::First),
         "header" => header::read(section, &without, common, problems).map(Kind::Header),
         "walk" => walk::read(section, &without, common, problems).map(Kind::Walk),
+        "script" => script::read(section, &without, common, problems).map(Kind::Script),
         _ => switch::read(section, &without, common, problems).map(Kind::Switch),
     }
 }
@@ -310,6 +324,7 @@ impl Kind {
             Kind::Regex(kind) => Box::new(regex::RegexFramer::new(kind)),
             Kind::Idle(kind) => Box::new(kind.clone()),
             Kind::Connection(kind) => Box::new(kind.clone()),
+            Kind::Script(kind) => Box::new(kind.framer()),
             Kind::Switch(kind) => Box::new(kind.framer()),
             Kind::First(kind) => Box::new(kind.framer()),
             Kind::Header(kind) => Box::new(kind.framer()),
@@ -337,6 +352,7 @@ impl Kind {
                 Ok([start, body].concat())
             }
             Kind::Connection(_) => Err(WrapError::Connection),
+            Kind::Script(_) => Err(WrapError::Script),
             Kind::Switch(kind) => kind.wrap(body),
             Kind::First(kind) => kind.wrap(body),
             Kind::Header(kind) => kind.wrap(body),
@@ -347,6 +363,7 @@ impl Kind {
     /// The most that any of its framings allows, if it is made of framings.
     fn max_bytes(&self) -> Option<usize> {
         match self {
+            Kind::Script(kind) => Some(kind.max_bytes()),
             Kind::Switch(kind) => Some(kind.max_bytes()),
             Kind::First(kind) => Some(kind.max_bytes()),
             _ => None,
@@ -368,6 +385,7 @@ impl Kind {
             | Kind::Nested(_)
             | Kind::Regex(_)
             | Kind::Header(_)
+            | Kind::Script(_)
             | Kind::Walk(_) => 0,
         }
     }
@@ -401,6 +419,7 @@ impl Kind {
             | Kind::Fixed(_)
             | Kind::Connection(_)
             | Kind::Header(_)
+            | Kind::Script(_)
             | Kind::Walk(_) => false,
             Kind::Switch(kind) => kind.can_resync(),
             Kind::First(kind) => kind.can_resync(),
@@ -426,7 +445,8 @@ impl Framing {
         }
     }
 
-    /// The frame that the bytes are, if they are exactly one.
+    /// The frame that the bytes are, if they are exactly one. No script is asked, whose state would
+    /// tell of it: what one has to find is none.
     fn only_frame(&self, mut bytes: &[u8]) -> Option<Vec<u8>> {
         let mut framer = Bounded::later(self);
         loop {

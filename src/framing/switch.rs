@@ -6,8 +6,8 @@ use super::bounded::{self, Bounded, Common};
 use super::explain::written;
 use super::needles::{Match, Needles};
 use super::{
-    Broken, Explanation, Framer, Framing, More, Resync, Skipped, Step, Taken, WrapError, only,
-    read_with,
+    Broken, Caller, Explanation, Framer, Framing, More, Resync, Skipped, Step, Taken, WrapError,
+    only, read_with,
 };
 use crate::document::{Problems, Section};
 use crate::notation::{Condition, Endian, write_bytes};
@@ -198,6 +198,7 @@ impl Switch {
         SwitchFramer {
             switch: self.clone(),
             chosen: None,
+            caller: None,
         }
     }
 
@@ -286,6 +287,8 @@ enum Choice {
 pub(super) struct SwitchFramer {
     switch: Switch,
     chosen: Option<(usize, Bounded)>,
+    /// For the framers of cases that are made later.
+    caller: Option<Caller>,
 }
 
 impl SwitchFramer {
@@ -296,7 +299,11 @@ impl SwitchFramer {
             .is_none_or(|(chosen, _)| *chosen != index)
         {
             let case = self.switch.cases.get(index)?;
-            self.chosen = Some((index, Bounded::new(&case.framing)));
+            let mut framer = Bounded::new(&case.framing);
+            if let Some(caller) = &self.caller {
+                framer.attach(caller);
+            }
+            self.chosen = Some((index, framer));
         }
         self.chosen.as_mut().map(|(_, framer)| framer)
     }
@@ -334,6 +341,13 @@ impl Framer for SwitchFramer {
     fn consumed(&mut self, count: usize) {
         if let Some((_, framer)) = &mut self.chosen {
             framer.consumed(count);
+        }
+    }
+
+    fn attach(&mut self, caller: &Caller) {
+        self.caller = Some(caller.clone());
+        if let Some((_, framer)) = &mut self.chosen {
+            framer.attach(caller);
         }
     }
 

@@ -46,6 +46,8 @@ enum Source {
         fields: Box<[FieldSteps]>,
         scope: Scope,
     },
+    /// What a function of the protocol's script says of a frame; it stands under the function's name.
+    Script { said: FieldSteps, scope: Scope },
     /// By the address it connects from.
     #[default]
     Address,
@@ -69,6 +71,8 @@ enum OfPeer {
     Listener,
 }
 
+/// The member that names a function.
+const SCRIPT: &str = "script";
 /// Members that name fields.
 const FIELD: &str = "field";
 const SUB: &str = "sub";
@@ -87,36 +91,24 @@ impl IdentityRule {
             problems.member(section, later, message);
         }
         let fields = read_fields(section, problems);
-        let [sub, secret] = [SUB, SECRET].map(|name| {
+        let [script, sub, secret] = [SCRIPT, SUB, SECRET].map(|name| {
             let member = section.member(name)?;
             read_field(&member, problems)
         });
-        let without: Vec<&str> = [FIELD, SUB, SECRET].into_iter().chain(later).collect();
+        let members = [SCRIPT, FIELD, SUB, SECRET];
+        let without: Vec<&str> = members.into_iter().chain(later).collect();
         let options: IdentityOptions = section.read(&without, problems)?;
-        let source = match (fields, options.from, options.scope) {
-            (Some(fields), None, scope) => Source::Field {
-                fields: fields.into(),
-                scope: scope.unwrap_or_default(),
-            },
-            (None, Some(OfPeer::Address), None) => Source::Address,
-            (None, Some(OfPeer::Listener), None) => Source::Listener,
-            (None, Some(_), Some(_)) => {
-                problems.member(section, "scope", "\"scope\" belongs to \"field\"");
-                return None;
-            }
-            _ => {
-                problems.add(section, "expected either \"field\" or \"from\"");
-                return None;
-            }
-        };
+        if section.member(SCRIPT).is_some() && script.is_none() {
+            return None;
+        }
+        let source = options.source(fields, script, section, problems)?;
         let rule = IdentityRule {
             source,
             sub,
             secret,
         };
         if rule.secret.is_some() && !rule.has_login() {
-            let message =
-                "a secret is said at a login: it goes with \"field\" and \"scope\": \"connection\"";
+            let message = "a secret is said at a login: it goes with \"field\" or \"script\" and \"scope\": \"connection\"";
             problems.member(section, SECRET, message);
         }
         (problems.len() == before).then_some(rule)
@@ -125,8 +117,16 @@ impl IdentityRule {
     /// How long a decoded identity counts; `None` where the connection itself says who speaks.
     pub fn scope(&self) -> Option<Scope> {
         match &self.source {
-            Source::Field { scope, .. } => Some(*scope),
+            Source::Field { scope, .. } | Source::Script { scope, .. } => Some(*scope),
             Source::Address | Source::Listener => None,
+        }
+    }
+
+    /// The function that says it, if one does.
+    pub fn function(&self) -> Option<&Name> {
+        match &self.source {
+            Source::Script { said, .. } => Some(said.name()),
+            Source::Field { .. } | Source::Address | Source::Listener => None,
         }
     }
 
@@ -149,7 +149,7 @@ impl IdentityRule {
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, usize, &Name)> {
         let spoken = match &self.source {
             Source::Field { fields, .. } => &**fields,
-            Source::Address | Source::Listener => &[],
+            Source::Script { .. } | Source::Address | Source::Listener => &[],
         };
         let spoken = spoken.iter().enumerate();
         let spoken = spoken.map(|(at, field)| (FIELD, at, field));
@@ -161,16 +161,20 @@ impl IdentityRule {
         all.map(|(member, at, field)| (member, at, field.name()))
     }
 
-    /// The identity that a frame's fields say; `None` without such a field or with empty ones.
+    /// The identity that a frame's fields say, or, under its name, the function; `None` without
+    /// such a field or with empty ones.
     pub fn spoken<'f>(&self, fields: &'f Fields) -> Option<Cow<'f, str>> {
-        let Source::Field { fields: named, .. } = &self.source else {
-            return None;
-        };
-        named.iter().find_map(|field| text(field, fields))
+        match &self.source {
+            Source::Field { fields: named, .. } => {
+                named.iter().find_map(|field| text(field, fields))
+            }
+            Source::Script { said, .. } => text(said, fields),
+            Source::Address | Source::Listener => None,
+        }
     }
 
-    /// What says the identity: the field that counts in this frame as it is written in the
-    /// settings, `address` or `listener`; `None` without any of its fields.
+    /// What says the identity: the field that counts in this frame, or the function, as it is
+    /// written in the settings; `address` or `listener`; `None` without any of its fields.
     pub fn said_by(&self, fields: &Fields) -> Option<&str> {
         match &self.source {
             Source::Field { fields: named, .. } => {
@@ -178,6 +182,7 @@ impl IdentityRule {
                 let counts = named.find(|field| text(field, fields).is_some());
                 counts.map(|field| &**field.written())
             }
+            Source::Script { said, .. } => Some(said.written()),
             Source::Address => Some("address"),
             Source::Listener => Some("listener"),
         }
@@ -208,6 +213,36 @@ impl IdentityRule {
     }
 }
 
+impl IdentityOptions {
+    fn source(
+        self,
+        fields: Option<Vec<FieldSteps>>,
+        script: Option<FieldSteps>,
+        section: &Section<'_>,
+        problems: &mut Problems,
+    ) -> Option<Source> {
+        let scope = self.scope.unwrap_or_default();
+        match (fields, script, self.from) {
+            (Some(fields), None, None) => {
+                let fields = fields.into();
+                return Some(Source::Field { fields, scope });
+            }
+            (None, Some(said), None) => return Some(Source::Script { said, scope }),
+            (None, None, Some(_)) if self.scope.is_some() => {
+                let message = "\"scope\" belongs to \"field\" and \"script\"";
+                problems.member(section, "scope", message);
+            }
+            (None, None, Some(OfPeer::Address)) => return Some(Source::Address),
+            (None, None, Some(OfPeer::Listener)) => return Some(Source::Listener),
+            _ => problems.add(
+                section,
+                "expected one of \"field\", \"script\" and \"from\"",
+            ),
+        }
+        None
+    }
+}
+
 /// The member `field`: `NAME [steps]`, or a list of them.
 fn read_fields(section: &Section<'_>, problems: &mut Problems) -> Option<Vec<FieldSteps>> {
     let member = section.member(FIELD)?;
@@ -225,7 +260,7 @@ fn read_fields(section: &Section<'_>, problems: &mut Problems) -> Option<Vec<Fie
 fn read_field(section: &Section<'_>, problems: &mut Problems) -> Option<FieldSteps> {
     let Some(text) = section.value.as_str() else {
         let found = name_of(section.value);
-        let message = format!("expected a field such as \"imei ltrim 0\", found {found}");
+        let message = format!("expected a name, such as \"imei ltrim 0\", found {found}");
         problems.add(section, message);
         return None;
     };

@@ -27,6 +27,10 @@ fn rules_and_their_mistakes() {
         ),
         (json!({"from": "address", "sub": "unit & 0xff"}), None),
         (json!({"from": "listener"}), None),
+        (
+            json!({"script": "who ltrim 0", "scope": "connection", "sub": "unit", "secret": "password"}),
+            Some(Scope::Connection),
+        ),
     ] {
         assert_eq!(read(document.clone()).unwrap().scope(), scope, "{document}");
     }
@@ -34,6 +38,10 @@ fn rules_and_their_mistakes() {
         (json!({"from": "listener", "scope": "message"}), "/scope"),
         (json!({"from": "address", "field": "a"}), "/: "),
         (json!({}), "/: "),
+        (json!({"script": "who", "field": "a"}), "/: "),
+        (json!({"script": "who", "from": "address"}), "/: "),
+        (json!({"script": 7}), "/script: "),
+        (json!({"script": "who ltrimm 0"}), "/script column 5"),
         (json!({"field": []}), "/field: "),
         (json!({"field": 7}), "/field: "),
         (
@@ -75,6 +83,23 @@ fn what_a_frame_says() {
         let fields: Fields = [("id".into(), value.clone())].into_iter().collect();
         assert_eq!(rule.spoken(&fields).as_deref(), expected, "{value:?}");
     }
+    assert_eq!(rule.spoken(&Fields::new()), None);
+}
+
+#[test]
+fn what_a_function_says_has_steps_and_units_are_the_frames() {
+    let rule = read(json!({"script": "who ltrim 0", "sub": "unit"})).unwrap();
+    assert_eq!(rule.function().map(|name| &**name), Some("who"));
+    let said = [("who".into(), Value::Text("007".into()))];
+    assert_eq!(
+        rule.spoken(&said.into_iter().collect()).as_deref(),
+        Some("7")
+    );
+    let fields = [("unit".into(), Value::Integer(3))];
+    assert_eq!(
+        rule.sub(&fields.into_iter().collect()).as_deref(),
+        Some("3")
+    );
     assert_eq!(rule.spoken(&Fields::new()), None);
 }
 

@@ -11,6 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::checksum::{Checksum, OnBadChecksum};
 use crate::framing::{Broken, Framer, Framing, More, Resync, Skipped, Step};
+use crate::script::Caller;
 
 /// An idle connection does not keep a larger buffer than this.
 const IDLE_CAPACITY: usize = 4096;
@@ -146,6 +147,11 @@ impl Pipeline {
     /// What was seen on the way to what [`Pipeline::next`] gave last; `None` where nobody wanted to see.
     pub fn seen(&self) -> Option<&Seen> {
         self.seen.as_deref()
+    }
+
+    /// Says for which connection a script is called.
+    pub fn attach(&mut self, caller: &Caller) {
+        self.framer.attach(caller);
     }
 
     /// Takes what was read. After the end, or after [`Received::Broken`], it is dropped. What the
@@ -387,7 +393,8 @@ impl Pipeline {
             | Broken::Escape
             | Broken::Brackets
             | Broken::Record
-            | Broken::NoCase => Received::Skipped {
+            | Broken::NoCase
+            | Broken::Script => Received::Skipped {
                 count: dropped,
                 prefix,
             },

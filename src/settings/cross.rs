@@ -46,6 +46,7 @@ pub fn protocol(section: &Section<'_>, protocol: &Protocol, problems: &mut Probl
     layout_replies(section, protocol, problems);
     refusals(section, protocol, problems);
     own_checksums(section, protocol, problems);
+    calls_for_ids(section, protocol, problems);
     logins(section, protocol, problems);
     fields(section, protocol, problems);
 }
@@ -106,6 +107,16 @@ fn own_checksums(section: &Section<'_>, protocol: &Protocol, problems: &mut Prob
         let (place, member) = template_of(&replies, &reply.name);
         let message = "`checksum over` is the protocol's own checksum, and it has none";
         problems.member(&place, member, message);
+    }
+}
+
+/// As many calls as a frame makes messages would have no bound.
+fn calls_for_ids(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
+    let template = protocol.message_id.as_ref();
+    let calls = template.is_some_and(|id| id.function_names().next().is_some());
+    if calls && protocol.decoder.splits() {
+        let message = "a script is called for whole frames, and one of them makes several messages";
+        problems.member(section, "messageId", message);
     }
 }
 

@@ -8,7 +8,7 @@ pub const SETTINGS: &[&str] = &["outbound", "deviceFile"];
 /// Members of a listener.
 pub const LISTENER: &[&str] = &["tls", "proxy"];
 /// Members of a protocol.
-pub const PROTOCOL: &[&str] = &["commands", "polls", "script"];
+pub const PROTOCOL: &[&str] = &["commands", "polls"];
 /// Members of a protocol's session.
 pub const SESSION: &[&str] = &["open"];
 /// Where an identity is from.

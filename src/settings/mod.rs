@@ -6,6 +6,7 @@
 
 mod bounds;
 mod cross;
+mod functions;
 mod later;
 pub mod limits;
 mod listener;

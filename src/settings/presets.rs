@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::merge::{Merged, merge};
@@ -52,12 +53,21 @@ const BUILT_IN: &[BuiltIn] = built_in! {
     "toledo" @ 1 "Toledo continuous output";
 };
 
+/// Member `script` of a protocol where it is a file.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ScriptFile {
+    /// A plain name in the mounted folder.
+    file: String,
+}
+
 /// The documents that protocols can start from.
 #[derive(Clone, Default)]
 pub struct Presets {
     /// The secrets that stand in files of the mounted folder.
     pub secrets: Secrets,
     mounted: BTreeMap<String, Result<Value, String>>,
+    scripts: BTreeMap<String, Result<String, String>>,
 }
 
 impl fmt::Debug for Presets {
@@ -112,8 +122,62 @@ impl Presets {
         self.mounted.insert(name, document);
     }
 
+    /// The scripts of the mounted folder that the settings ask for, and the files that are mounted.
+    pub fn scripts_named(&self, document: &Value) -> Vec<String> {
+        let protocols = document.get("protocols").and_then(Value::as_object);
+        let own = protocols
+            .into_iter()
+            .flatten()
+            .map(|(_, protocol)| protocol);
+        let mounted = self.mounted.values().filter_map(|file| file.as_ref().ok());
+        let names = own
+            .chain(mounted)
+            .filter_map(|protocol| protocol.get("script")?.get("file")?.as_str());
+        names
+            .filter(|name| is_plain(name))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Adds a script of the mounted folder, or why it could not be read.
+    pub fn mount_script(&mut self, name: String, source: Result<String, String>) {
+        self.scripts.insert(name, source);
+    }
+
     /// The protocol that results from an entry of `protocols`.
     pub fn resolve(&self, protocol: &Section<'_>, problems: &mut Problems) -> Option<Resolved> {
+        let mut resolved = self.started(protocol, problems)?;
+        let section = Section {
+            value: &resolved.merged.value,
+            pointer: protocol.pointer.clone(),
+        };
+        let script = section.member("script");
+        if let Some(script) = script.filter(|script| script.value.is_object()) {
+            let source = self.script(&script, problems)?;
+            if let Some(script) = resolved.merged.value.get_mut("script") {
+                *script = Value::String(source);
+            }
+        }
+        Some(resolved)
+    }
+
+    /// The text of a script that is a file.
+    fn script(&self, section: &Section<'_>, problems: &mut Problems) -> Option<String> {
+        let file: ScriptFile = section.read(&[], problems)?;
+        let wrong = match self.scripts.get(&file.file) {
+            Some(Ok(source)) => return Some(source.clone()),
+            Some(Err(why)) => why.as_str(),
+            None if is_plain(&file.file) => {
+                "there is no such file in the folder for protocol files"
+            }
+            None => "expected a file name without folders, such as \"scale.js\"",
+        };
+        problems.member(section, "file", format!("{}: {wrong}", file.file));
+        None
+    }
+
+    /// The protocol over what it starts from.
+    fn started(&self, protocol: &Section<'_>, problems: &mut Problems) -> Option<Resolved> {
         let preset = protocol.member("preset");
         let file = protocol.member("file");
         let (base, origin) = match (preset, file) {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Resolved, Warning, cross, later};
+use super::{Resolved, Warning, cross, functions, later};
 use crate::conversation::{
     Acknowledge, Login, OnBadChecksum, OnUndecoded, Protocol, Replies, Session,
 };
 use crate::document::{Problem, Problems, Section};
 use crate::identity::{IdentityRule, Secrets};
 use crate::message::Name;
+use crate::script::Script;
 use crate::template::Template;
 use crate::{checksum, decoding, framing};
 
@@ -44,6 +45,9 @@ pub struct ProtocolOptions {
     /// Login and signs of life.
     #[serde(rename = "session")]
     _session: Option<IgnoredAny>,
+    /// Functions in JavaScript, for the odd steps that others name.
+    #[serde(rename = "script")]
+    _script: Option<IgnoredAny>,
     /// What the gateway answers, by name.
     #[serde(rename = "replies")]
     _replies: Option<IgnoredAny>,
@@ -69,6 +73,7 @@ pub fn read(
     let protocol = build(name, &section, (resolved, secrets), &mut found);
     if let Some(protocol) = &protocol {
         cross::protocol(&section, protocol, &mut found);
+        functions::check(&section, protocol, &mut found);
         if found.is_empty() {
             warnings.extend(cross::silent_replies(&section, protocol));
             warnings.extend(cross::unused_layouts(&section, protocol));
@@ -108,6 +113,7 @@ fn build(
     let identity = read_identity(section, problems);
     let session = read_session(section, secrets, problems);
     let replies = Replies::read(member("replies").as_ref(), problems);
+    let script = member("script").map(|script| Script::read(&script, problems));
     let acknowledge = member("acknowledge").map_or(Some(Acknowledge::default()), |acknowledge| {
         acknowledge.read(&[], problems)
     });
@@ -133,6 +139,10 @@ fn build(
         replies,
         acknowledge: acknowledge?,
         on_undecoded: options.on_undecoded,
+        script: match script {
+            Some(script) => Some(script?),
+            None => None,
+        },
         message_id,
     })
 }

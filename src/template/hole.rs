@@ -9,6 +9,7 @@ use super::{Context, MissingField};
 use crate::checksum::Algorithm;
 use crate::message::Value;
 use crate::notation::{Endian, NotationError, Span, Word, Words, bytes, write_bcd};
+use crate::script::{Call, First};
 
 #[derive(Clone, Debug)]
 pub(super) struct Hole {
@@ -29,6 +30,8 @@ pub(super) enum What {
     Checksum(Algorithm, Span),
     /// With the algorithm of the protocol's first checksum.
     OwnChecksum(Span),
+    /// What a function says.
+    Script(String),
 }
 
 /// What a text between braces is.
@@ -50,7 +53,7 @@ impl Braced {
         };
         let mut words = Words::new(what_text)?;
         let first = words.require(
-            "a field, a checksum, `raw A..B`, `length A..B`, `count NAME`, `now`, `arg NAME` or `device`",
+            "a field, a checksum, `raw A..B`, `length A..B`, `count NAME`, `now`, `script NAME`, `arg NAME` or `device`",
         )?;
         let what = What::parse(&first, &mut words)?;
         let mut steps = Steps::parse(&mut words)?;
@@ -69,6 +72,7 @@ impl What {
             "now" => What::Now,
             "arg" => What::Argument(words.require("the argument's name")?.text.into_owned()),
             "count" => What::Count(counter(words)?),
+            "script" => What::Script(words.require("the function's name")?.text.into_owned()),
             "raw" => What::Raw(Span::parse(&words.require("a range such as 4..22")?)?),
             "length" => What::Length(Span::parse(&words.require("a range such as 4..-2")?)?),
             name => What::checksum(name, first, words)?,
@@ -254,6 +258,7 @@ impl Hole {
             What::Length(span) => {
                 Value::Integer(i128::try_from(span.resolve(out.len())?.len()).ok()?)
             }
+            What::Script(name) => ask(name, context)?,
             What::Checksum(..) | What::OwnChecksum(_) => return None,
         };
         Some(Cow::Owned(own))
@@ -324,7 +329,17 @@ impl Hole {
             What::Length(_) => "length".to_owned(),
             What::Checksum(algorithm, _) => algorithm.name().to_owned(),
             What::OwnChecksum(_) => "checksum".to_owned(),
+            What::Script(name) => format!("script {name}"),
         };
         MissingField { name }
     }
+}
+
+fn ask(function: &str, context: &Context<'_>) -> Option<Value> {
+    context.caller?.call_or_note(&Call {
+        function,
+        first: First::Fields(context.fields),
+        frame: Some(context.frame).filter(|_| !context.confidential),
+        device: context.device,
+    })
 }

@@ -15,6 +15,7 @@ use self::hole::{Braced, Hole, What};
 use crate::checksum::Algorithm;
 use crate::message::{Fields, Value};
 use crate::notation::{NotationError, bytes};
+use crate::script::Caller;
 
 pub use self::counters::Counters;
 
@@ -41,6 +42,10 @@ pub struct Context<'a> {
     pub counters: &'a Counters,
     /// What the protocol's first checksum is computed with.
     pub checksum: Option<&'a Algorithm>,
+    /// The connection that a script is called for; without one, what a script says cannot be filled.
+    pub caller: Option<&'a Caller>,
+    /// Whether the frame carries a secret, so that a script does not see its bytes.
+    pub confidential: bool,
 }
 
 /// A hole that nothing can fill.
@@ -155,6 +160,14 @@ impl Template {
         })
     }
 
+    /// The functions of the script that it names.
+    pub fn function_names(&self) -> impl Iterator<Item = &str> {
+        self.holes().filter_map(|hole| match &hole.what {
+            What::Script(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether it is filled with the protocol's own checksum.
     pub fn needs_own_checksum(&self) -> bool {
         let own = |hole: &Hole| matches!(hole.what, What::OwnChecksum(_));
@@ -250,6 +263,8 @@ pub fn fuzz(data: &[u8]) {
         now: Some(Timestamp::MAX),
         counters: &counters,
         checksum: None,
+        caller: None,
+        confidential: false,
     };
     drop(template.render(&context));
 }

@@ -36,6 +36,8 @@ fn render_after(template: &str, times: u64) -> Result<Vec<u8>, MissingField> {
         now: Some("2026-01-31T12:00:00.0004Z".parse().unwrap()),
         counters: &counters,
         checksum: Some(&checksum),
+        caller: None,
+        confidential: false,
     };
     template.render(&context)
 }
@@ -92,6 +94,8 @@ fn the_gt06_reply_has_its_checksum() {
         now: None,
         counters: &Counters::default(),
         checksum: None,
+        caller: None,
+        confidential: false,
     };
     assert_eq!(
         reply.render(&context).unwrap(),

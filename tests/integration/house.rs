@@ -86,7 +86,7 @@ fn every_direct_dependency_has_its_reason_and_every_reason_its_dependency() {
 }
 
 #[test]
-fn the_product_holds_no_openssl_and_links_ring_alone() {
+fn the_product_holds_no_openssl_and_c_of_ring_and_the_script_engine_alone() {
     let metadata = metadata();
     let product = product_packages(&metadata);
     let packages: Vec<&Value> = array(&metadata["packages"])
@@ -103,6 +103,13 @@ fn the_product_holds_no_openssl_and_links_ring_alone() {
         .map(|package| text(&package["name"]))
         .collect();
     assert_eq!(linking, BTreeSet::from(["ring".to_owned()]));
+    let compiling: BTreeSet<String> = packages
+        .iter()
+        .filter(|package| array(&package["dependencies"]).any(|needs| needs["name"] == "cc"))
+        .map(|package| text(&package["name"]))
+        .collect();
+    let known = ["ring", "rquickjs-sys"].map(str::to_owned);
+    assert_eq!(compiling, BTreeSet::from(known));
     for package in packages {
         let name = text(&package["name"]);
         assert!(

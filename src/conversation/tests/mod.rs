@@ -7,6 +7,8 @@ mod messages;
 mod model;
 mod room;
 mod script;
+#[cfg(feature = "script")]
+mod scripted;
 mod session;
 mod tables;
 mod teltonika;

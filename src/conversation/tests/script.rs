@@ -16,6 +16,7 @@ use crate::document::{Problems, Section};
 use crate::framing;
 use crate::identity::{DeviceMap, IdentityRule, Peer, Secrets};
 use crate::message::{CommandId, Now, Progress, Ticket};
+use crate::script::Script;
 use crate::template::Template;
 
 /// A protocol of JSON lines; members of `changes` replace its own.
@@ -65,6 +66,9 @@ pub fn read_protocol(document: &Value) -> Protocol {
         replies: Replies::read(root.member("replies").as_ref(), &mut problems),
         acknowledge: serde_json::from_value::<Acknowledge>(word("acknowledge")).unwrap_or_default(),
         on_undecoded: serde_json::from_value(word("onUndecoded")).unwrap_or_default(),
+        script: root
+            .member("script")
+            .map(|script| Script::read(&script, &mut problems).unwrap()),
         message_id: document["messageId"]
             .as_str()
             .map(|text| Template::parse(text).unwrap()),

@@ -244,7 +244,7 @@ mod tests {
                 holds,
                 text: "claim".to_owned(),
             }).collect();
-            let frame: Vec<u8> = frame.into_iter().map(|byte| byte | 0x80).collect();
+            let frame: Vec<u8> = frame.into_iter().map(|byte| byte | 0xf8).collect();
             let out = written(&frame, &claims);
             let column: String = out.lines().map(|line| line.get(10..34).unwrap_or(line.get(10..).unwrap_or_default())).collect::<Vec<_>>().join(" ");
             let pairs: Vec<u8> = column.split_whitespace().map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();

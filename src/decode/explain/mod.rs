@@ -15,14 +15,28 @@ use crate::framing::{self, Taken};
 use crate::message::{Fields, Frame, Reading};
 use crate::pipeline::{Received, Seen};
 
+/// Bytes that belong to no frame, as far as they are shown.
+const MOST_SKIPPED: usize = 16;
+
 /// Where explaining stands in the stream.
 #[derive(Debug, Default)]
 pub(super) struct Explanations {
     /// All bytes so far.
     stream: Vec<u8>,
     frames: usize,
-    /// The fields of frames of which it is not said yet who they are from, and the replies to them.
-    due: Vec<(Fields, Option<String>)>,
+    /// Bytes that belong to no frame and are not shown yet: from where to where, and why.
+    skipped: Option<(Range<usize>, String)>,
+    /// Frames of which it is not said yet who they are from and what follows.
+    due: Vec<Due>,
+}
+
+/// What is said of a frame when the conversation has taken it.
+#[derive(Debug)]
+struct Due {
+    fields: Fields,
+    /// The reply to it, and why.
+    reply: Option<String>,
+    publish: bool,
 }
 
 impl Player<'_> {
@@ -43,9 +57,11 @@ impl Player<'_> {
             Received::Frame { bytes, body, .. } => (bytes, *body, true),
             Received::BadChecksum { bytes, body } => (bytes, *body, false),
             Received::Skipped { count, .. } => {
-                let bytes = &explained.stream[position - count..position];
-                let text = skipped(position - count, bytes, seen);
-                return writeln!(self.out, "skipped {text}");
+                let why = match seen.broken {
+                    Some(broken) => broken.to_string(),
+                    None => "belong to no frame".to_owned(),
+                };
+                return explained.skip(position - count..position, why, self.out);
             }
             // The conversation says these.
             Received::TooLong { .. }
@@ -53,8 +69,12 @@ impl Player<'_> {
             | Received::HalfFrame { .. }
             | Received::Broken(_) => return Ok(()),
         };
+        explained.show_skipped(self.out)?;
         explained.frames += 1;
-        let (reading, trace) = self.protocol.decoder.explain(Frame { bytes, body });
+        // A script is not told of a frame that the conversation does not take.
+        let caller = self.caller.as_ref().filter(|_| accepted);
+        let decoder = &self.protocol.decoder;
+        let (reading, trace) = decoder.explain(Frame { bytes, body }, caller);
         let frame = Explained {
             protocol: self.protocol,
             number: explained.frames,
@@ -67,8 +87,11 @@ impl Player<'_> {
         };
         frame.write(self.out)?;
         if accepted {
-            let reply = frame.reply();
-            explained.due.push((reading.fields, reply));
+            explained.due.push(Due {
+                reply: frame.reply(),
+                publish: reading.publish,
+                fields: reading.fields,
+            });
         }
         Ok(())
     }
@@ -78,15 +101,64 @@ impl Player<'_> {
         let Some(explained) = &mut self.explained else {
             return Ok(());
         };
-        for (fields, reply) in std::mem::take(&mut explained.due) {
-            if let Some(who) = self.conversation.attribution(&fields) {
+        for due in std::mem::take(&mut explained.due) {
+            if let Some(who) = self.conversation.attribution(&due.fields) {
                 item("identity", &device(&who), self.out)?;
             }
-            if let Some(reply) = reply {
+            if !due.publish {
+                item(
+                    "message",
+                    "none: the layout says \"publish\": false",
+                    self.out,
+                )?;
+            }
+            if let Some(reply) = due.reply {
                 item("answer", &reply, self.out)?;
             }
         }
         Ok(())
+    }
+
+    /// Shows what is left to be shown when nothing more comes.
+    pub(super) fn finish_explaining(&mut self) -> io::Result<()> {
+        match &mut self.explained {
+            Some(explained) => explained.show_skipped(self.out),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Explanations {
+    /// Notes bytes that belong to no frame; those that follow each other are shown together.
+    fn skip(&mut self, place: Range<usize>, why: String, out: &mut dyn Write) -> io::Result<()> {
+        if let Some((before, known)) = &mut self.skipped
+            && before.end == place.start
+            && *known == why
+        {
+            before.end = place.end;
+            return Ok(());
+        }
+        self.show_skipped(out)?;
+        self.skipped = Some((place, why));
+        Ok(())
+    }
+
+    fn show_skipped(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let Some((place, why)) = self.skipped.take() else {
+            return Ok(());
+        };
+        let bytes = self.stream.get(place.clone()).unwrap_or_default();
+        let shown = spaced_hex(bytes.get(..MOST_SKIPPED).unwrap_or(bytes));
+        let more = if bytes.len() > MOST_SKIPPED {
+            " …"
+        } else {
+            ""
+        };
+        let (count, at) = (bytes.len(), place.start);
+        writeln!(
+            out,
+            "skipped: {count} bytes at {at} of the stream, {shown}{more}: {why}"
+        )
     }
 }
 
@@ -177,25 +249,14 @@ pub(super) fn item(word: &str, text: &str, out: &mut dyn Write) -> io::Result<()
     writeln!(out, "  {word:<10} {text}")
 }
 
-/// Bytes of the stream that belong to no frame.
-fn skipped(at: usize, bytes: &[u8], seen: &Seen) -> String {
-    let count = bytes.len();
-    let why = match seen.broken {
-        Some(broken) => broken.to_string(),
-        None => "they belong to no frame".to_owned(),
-    };
-    let shown = spaced_hex(bytes.get(..16).unwrap_or(bytes));
-    let more = if count > 16 { " …" } else { "" };
-    format!("{count} bytes at {at} of the stream: {shown}{more}: {why}")
-}
-
 /// Who the frame was from, and what said so.
 fn device(who: &Attribution) -> String {
     let by = who.by.as_deref();
     let mut text = match (&who.fixed, &who.id, by) {
         (Some(name), ..) => format!("{name}, which the listener names"),
         (None, None, Some("address")) => "by the peer's address".to_owned(),
-        (None, None, _) => return "the frame does not say".to_owned(),
+        (None, None, Some(by)) => return format!("{by} says it"),
+        (None, None, None) => return "no frame has said it yet".to_owned(),
         (None, Some(id), Some(by)) => format!("{by} says \"{id}\""),
         (None, Some(id), None) => format!("\"{id}\", as an earlier frame said"),
     };
@@ -242,7 +303,7 @@ fn write_checksum(checksum: &checksum::Explanation, out: &mut dyn Write) -> io::
             Some(value) => format!("{value:#x}"),
             None => "nothing".to_owned(),
         });
-        let text = format!("{name}: over {covered} {expected}, found {found}: {word}{removed}");
+        let text = format!("{name}: {expected} over {covered}, found {found}: {word}{removed}");
         item("checksum", &text, out)?;
     }
     Ok(())

@@ -6,13 +6,83 @@ use super::gt06;
 use crate::decoding::{Problems, Section, read};
 
 #[test]
+fn scripts_are_called_for_whole_frames() {
+    let bare = json!({"type": "binary", "fields": ["a: u8"]});
+    let calls = json!({"type": "binary", "fields": ["b: u8"], "script": "change"});
+    let says = json!({"type": "script"});
+    for (decode, layout, pointer) in [
+        (
+            json!({"type": "binary", "fields": ["p: bytes 2 with l"]}),
+            &calls,
+            "/l/script",
+        ),
+        (
+            json!({"type": "binary", "fields": ["p: bytes 2 with l"]}),
+            &says,
+            "/l/type",
+        ),
+        (
+            json!({"type": "script", "fields": ["p: with l"]}),
+            &json!({"fields": []}),
+            "/l",
+        ),
+        (
+            json!({"type": "binary", "fields": ["p: repeat 2 l"]}),
+            &calls,
+            "/l/script",
+        ),
+        (
+            json!({"type": "tlv", "tag": "u8", "size": "u8", "cases": [[1, "l"]]}),
+            &calls,
+            "/l/script",
+        ),
+        // Read by frames too: it is wrong all the same.
+        (
+            json!({"type": "binary", "fields": ["a: u8", "p: bytes 2 with l"],
+                "select": {"by": "a", "cases": [[1, "l"]]}}),
+            &calls,
+            "/l/script",
+        ),
+        (
+            json!({"type": "binary", "fields": ["a: u8"], "select": {"by": "a", "cases": [[1, "l"]]}}),
+            &calls,
+            "",
+        ),
+        (
+            json!({"type": "binary", "fields": ["p: bytes 2 with l"]}),
+            &bare,
+            "",
+        ),
+    ] {
+        let layouts = json!({"l": layout});
+        let mut problems = Problems::new();
+        read(
+            Some(&Section::root(&decode)),
+            Some(&Section::root(&layouts)),
+            &mut problems,
+        );
+        let found: Vec<_> = problems
+            .as_slice()
+            .iter()
+            .map(|found| found.pointer.as_str())
+            .collect();
+        let expected: Vec<_> = Some(pointer)
+            .into_iter()
+            .filter(|pointer| !pointer.is_empty())
+            .collect();
+        assert_eq!(found, expected, "{decode} {layout}");
+    }
+}
+
+#[test]
 fn mistakes_point_into_their_string() {
     let decode = json!({"type": "binary", "endian": "middle", "fields": [
         "a: u17", "b: u8 enun 1=2", "c", "d: repeat 3 laiout", "e: u8 with x", "f: number", "g: u8 / 0", "h: u8 if = 3",
         "i: u16 at -1", "j: u8 zone 8x", "k: u8 bits", "l: ascii", "m: dm",
         "n: cstr", "o: sm17", "p: mac 6", "q: u32 epoch 2000", "r: join", "s: u32 dm 12", "t: ascii 3 prefix ''", "u: ascii 2 hexadezimal"],
         "select": {"by": "a", "cases": [[1, "lay"], [null, "layout"]]}});
-    let layouts = json!({"layout": {"feilds": [], "reply": 3}, "c": {"type": "script"}, "r": {"type": "regex", "pattern": "("}});
+    let layouts =
+        json!({"layout": {"feilds": [], "reply": 3}, "r": {"type": "regex", "pattern": "("}});
     let mut problems = Problems::new();
     assert!(
         read(
@@ -54,7 +124,6 @@ fn mistakes_point_into_their_string() {
         ("/select/cases/1/0", None, "null"),
         ("/layout/feilds", None, "did you mean"),
         ("/layout/reply", None, "name of a reply"),
-        ("/c/type", None, "not available in this version"),
         ("/r/pattern", None, "pattern"),
     ] {
         let hit = found

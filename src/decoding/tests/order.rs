@@ -262,6 +262,12 @@ fn layouts_that_select_each_other_in_a_circle_are_mistakes() {
             ("/b/select", None, "comes to itself"),
         ],
     );
+    // A part in a part ends with the bytes.
+    check(
+        &json!({"type": "binary", "fields": ["k: u8"], "select": {"by": "k", "cases": [], "default": "a"}}),
+        &json!({"a": select("b"), "b": {"fields": ["more: bytes rest with a"]}}),
+        &[],
+    );
     // A list in a list of its own kind ends with the bytes.
     let tree = json!({"tree": {"fields": ["n: u8", "nodes: repeat n tree"]}});
     check(

@@ -129,6 +129,10 @@ fn parts_are_held_against_what_is_there() {
         json!({"fields": ["a: bytes rest at 0 with again", "b: bytes rest at 0 with again"]});
     layouts["big"] = json!({"fields": ["a: u8", "x: bytes 20000 at 0 with empty"]});
     layouts["empty"] = json!({"fields": ["y: ascii rest"]});
+    let wide: Vec<_> = (0..50)
+        .map(|at| format!("t{at}: ascii rest at 0"))
+        .collect();
+    layouts["wide"] = json!({"fields": wide});
     for (fields, frame, why) in [
         (
             &["more: bytes 2 with pair"][..],
@@ -138,6 +142,11 @@ fn parts_are_held_against_what_is_there() {
         (&["more: bytes rest with nested"], &deep, "more than 8 deep"),
         (&["more: bytes rest with again"], &deep, "more than 8 deep"),
         (&["list: repeat rest big"], &long, "too much text is made"),
+        (
+            &["more: bytes rest with wide"],
+            &long,
+            "too much text is made",
+        ),
         (
             &["more: u8 with pair"],
             &[1],

@@ -406,7 +406,7 @@ proptest! {
         let fields: Fields = [("a".into(), Value::Integer(value))].into_iter().collect();
         let counters = Counters::default();
         let arguments = Fields::new();
-        let context = Context { fields: &fields, frame: &[], device: None, arguments: &arguments, now: None, counters: &counters, checksum: None };
+        let context = Context { fields: &fields, frame: &[], device: None, arguments: &arguments, now: None, counters: &counters, checksum: None, caller: None, confidential: false };
         let Ok(bytes) = template.render(&context) else { return Ok(()) };
         let decoder = decoder(json!({"type": "binary", "fields": [format!("a: {kind}")]}), json!({}));
         let reading = decoder.decode(Frame { bytes: &bytes, body: 0 });
@@ -419,7 +419,7 @@ proptest! {
         let fields: Fields = [("a".into(), Value::Integer(value.into()))].into_iter().collect();
         let counters = Counters::default();
         let arguments = Fields::new();
-        let context = Context { fields: &fields, frame: &[], device: None, arguments: &arguments, now: None, counters: &counters, checksum: None };
+        let context = Context { fields: &fields, frame: &[], device: None, arguments: &arguments, now: None, counters: &counters, checksum: None, caller: None, confidential: false };
         let bytes = Template::parse("{a: bcd 5}").unwrap().render(&context).unwrap();
         check_field(&["a: bcd 5 integer"], &bytes, Ok(json!({"a": value})));
     }

@@ -53,6 +53,92 @@ fn check(document: &Value, expected: &[(&str, Option<usize>, &str)]) {
     assert_eq!(found, expected, "{document}");
 }
 
+#[cfg(feature = "script")]
+#[test]
+fn functions_that_are_called_must_be_there() {
+    let protocol = |script: &Value| {
+        let mut document = changed(json!({}));
+        document["protocols"]["s"] = json!({
+            "framing": {"type": "switch", "cases": [{"start": "#", "type": "script"}, {"type": "fixed", "bytes": 2}]},
+            "decode": {"type": "script", "script": "one"},
+            "layouts": {"l": {"script": "two", "type": "{script three}"}},
+            "identity": {"script": "four ltrim 0"},
+            "replies": {"ok": {"send": "{script five}", "when": "length > 1"}, "nak": "{script six}"},
+            "session": {"heartbeat": {"seconds": 9, "send": "{script eight}"}},
+            "messageId": "{script seven}"
+        });
+        document["protocols"]["s"]["script"] = script.clone();
+        document
+    };
+    let all = "const frame = 0; function decode() {} function one() {} function two() {} function three() {}
+        function four() {} function five() {} function six() {} function eight() {}";
+    check(
+        &protocol(&json!(all)),
+        &[
+            (
+                "/protocols/s/framing/cases/0/type",
+                None,
+                "the script has no function `frame`",
+            ),
+            (
+                "/protocols/s/messageId",
+                None,
+                "the script has no function `seven`",
+            ),
+        ],
+    );
+    let mut split = protocol(&json!(format!(
+        "{all} function frame() {{}} function seven() {{}}"
+    )));
+    split["protocols"]["s"]["layouts"]["l"] = json!({"type": "json", "fields": ["list: split"]});
+    check(
+        &split,
+        &[(
+            "/protocols/s/messageId",
+            None,
+            "a script is called for whole frames, and one of them makes several messages",
+        )],
+    );
+    let none = Settings::parse(&protocol(&json!("")), &Presets::built_in()).unwrap_err();
+    assert_eq!(none.len(), 10, "{none:?}");
+    check(
+        &protocol(&json!({"file": "../a.js"})),
+        &[(
+            "/protocols/s/script/file",
+            None,
+            "../a.js: expected a file name without folders, such as \"scale.js\"",
+        )],
+    );
+    let document = protocol(&json!({"file": "a.js"}));
+    let mut presets = Presets::built_in();
+    assert_eq!(presets.scripts_named(&document), ["a.js"]);
+    for (source, pointer, message) in [
+        (
+            Err("gone".to_owned()),
+            "/protocols/s/script/file",
+            "a.js: gone",
+        ),
+        (
+            Ok("let a;\nlet a;".to_owned()),
+            "/protocols/s/script",
+            "(line 2, column",
+        ),
+        (
+            Ok(format!("{all} function seven() {{}}")),
+            "/protocols/s/framing/cases/0/type",
+            "`frame`",
+        ),
+    ] {
+        presets.mount_script("a.js".to_owned(), source);
+        let problems = Settings::parse(&document, &presets).unwrap_err();
+        let [problem] = problems.as_slice() else {
+            panic!("{problems:?}")
+        };
+        assert_eq!(problem.pointer, pointer);
+        assert!(problem.message.contains(message), "{problem}");
+    }
+}
+
 #[test]
 fn every_member_is_read() {
     let settings = parsed(&sample());
@@ -209,7 +295,7 @@ fn words_of_later_versions_are_refused_by_name() {
             "outbound": {"press": {"address": "10.0.0.7:4305"}},
             "listeners": {"lines": {"tls": {}}},
             "protocols": {
-                "lines": {"commands": {}, "decode": {"type": "script"}, "identity": {"from": "certificate"}},
+                "lines": {"commands": {}, "identity": {"from": "certificate"}},
                 "gt06": {"polls": {}, "session": {"open": []}}},
             "spool": {"whenFull": "dropNewest"}
         })),
@@ -233,11 +319,6 @@ fn words_of_later_versions_are_refused_by_name() {
                 "/protocols/lines/commands",
                 None,
                 "\"commands\" is not available in this version",
-            ),
-            (
-                "/protocols/lines/decode/type",
-                None,
-                "\"script\" is not available in this version",
             ),
             (
                 "/protocols/lines/identity/from",
