@@ -46,9 +46,9 @@ impl Checksum {
         let condition = self.condition.as_ref().filter(|_| !self.applies(frame));
         let left_out = condition.map(ToString::to_string);
         let mut checks = Vec::new();
+        let mut can_be_checked = true;
         if left_out.is_none() {
-            // The error of a frame that cannot be checked is that nothing was added.
-            let _ = self.each(frame, &mut |covered, at| {
+            let each = self.each(frame, &mut |covered, at| {
                 let found = self.found(frame, at);
                 checks.push(Check {
                     expected: self.expected(frame, covered.clone()),
@@ -58,11 +58,12 @@ impl Checksum {
                 });
                 Ok(())
             });
+            can_be_checked = each.is_ok();
         }
         Explanation {
             checksum: self.to_string(),
             removed: self.removes() && left_out.is_none(),
-            good: self.verify(frame).is_ok(),
+            good: can_be_checked && checks.iter().all(Check::is_good),
             left_out,
             checks,
         }

@@ -110,7 +110,10 @@ impl KeyValue {
     fn pairs<'f>(&self, run: &mut Run<'f>) -> Result<Vec<Pair<'f>>, String> {
         let mut cursor = Cursor::new(run.body());
         let mut pairs = Vec::new();
+        let mut begins = cursor;
         while let Some(piece) = self.pairs.take(&mut cursor) {
+            let taken = begins.remaining().saturating_sub(cursor.remaining());
+            let whole = begins.take(taken).unwrap_or_default();
             // What is no pair, such as a word in front of them, says nothing.
             let Some((key, value)) = self.equals.split(piece) else {
                 continue;
@@ -127,7 +130,7 @@ impl KeyValue {
             }
             run.count_value()?;
             let key = self.pairs.encoding.text(key, &mut run.reading.replaced);
-            run.own(piece, || "pair".to_owned());
+            run.own(whole, || "pair".to_owned());
             pairs.push((key, value.trim_ascii()));
         }
         Ok(pairs)

@@ -1,6 +1,5 @@
 //! How a framing understood a frame, in words and places.
 
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::bounded::Common;
@@ -119,6 +118,146 @@ pub(super) fn taken_off(what: &str, bytes: &[u8], kept: bool, rule: &mut String)
         return;
     }
     let off = if kept { "" } else { ", taken off" };
-    // Writing to a text cannot fail.
-    let _ = write!(rule, "; {what} {}{off}", written(bytes));
+    rule.push_str(&format!("; {what} {}{off}", written(bytes)));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::document::{Problems, Section};
+    use crate::framing::{More, Step, read};
+
+    /// The rules and marks of the last of the frames that the bytes are.
+    fn explain(document: &Value, bytes: &[u8]) -> Explanation {
+        let mut problems = Problems::new();
+        let framing = read(&Section::root(document), &mut problems);
+        let framing = framing.unwrap_or_else(|| panic!("{document}: {problems:?}"));
+        let (mut framer, mut rest) = (framing.framer(), bytes);
+        let (mut explained, mut first) = (None, true);
+        while !rest.is_empty() {
+            let count = match framer.next(rest, More::Closed) {
+                Step::Frame { take, frame, .. } => {
+                    let taken = Taken {
+                        wire: &rest[..take],
+                        frame: &frame,
+                        first,
+                    };
+                    explained = Some(framing.explain(taken));
+                    first = false;
+                    take
+                }
+                Step::Skip { count, .. } => count,
+                step => panic!("{document}: {step:?}"),
+            };
+            framer.consumed(count);
+            rest = &rest[count..];
+        }
+        explained.unwrap()
+    }
+
+    #[test]
+    fn each_kind_says_what_counted() {
+        for (document, bytes, rules, marks) in [
+            (
+                json!({"type": "delimiter", "start": "$", "end": ["\n", "\r\n"], "keep": true}),
+                &b"$ab\r\n"[..],
+                "delimiter: start 0x24 (\"$\"); end 0x0d0a (\"\\r\\n\")",
+                vec![(0..1, "start"), (3..5, "end")],
+            ),
+            (
+                json!({"type": "length", "start": "0x68", "length": "u8 at 1 & 0x7f", "plus": "u8 at 2", "multiply": 2, "add": -1, "end": "0x16"}),
+                b"\x68\x82\x01\x00\x16",
+                "length: u8 at 1 & 0x7f = 2, plus u8 at 2 = 1; 3 x 2 - 1 = 5 bytes; end 0x16",
+                vec![
+                    (1..2, "length = 2"),
+                    (2..3, "plus = 1"),
+                    (4..5, "end"),
+                    (0..1, "start"),
+                ],
+            ),
+            (
+                json!({"type": "length", "length": "decimal until ' '"}),
+                b"2 ab",
+                "length: decimal until ' ' = 2; 2 + 2 up to behind the field = 4 bytes",
+                vec![(0..2, "length = 2")],
+            ),
+            (
+                json!({"type": "fixed", "bytes": 3, "start": "a"}),
+                b"abc",
+                "fixed: 3 bytes",
+                vec![(0..1, "start")],
+            ),
+            (
+                json!({"type": "stuffed", "start": "0x02", "end": "0x03", "escapes": [["0x1b02", "0x02"]], "keep": true}),
+                b"\x02a\x1b\x02\x03",
+                "stuffed: start 0x02; end 0x03; 5 bytes with escapes, 4 without",
+                vec![(0..1, "start"), (3..4, "end")],
+            ),
+            (
+                json!({"type": "slip"}),
+                b"ab\xc0",
+                "stuffed: end 0xc0, taken off; nothing was escaped",
+                vec![],
+            ),
+            (
+                json!({"type": "cobs"}),
+                b"\x02a\x02b\x00",
+                "cobs: end 0x00, taken off; 5 bytes on the wire, 3 decoded",
+                vec![],
+            ),
+            (
+                json!({"type": "balanced", "open": "(", "close": ")"}),
+                b"(a)",
+                "balanced: up to the 0x29 (\")\") that closes the first 0x28 (\"(\")",
+                vec![],
+            ),
+            (
+                json!({"type": "regex", "end": "[0-9];"}),
+                b"a1;",
+                "regex: end \"[0-9];\" matches",
+                vec![],
+            ),
+            (
+                json!({"type": "idle", "ms": 50}),
+                b"ab",
+                "idle: up to 50 ms without a byte, or the end of the stream",
+                vec![],
+            ),
+            (
+                json!({"type": "header", "length": "^n: (\\d+)", "end": "0x00"}),
+                b"A\r\nn: 2\r\n\r\nab\0",
+                "header: the head has 11 bytes, it says a body of 2; end 0x00",
+                vec![(13..14, "end"), (9..11, "end of the head")],
+            ),
+            (
+                json!({"type": "walk", "header": 1, "record": {"size": "u8 at 0", "add": 1}, "count": "u8 at 0", "trailer": 1}),
+                b"\x02\x01a\x00z",
+                "walk: 1 bytes of header, 2 records by u8 at 0; trailer of 1",
+                vec![(0..1, "count = 2")],
+            ),
+            (
+                json!({"type": "first", "first": {"type": "fixed", "bytes": 1}, "then": {"type": "fixed", "bytes": 2}}),
+                b"abc",
+                "first: \"then\" | fixed: 2 bytes",
+                vec![],
+            ),
+            (
+                json!({"type": "switch", "cases": [{"start": "x", "type": "fixed", "bytes": 2},
+                    {"when": "u8 at 1 = 7", "type": "fixed", "bytes": 2}, {"type": "fixed", "bytes": 3}]}),
+                b"a\x07",
+                "switch: case 1, when u8 at 1 = 7 | fixed: 2 bytes",
+                vec![],
+            ),
+        ] {
+            let explained = explain(&document, bytes);
+            assert_eq!(explained.rules.join(" | "), rules, "{document}");
+            let marked = explained.marks.iter();
+            let marked: Vec<_> = marked
+                .map(|(place, what)| (place.clone(), what.as_str()))
+                .collect();
+            assert_eq!(marked, marks, "{document}");
+        }
+    }
 }

@@ -3,10 +3,6 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
-/// Bytes of one line.
-const HEX_WIDTH: usize = 8;
-/// Characters of one line.
-const TEXT_WIDTH: usize = 24;
 /// Columns that bytes take.
 const COLUMN: usize = 24;
 
@@ -32,7 +28,7 @@ pub(super) enum Rank {
     Framing,
     /// A field with `at`.
     Elsewhere,
-    /// What a decoder needs around its fields.
+    /// What a decoder needs around its fields, and what holds others.
     Decoder,
 }
 
@@ -57,6 +53,7 @@ pub(super) fn write(frame: &[u8], claims: &[Claim], out: &mut dyn Write) -> io::
         let hidden = !claim.place.is_empty() && !claim.holds;
         let covers = |line: &&mut Line<'_>| line.place.contains(&claim.place.start);
         match lines.iter_mut().find(covers).filter(|_| hidden) {
+            Some(_) if claim.rank == Rank::Decoder => {}
             Some(line) => line.also.push(&claim.text),
             None => lines.push(Line {
                 place: claim.place.start..claim.place.start,
@@ -113,27 +110,18 @@ fn lines<'c>(owners: &[Option<usize>], claims: &'c [Claim]) -> Vec<Line<'c>> {
 
 impl Line<'_> {
     fn write(&self, frame: &[u8], text: bool, out: &mut dyn Write) -> io::Result<()> {
-        let width = if text { TEXT_WIDTH } else { HEX_WIDTH };
         let bytes = frame.get(self.place.clone()).unwrap_or_default();
-        let mut pieces: Vec<String> = Vec::new();
-        for row in bytes.chunks(width) {
-            pieces.push(if text {
-                shown_text(row)
-            } else {
-                spaced_hex(row)
-            });
-        }
+        let rows = rows(self.place.start, bytes, text);
         let goes_on = if self.goes_on { " (goes on)" } else { "" };
         let mut texts = vec![format!("{}{goes_on}", self.text)];
         texts.extend(self.also.iter().map(|also| format!("also {also}")));
-        for row in 0..pieces.len().max(texts.len()) {
-            let piece = pieces.get(row).map_or("", String::as_str);
-            let text = texts.get(row).map_or("", String::as_str);
-            let offset = match row {
-                0 => format!("{:04}", self.place.start),
-                row if row < pieces.len() => format!("{:04}", self.place.start + row * width),
-                _ => String::new(),
+        for row in 0..rows.len().max(texts.len()) {
+            let (offset, piece) = match rows.get(row) {
+                Some((offset, piece)) => (format!("{offset:04}"), piece.as_str()),
+                None if row == 0 => (format!("{:04}", self.place.start), ""),
+                None => (String::new(), ""),
             };
+            let text = texts.get(row).map_or("", String::as_str);
             let line = format!("    {offset:4}  {piece:COLUMN$}  {text}");
             writeln!(out, "{}", line.trim_end())?;
         }
@@ -148,21 +136,43 @@ fn is_text(frame: &[u8]) -> bool {
     std::str::from_utf8(frame).is_ok() && controls * 8 <= frame.len()
 }
 
-fn shown_text(bytes: &[u8]) -> String {
-    let printable = |byte: &u8| match byte {
-        b' '..=b'~' => char::from(*byte).to_string(),
+/// Bytes as they are shown, as many to a row as its columns hold, with the offset of each row.
+fn rows(start: usize, bytes: &[u8], text: bool) -> Vec<(usize, String)> {
+    let mut rows: Vec<(usize, String)> = Vec::new();
+    for (at, byte) in bytes.iter().enumerate() {
+        let shown = if text {
+            shown(*byte)
+        } else {
+            format!("{byte:02x} ")
+        };
+        match rows.last_mut() {
+            Some((_, row)) if row.len() + shown.len() <= COLUMN => row.push_str(&shown),
+            _ => rows.push((start + at, shown)),
+        }
+    }
+    rows
+}
+
+fn shown(byte: u8) -> String {
+    match byte {
+        b' '..=b'~' => char::from(byte).to_string(),
         b'\r' => "\\r".to_owned(),
         b'\n' => "\\n".to_owned(),
         b'\t' => "\\t".to_owned(),
         other => format!("\\x{other:02x}"),
-    };
-    bytes.iter().map(printable).collect()
+    }
 }
 
 /// Hex digits, two by two.
 pub(super) fn spaced_hex(bytes: &[u8]) -> String {
     let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     pairs.join(" ")
+}
+
+/// All bytes as text rows show them.
+#[cfg(test)]
+pub(super) fn plain(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| shown(*byte)).collect()
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub(super) fn claims(trace: &Trace) -> Vec<Claim> {
         };
         claims.push(Claim {
             place: place.clone(),
-            rank: rank(noted),
+            rank: rank(noted, holds),
             depth: noted.depth,
             holds,
             text: format!("{}{text}", path.before(noted)),
@@ -65,9 +65,13 @@ pub(super) fn claims(trace: &Trace) -> Vec<Claim> {
     claims
 }
 
-fn rank(noted: &Noted) -> Rank {
+fn rank(noted: &Noted, holds: bool) -> Rank {
     match noted.what {
         What::Own(_) => Rank::Decoder,
+        // Its bytes are those of what stands in it.
+        _ if holds => Rank::Decoder,
+        // What is gone over may still be framing or checked.
+        What::Field(ref field) if field.written.starts_with("skip ") => Rank::Decoder,
         _ if noted.elsewhere => Rank::Elsewhere,
         _ => Rank::Field,
     }

@@ -2,6 +2,8 @@
 
 mod dump;
 mod fields;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write};
 use std::ops::Range;
