@@ -1,5 +1,6 @@
 //! A check value behind each block of a frame, as in DNP3.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::notation::{NotationError, Words};
@@ -64,5 +65,12 @@ impl Blocks {
             before = before.saturating_add(body.saturating_sub(end).min(width));
         }
         Some((bytes, before))
+    }
+}
+
+impl fmt::Display for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let removed = if self.removed { " removed" } else { "" };
+        write!(f, "per {} from {}{removed}", self.size, self.from)
     }
 }

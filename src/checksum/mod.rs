@@ -11,6 +11,7 @@ mod blocks;
 mod catalogue;
 mod crc;
 mod custom;
+mod explain;
 mod sums;
 
 use std::ops::Range;
@@ -20,6 +21,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use self::algorithm::Algorithm;
+pub use self::explain::{Check, Explanation};
 use crate::document::{Problems, Section, name_of};
 use crate::message::Fields;
 use crate::notation::{
@@ -169,6 +171,15 @@ impl Checksum {
         if !self.applies(frame) {
             return Ok(());
         }
+        self.each(frame, &mut |covered, at| self.compare(frame, covered, at))
+    }
+
+    /// Hands what each check value covers, and where it stands, to `check`, up to its first error.
+    fn each(
+        &self,
+        frame: &[u8],
+        check: &mut dyn FnMut(Option<Range<usize>>, i64) -> Result<(), Mismatch>,
+    ) -> Result<(), Mismatch> {
         let nothing = Mismatch {
             expected: None,
             found: None,
@@ -180,19 +191,19 @@ impl Checksum {
                     to: Some(*at),
                 };
                 let covered = over.unwrap_or(before).resolve(frame.len());
-                self.compare(frame, covered, *at)
+                check(covered, *at)
             }
             Scope::Marks => {
                 let covered = self.algorithm.covers(frame).ok_or(nothing)?;
                 let behind = i64::try_from(covered.end.saturating_add(1));
-                self.compare(frame, Some(covered), behind.map_err(|_| nothing)?)
+                check(Some(covered), behind.map_err(|_| nothing)?)
             }
             Scope::Blocks(blocks) => {
                 let width = self.kind.width().unwrap_or(0);
                 let blocks = blocks.of(frame.len(), width).ok_or(nothing)?;
                 blocks.into_iter().try_for_each(|(data, at)| {
                     let at = i64::try_from(at).map_err(|_| nothing)?;
-                    self.compare(frame, Some(data), at)
+                    check(Some(data), at)
                 })
             }
         }
@@ -225,20 +236,29 @@ impl Checksum {
         covered: Option<Range<usize>>,
         at: i64,
     ) -> Result<(), Mismatch> {
+        let found = self.found(frame, at).map(|(found, _)| found);
+        match (self.expected(frame, covered), found) {
+            (Some(expected), Some(found)) if expected == found => Ok(()),
+            (expected, found) => Err(Mismatch { expected, found }),
+        }
+    }
+
+    /// The value that is computed; `None` of a frame that is too short for it.
+    fn expected(&self, frame: &[u8], covered: Option<Range<usize>>) -> Option<u64> {
+        let covered = covered.and_then(|covered| frame.get(covered));
+        let expected = covered.and_then(|bytes| self.algorithm.compute(bytes));
+        expected.map(|value| self.visible(value & self.mask))
+    }
+
+    /// The value that stands there, and where.
+    fn found(&self, frame: &[u8], at: i64) -> Option<(u64, Range<usize>)> {
         let place = IntegerAt {
             kind: self.kind,
             at: Some(at),
         };
-        let read = place.read(frame, 0).ok();
-        let found = read.and_then(|read| u64::try_from(read.value).ok());
-        let found = found.map(|found| found & self.mask);
-        let covered = covered.and_then(|covered| frame.get(covered));
-        let expected = covered.and_then(|bytes| self.algorithm.compute(bytes));
-        let expected = expected.map(|value| self.visible(value & self.mask));
-        match (expected, found) {
-            (Some(expected), Some(found)) if expected == found => Ok(()),
-            (expected, found) => Err(Mismatch { expected, found }),
-        }
+        let read = place.read(frame, 0).ok()?;
+        let found = u64::try_from(read.value).ok()?;
+        Some((found & self.mask, read.start..read.end))
     }
 
     /// As much of the value as its place can hold.

@@ -178,6 +178,14 @@ fn frames_of_real_devices() {
             good,
             "{notation} {frame:02x?}"
         );
+        let written = checksum.to_string();
+        assert_eq!(Checksum::parse(&written), Ok(checksum.clone()), "{written}");
+        let explained = checksum.explain(&frame);
+        assert_eq!(explained.good, good, "{notation} {frame:02x?}");
+        if !explained.checks.is_empty() {
+            let all = explained.checks.iter().all(Check::is_good);
+            assert_eq!(all, good, "{notation} {frame:02x?}: {explained:?}");
+        }
     }
 }
 
@@ -469,4 +477,37 @@ fn names_are_those_of_the_catalogue_each_once() {
     for name in names {
         assert_eq!(Algorithm::by_name(name).unwrap().name(), name);
     }
+}
+
+#[test]
+fn an_explanation_has_what_was_covered_computed_and_found() {
+    let checksum = Checksum::parse("x-25 over 2..-4 at -4 if u8 at 0 = 0x78").unwrap();
+    let frame = hex("78780d01012345678901234500018cde0d0a");
+    let explained = checksum.explain(&frame);
+    assert_eq!(
+        explained.checksum,
+        "crc-16/ibm-sdlc over 2..-4 at -4 if u8 at 0 = 0x78"
+    );
+    let check = Check {
+        covered: Some(2..14),
+        place: Some(14..16),
+        expected: Some(0x8cdd),
+        found: Some(0x8cde),
+    };
+    assert_eq!(
+        (explained.left_out, &explained.checks[..]),
+        (None, &[check][..])
+    );
+    let other = checksum.explain(b"\x79");
+    assert_eq!(other.left_out.as_deref(), Some("u8 at 0 = 0x78"));
+    assert_eq!(other.checks, []);
+    let blocks = Checksum::parse("dnp le per 16 from 10 removed").unwrap();
+    let explained = blocks.explain(&hex(DNP3));
+    let places: Vec<_> = explained
+        .checks
+        .iter()
+        .map(|check| check.place.clone())
+        .collect();
+    assert_eq!(places, [Some(26..28), Some(32..34)]);
+    assert!(explained.removed);
 }

@@ -33,7 +33,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use crate::identity::Peer;
-use crate::message::{CommandId, Name, Now};
+use crate::message::{CommandId, Fields, Name, Now};
 use crate::pipeline::Pipeline;
 use crate::script::Caller;
 use crate::template::Counters;
@@ -45,6 +45,7 @@ pub use protocol::{
     OnUndecoded, Otherwise, Promise, Protocol, Session, UnknownDevices,
 };
 pub use replies::{Replies, Reply, ReplyOptions};
+pub use speaker::Attribution;
 
 use due::{DueReplies, Turn};
 use encode::LastStamp;
@@ -198,6 +199,13 @@ impl Conversation {
     /// written yet.
     pub fn waiting(&self) -> (usize, usize) {
         (self.due.len(), self.due.bytes() + self.writes.bytes())
+    }
+
+    /// Who a frame with these fields was from, which was taken last; `None` before
+    /// [`Input::Opened`].
+    pub fn attribution(&self, fields: &Fields) -> Option<Attribution> {
+        let identity = self.identity.as_ref()?;
+        Some(identity.explain(fields, &self.settings.devices))
     }
 
     /// Whether bytes of the device may be read now.

@@ -1,5 +1,6 @@
 //! Who speaks on a connection: the identity as spoken, and the device it means now.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::session::Login;
@@ -18,6 +19,24 @@ pub(super) struct Speaker {
     pub(super) identified: bool,
     /// Whether it is a unit behind the device of the connection.
     pub(super) is_unit: bool,
+}
+
+/// Who a frame was from, and what said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribution {
+    /// What of the frame said it, as the settings write it: `imei ltrim 0`, `address`, `listener`;
+    /// `None` where the frame says nothing of it.
+    pub by: Option<String>,
+    /// The identity as spoken, by the frame or before it.
+    pub id: Option<String>,
+    /// The unit behind it.
+    pub sub: Option<String>,
+    /// The device that the listener's settings name instead.
+    pub fixed: Option<Name>,
+    /// The JSON pointer of the entry or rule that names the device; `None` for an unknown one.
+    pub entry: Option<Name>,
+    /// Whether it counts for the frames that follow.
+    pub stays: bool,
 }
 
 /// The identity of a connection.
@@ -165,6 +184,31 @@ impl Identity {
             self.bound_sub = Some(Arc::clone(device));
         }
         another
+    }
+
+    /// Says who a frame was from that [`Identity::of_frame`] has seen.
+    pub(super) fn explain(&self, fields: &Fields, map: &DeviceMap) -> Attribution {
+        let spoken = self.rule.spoken(fields);
+        let id = match self.scope() {
+            None => self.rule.of_peer(&self.peer),
+            Some(Scope::Connection) => self.login.as_deref(),
+            Some(Scope::Message) => spoken.as_deref(),
+        };
+        let sub = self.rule.sub(fields);
+        let known = id.is_some() || self.scope().is_none();
+        let who = Spoken {
+            id,
+            sub: sub.as_deref(),
+            peer: &self.peer,
+        };
+        Attribution {
+            by: self.rule.said_by(fields).map(str::to_owned),
+            id: id.map(str::to_owned),
+            entry: map.said_by(&who).filter(|_| known).cloned(),
+            fixed: self.peer.fixed_device.clone(),
+            stays: self.scope() == Some(Scope::Connection),
+            sub: sub.map(Cow::into_owned),
+        }
     }
 
     fn of_connection(&mut self, map: &DeviceMap) -> Speaker {

@@ -1,5 +1,6 @@
 //! `edge-tcp-gateway decode`: what the module would make of bytes, without a network.
 
+mod explain;
 mod fuzz;
 #[cfg(test)]
 mod tests;
@@ -13,8 +14,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use self::explain::Explanations;
 use crate::check::{CLEAN, MISTAKES, load};
-use crate::conversation::{Action, Conversation, ConversationSettings, End, Input, Protocol};
+use crate::conversation::{
+    Action, Conversation, ConversationSettings, Counted, End, Input, Protocol,
+};
 use crate::document::unknown_word;
 use crate::identity::Peer;
 use crate::message::{Body, Frame, Message, Name, Now, Progress, Reading, base64};
@@ -27,11 +31,16 @@ pub use fuzz::fuzz;
 
 /// Runs bytes through a protocol with the code of the module; prints frames, readings, messages and
 /// replies as one JSON object each line. Every message counts as delivered at once.
+///
+/// With --explain it prints for eyes how each frame was understood: what was skipped, which framing,
+/// checksum and layouts counted, the bytes beside what each of them became, and who said which device
+/// it is. Offsets are decimal, as in settings; bytes that nothing reads are `not read`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   edge-tcp-gateway decode --settings settings.json --protocol gt06 --hex '7878 0d 01 0123456789012345 0001 8cdd 0d0a'
   edge-tcp-gateway decode --settings twin.json --protocol scales capture.bin
+  edge-tcp-gateway decode --explain --settings settings.json --protocol gt06 --hex '7878 0d 01 0123456789012345 0001 8cdd 0d0a'
   printf 'S S 12.50 kg\\r\\n' | edge-tcp-gateway decode --settings settings.json --protocol sics -
 
 Exit codes: 0 every frame was decoded, 1 mistakes in settings or bytes, 2 the command itself was wrong.")]
@@ -51,6 +60,9 @@ pub struct Arguments {
     /// Folder with the protocol files that `"file"` names [default: the folder of the settings]
     #[arg(long, value_name = "FOLDER")]
     pub protocols: Option<PathBuf>,
+    /// Show how each frame was understood, byte by byte
+    #[arg(long)]
+    pub explain: bool,
     /// The bytes in hex; spaces are allowed
     #[arg(
         long,
@@ -93,6 +105,9 @@ pub fn run(arguments: &Arguments, now: Now, out: &mut dyn Write) -> io::Result<u
         }
     };
     let mut player = Player::new(protocol, terms(&settings, listener), now, out);
+    if arguments.explain {
+        player = player.explaining();
+    }
     player.play(peer(arguments, listener), &bytes)?;
     Ok(if player.troubles == 0 {
         CLEAN
@@ -157,6 +172,8 @@ struct Player<'a> {
     out: &'a mut dyn Write,
     troubles: usize,
     closed: bool,
+    /// What was explained, where that is asked for.
+    explained: Option<Explanations>,
 }
 
 impl<'a> Player<'a> {
@@ -181,6 +198,16 @@ impl<'a> Player<'a> {
             out,
             troubles: 0,
             closed: false,
+            explained: None,
+        }
+    }
+
+    /// Prints how frames were understood, and no JSON.
+    fn explaining(self) -> Self {
+        Player {
+            pipeline: self.pipeline.watched(),
+            explained: Some(Explanations::default()),
+            ..self
         }
     }
 
@@ -192,20 +219,24 @@ impl<'a> Player<'a> {
         self.step(Input::Opened(peer))?;
         for byte in bytes.chunks(1) {
             self.pipeline.push(byte);
+            self.pushed(byte);
             self.frames()?;
             self.step(Input::Bytes(byte))?;
             if self.closed {
-                return Ok(());
+                return self.finish_explaining();
             }
         }
         self.pipeline.end();
         self.frames()?;
+        self.finish_explaining()?;
         self.step(Input::End(End::Fin))
     }
 
     fn frames(&mut self) -> io::Result<()> {
         while let Some(received) = self.pipeline.next(self.now.monotonic) {
-            if let Received::Frame {
+            if self.explained.is_some() {
+                self.explain(&received)?;
+            } else if let Received::Frame {
                 bytes,
                 body,
                 checksum_ok,
@@ -228,6 +259,7 @@ impl<'a> Player<'a> {
     fn step(&mut self, input: Input<'_>) -> io::Result<()> {
         let mut actions = Vec::new();
         self.conversation.step(self.now, input, &mut actions);
+        self.attribute()?;
         let mut due = VecDeque::from(actions);
         while let Some(action) = due.pop_front() {
             let submitted = matches!(action, Action::Submit(..));
@@ -246,21 +278,29 @@ impl<'a> Player<'a> {
         match action {
             Action::Submit(ticket, messages, _) => {
                 for message in &messages {
-                    writeln!(self.out, "{}", json!({ "message": sent(message) }))?;
+                    self.tell("message", sent(message))?;
                 }
                 return Ok(Some(Input::Progress(ticket, Progress::Delivered)));
             }
             Action::Write(bytes) => {
-                writeln!(self.out, "{}", json!({ "reply": hex(&bytes) }))?;
+                self.tell("reply", hex(&bytes).into())?;
                 return Ok(Some(Input::Written(bytes.len())));
             }
-            Action::Bind { device, .. } => writeln!(self.out, "{}", json!({ "device": &*device }))?,
+            Action::Bind { device, .. } => self.tell("device", (*device).into())?,
             Action::Close(reason) => {
                 self.closed = true;
-                writeln!(self.out, "{}", json!({ "closed": reason.word() }))?;
+                self.tell("closed", reason.word().into())?;
             }
             Action::Count(counted) if counted.is_trouble() => {
                 self.troubles += 1;
+                if self.explained.is_some() {
+                    if matches!(counted, Counted::Skipped(..)) {
+                        // It is shown with its bytes.
+                        return Ok(None);
+                    }
+                    let text = format!("{}: {counted}", counted.word());
+                    return self.tell("trouble", text.into()).map(|()| None);
+                }
                 writeln!(
                     self.out,
                     "{}",
@@ -270,6 +310,18 @@ impl<'a> Player<'a> {
             Action::Count(_) | Action::Withdraw | Action::Forget(_) | Action::Answer(..) => {}
         }
         Ok(None)
+    }
+
+    /// One line about what follows from a frame.
+    fn tell(&mut self, word: &str, what: Value) -> io::Result<()> {
+        if self.explained.is_none() {
+            return writeln!(self.out, "{}", json!({ word: what }));
+        }
+        let text = match &what {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        explain::item(word, &text, self.out)
     }
 }
 

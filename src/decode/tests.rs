@@ -14,6 +14,7 @@ fn decode(hex: &str) -> (u8, Vec<Value>) {
         listener: None,
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         protocols: None,
+        explain: false,
         hex: Some(hex.into()),
         file: None,
     };

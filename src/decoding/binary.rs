@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::forms::Form;
 use super::made::Made;
 use super::repeat::Repeat;
-use super::run::Run;
+use super::run::{NOT_WANTED, Run};
 use super::steps::{Collect, Steps, Subject};
 use super::types::Type;
 use super::{Inherited, Use};
@@ -42,6 +42,8 @@ pub(super) struct Binary {
 /// One field string.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
+    /// The field string.
+    written: Name,
     name: Name,
     what: What,
     at: Option<i64>,
@@ -166,6 +168,7 @@ impl Field {
     ) -> Result<Self, NotationError> {
         if let Some((made, steps)) = Made::parse(&name, first, words, inherited)? {
             return Ok(Field {
+                written: words.whole().into(),
                 name,
                 what: What::Made(made),
                 at: None,
@@ -187,6 +190,7 @@ impl Field {
             list.check(&steps, first)?;
         }
         Ok(Field {
+            written: words.whole().into(),
             name,
             what,
             at,
@@ -196,19 +200,29 @@ impl Field {
 
     /// Reads it, if its condition lets it be read.
     pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
+        let note = run.begin_field(&self.name, &self.written);
+        let read = self.read_noted(note, run);
+        run.end(note, &read);
+        read
+    }
+
+    fn read_noted(&self, note: Option<usize>, run: &mut Run<'_>) -> Result<(), String> {
         if !run.wants(self.steps.condition.as_ref()) {
+            run.left_out(note, NOT_WANTED);
             return Ok(());
         }
         run.count_value()?;
         let behind = run.cursor;
         if let Some(at) = self.at {
             run.cursor = self.elsewhere(at, run.frame.bytes)?;
+            run.moved(note);
         }
         match &self.what {
             What::Value(kind) => self.decode_value(kind, run)?,
             What::List(list) => list.decode(&self.name, &self.steps, None, run)?,
             What::Made(made) => made.decode(&self.name, &self.steps, run)?,
         }
+        run.reached(note);
         if self.at.is_some() {
             run.cursor = behind;
         }

@@ -5,13 +5,13 @@ use serde::Deserialize;
 use super::binary::List;
 use super::columns::{Line, Separator};
 use super::repeat::Repeat;
-use super::run::Run;
+use super::run::{NOT_WANTED, Run};
 use super::steps::{Collect, Steps, Subject};
 use super::textual::{Encoding, Field, place_by};
 use super::{Inherited, Use};
 use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section};
-use crate::message::{Name, Value};
+use crate::message::Name;
 use crate::notation::{Condition, NotationError, Word, Words};
 
 #[derive(Debug, Deserialize)]
@@ -34,9 +34,14 @@ pub(super) struct Csv {
     columns: Box<[Column]>,
 }
 
+/// Why a column was not read.
+const NO_COLUMN: &str = "the line has no such column";
+
 /// One field string.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
+    written: Name,
+    name: Name,
     what: What,
     at: Option<i64>,
 }
@@ -85,7 +90,13 @@ impl Csv {
     /// Reads the columns on from where the frame stands.
     pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
         let mut columns = self.columns.iter();
-        columns.try_for_each(|column| column.decode(&self.line, run))
+        let mut line = run.cursor;
+        let read = columns.try_for_each(|column| column.decode(&self.line, run));
+        let taken = line.remaining().saturating_sub(run.cursor.remaining());
+        run.own(line.take(taken).unwrap_or_default(), || {
+            "separator".to_owned()
+        });
+        read
     }
 
     /// What its field strings set and need.
@@ -126,6 +137,8 @@ impl Column {
         };
         words.end()?;
         Ok(Column {
+            written: words.whole().into(),
+            name: "skip".into(),
             what: What::Skip { count, condition },
             at: None,
         })
@@ -159,14 +172,20 @@ impl Column {
         let column = |word: &Word<'_>| word.offset("the column");
         let Some(word) = words.accept("repeat") else {
             let (field, at) = Field::read(name, words, inherited, Subject::Value, column)?;
-            let what = What::Field(field);
-            return Ok(Column { what, at });
+            return Ok(Column {
+                written: field.written.clone(),
+                name: field.name.clone(),
+                what: What::Field(field),
+                at,
+            });
         };
         let list = Repeat::parse(&name, words, inherited)?;
         let at = place_by(words, column)?;
         let steps = Steps::parse(words, inherited, Subject::List)?;
         list.check(&steps, &word)?;
         Ok(Column {
+            written: words.whole().into(),
+            name: name.clone(),
             what: What::List { name, list, steps },
             at,
         })
@@ -174,7 +193,20 @@ impl Column {
 
     /// Reads it, if its condition lets it be read. What the line does not have any more is left out.
     pub fn decode(&self, line: &Line, run: &mut Run<'_>) -> Result<(), String> {
+        let note = run.begin_field(&self.name, &self.written);
+        let read = self.read_noted(note, line, run);
+        run.end(note, &read);
+        read
+    }
+
+    fn read_noted(
+        &self,
+        note: Option<usize>,
+        line: &Line,
+        run: &mut Run<'_>,
+    ) -> Result<(), String> {
         if !run.wants(self.condition()) {
+            run.left_out(note, NOT_WANTED);
             return Ok(());
         }
         run.count_value()?;
@@ -183,23 +215,33 @@ impl Column {
             let start = line.start(run.body(), at);
             let start = start.and_then(|start| start.checked_add(run.frame.body));
             let Some(there) = start.and_then(|start| Cursor::at(run.frame.bytes, start)) else {
+                run.left_out(note, NO_COLUMN);
                 return Ok(());
             };
             run.cursor = there;
+            run.moved(note);
         }
         match &self.what {
             What::Skip { count, .. } => {
                 let mut taken = (0..*count).map_while(|_| line.take(&mut run.cursor));
                 let _ = taken.by_ref().count();
+                run.reached(note);
             }
             // It stands nowhere, and takes no column.
-            What::Field(field) if field.made.is_some() => field.decode(Value::Null, run)?,
-            What::Field(field) => {
-                if let Some(column) = line.take(&mut run.cursor) {
-                    field.decode_bytes(&line.value(column), line.encoding, run)?;
-                }
+            What::Field(field) if field.made.is_some() => {
+                field.read_bytes(&[], line.encoding, run)?;
             }
-            What::List { name, list, steps } => list.decode(name, steps, Some(line), run)?,
+            What::Field(field) => match line.take(&mut run.cursor) {
+                Some(column) => {
+                    run.covers(note, column);
+                    field.read_bytes(&line.value(column), line.encoding, run)?;
+                }
+                None => run.left_out(note, NO_COLUMN),
+            },
+            What::List { name, list, steps } => {
+                list.decode(name, steps, Some(line), run)?;
+                run.reached(note);
+            }
         }
         if self.at.is_some() {
             run.cursor = behind;

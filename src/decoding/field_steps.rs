@@ -10,6 +10,8 @@ use crate::notation::{NotationError, Words};
 /// `NAME [steps]`, as in field strings, without a type: the field has been read.
 #[derive(Clone, Debug)]
 pub struct FieldSteps {
+    /// As it was written.
+    written: Name,
     name: Name,
     steps: Box<[Step]>,
 }
@@ -39,6 +41,7 @@ impl FieldSteps {
             return Err(first.error(message));
         }
         Ok(FieldSteps {
+            written: text.into(),
             name: name.text.as_ref().into(),
             steps: steps.steps.into(),
         })
@@ -47,6 +50,11 @@ impl FieldSteps {
     /// The field.
     pub fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// The notation, as it was written.
+    pub fn written(&self) -> &Name {
+        &self.written
     }
 
     /// The field as it was read, where nothing is done with it.

@@ -1,12 +1,14 @@
 //! `json`: the members of an object.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::Inherited;
 use super::binary::List;
+use super::places;
 use super::run::Run;
 use super::textual::Keyed;
 use super::tree::KnownNames;
@@ -59,34 +61,45 @@ impl JsonDecoder {
         let Value::Object(_) = source else {
             return Err("not a JSON object".to_owned());
         };
-        self.set(source, run)
+        run.own(body, || "JSON".to_owned());
+        self.set(source, &text, run)
     }
 
-    /// Sets a field for each member of an object.
-    pub fn set(&self, source: Value, run: &mut Run<'_>) -> Result<(), String> {
+    /// Sets a field for each member of an object; its JSON text, where it has one, says where they
+    /// stand.
+    pub fn set(&self, source: Value, text: &str, run: &mut Run<'_>) -> Result<(), String> {
         for Keyed { key, field } in &self.fields {
             match member(&source, key) {
                 _ if field.made.is_some() => field.decode(Value::Null, run)?,
-                Some(member) => field.decode(member.clone(), run)?,
+                Some(member) => {
+                    if run.is_traced() {
+                        let place = places::find(text, key);
+                        run.source(place.unwrap_or_default().as_bytes());
+                    }
+                    field.decode(member.clone(), run)?;
+                }
                 None => {}
             }
         }
-        self.set_others(source, run)
+        self.set_others(source, text, run)
     }
 
     /// Members that no field string names stay as they come.
-    fn set_others(&self, source: Value, run: &mut Run<'_>) -> Result<(), String> {
+    fn set_others(&self, source: Value, text: &str, run: &mut Run<'_>) -> Result<(), String> {
         let Value::Object(members) = source else {
             return Ok(());
         };
         if self.fields.is_empty() {
+            note(&members, text, run);
             return run.put_all(members);
         }
         let others = members.into_iter().filter(|(name, _)| {
             let mut fields = self.fields.iter();
             !fields.any(|of| *of.key == **name || of.field.name == *name)
         });
-        run.put_all(Fields::from(others.collect::<Vec<_>>()))
+        let others = Fields::from(others.collect::<Vec<_>>());
+        note(&others, text, run);
+        run.put_all(others)
     }
 
     /// The lists that something is made of.
@@ -106,6 +119,19 @@ impl JsonDecoder {
     /// The field strings.
     pub fn fields(&self) -> impl Iterator<Item = &Keyed> {
         self.fields.iter()
+    }
+}
+
+/// Notes members that stay as they come.
+fn note(members: &Fields, text: &str, run: &mut Run<'_>) {
+    if !run.is_traced() {
+        return;
+    }
+    let places: HashMap<String, &str> = places::members(text).into_iter().collect();
+    for (name, value) in members.iter() {
+        let place = places.get(&**name).copied().unwrap_or_default();
+        run.source(place.as_bytes());
+        run.found(name, value);
     }
 }
 

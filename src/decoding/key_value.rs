@@ -92,7 +92,10 @@ impl KeyValue {
         for (key, value) in pairs {
             if !named(&key) && !value.is_empty() {
                 let text = self.pairs.encoding.text(value, &mut run.reading.replaced);
-                others.push((names.next(&key), Value::Text(text.into_owned())));
+                let other = (names.next(&key), Value::Text(text.into_owned()));
+                run.source(value);
+                run.found(&other.0, &other.1);
+                others.push(other);
             }
         }
         self.names.learn(names);
@@ -107,7 +110,10 @@ impl KeyValue {
     fn pairs<'f>(&self, run: &mut Run<'f>) -> Result<Vec<Pair<'f>>, String> {
         let mut cursor = Cursor::new(run.body());
         let mut pairs = Vec::new();
+        let mut begins = cursor;
         while let Some(piece) = self.pairs.take(&mut cursor) {
+            let taken = begins.remaining().saturating_sub(cursor.remaining());
+            let whole = begins.take(taken).unwrap_or_default();
             // What is no pair, such as a word in front of them, says nothing.
             let Some((key, value)) = self.equals.split(piece) else {
                 continue;
@@ -124,6 +130,7 @@ impl KeyValue {
             }
             run.count_value()?;
             let key = self.pairs.encoding.text(key, &mut run.reading.replaced);
+            run.own(whole, || "pair".to_owned());
             pairs.push((key, value.trim_ascii()));
         }
         Ok(pairs)

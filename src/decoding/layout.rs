@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::binary::Binary;
 use super::run::Run;
+use super::trace::What;
 use super::{Body, Inherited, KINDS, script};
 use crate::document::{Problems, Section, name_of, unknown_word};
 use crate::message::{Name, Reading, Value};
@@ -136,6 +137,7 @@ pub(super) fn read_on<'a>(first: &'a Layout, run: &mut Run<'a>) -> Result<&'a La
     let mut layout = first;
     // Each layout can be selected once; a longer way goes round in circles.
     for _ in 0..=run.layouts.len() {
+        layout.note(run);
         if let Some(body) = &layout.body {
             body.decode(run)?;
         }
@@ -145,7 +147,9 @@ pub(super) fn read_on<'a>(first: &'a Layout, run: &mut Run<'a>) -> Result<&'a La
         let Some(select) = &layout.select else {
             return Ok(layout);
         };
-        let chosen = run.layouts.get(select.choose(run)?);
+        let (case, chosen) = select.choose(run)?;
+        select.note(case, run);
+        let chosen = run.layouts.get(chosen);
         layout = chosen.ok_or("no such layout")?;
     }
     Err("layouts select each other in a circle".to_owned())
@@ -255,6 +259,15 @@ impl Layout {
         }
     }
 
+    /// Notes that it reads on.
+    fn note(&self, run: &mut Run<'_>) {
+        let note = run.begin(|| What::Layout {
+            name: self.name.clone(),
+            kind: self.body.as_ref().map(Body::word),
+        });
+        run.end(note, &Ok(()));
+    }
+
     /// Says what becomes of the frame.
     fn describe(&self, run: &mut Run<'_>) {
         run.reading.kind = match &self.kind {
@@ -290,12 +303,24 @@ impl Select {
         cases.chain(self.default)
     }
 
-    fn choose(&self, run: &Run<'_>) -> Result<usize, String> {
+    /// Notes what was chosen, and by what.
+    fn note(&self, case: Option<usize>, run: &mut Run<'_>) {
+        let note = run.begin_with(|run| What::Selected {
+            by: self.by.clone(),
+            value: run.reading.fields.get(&self.by).cloned(),
+            case,
+        });
+        run.end(note, &Ok(()));
+    }
+
+    /// The case that fits, or else the default, and its layout.
+    fn choose(&self, run: &Run<'_>) -> Result<(Option<usize>, usize), String> {
         let by = &self.by;
         let value = run.reading.fields.get(by);
-        let fits = |value| self.cases.iter().find(|(values, _)| values.hold(value));
-        let chosen = value.and_then(fits);
-        let chosen = chosen.map(|(_, layout)| *layout).or(self.default);
+        let mut cases = self.cases.iter().enumerate();
+        let chosen = value.and_then(|value| cases.find(|(_, (values, _))| values.hold(value)));
+        let chosen = chosen.map(|(at, (_, layout))| (Some(at), *layout));
+        let chosen = chosen.or_else(|| Some((None, self.default?)));
         chosen.ok_or_else(|| match value {
             None => format!("{by} is missing, which selects the layout"),
             Some(Value::Integer(value)) => format!("no layout for {by} {value}"),

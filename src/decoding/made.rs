@@ -93,7 +93,10 @@ impl Join {
         let mut joined = String::new();
         for name in &self.of {
             match run.reading.fields.get(name) {
-                None | Some(Value::Null) => return Ok(()),
+                None | Some(Value::Null) => {
+                    run.leave_out(&self.name, "one of its texts is missing");
+                    return Ok(());
+                }
                 Some(value) => {
                     let part = text(value.clone()).map_err(|why| format!("{name} {why}"))?;
                     // Texts joined of joined ones double with each.

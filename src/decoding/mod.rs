@@ -17,6 +17,7 @@ mod made;
 mod names;
 mod numbers;
 mod order;
+mod places;
 mod raw;
 mod regex;
 mod repeat;
@@ -29,6 +30,7 @@ mod texts;
 mod textual;
 mod times;
 mod tlv;
+mod trace;
 mod tree;
 mod types;
 
@@ -52,6 +54,7 @@ use self::steps::Steps;
 use self::text::Text;
 use self::textual::{Encoding, Keyed};
 use self::tlv::Tlv;
+use self::trace::Recorder;
 use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
 use crate::message::{Frame, Name, Reading};
@@ -59,6 +62,7 @@ use crate::notation::{Condition, NotationError, Word, unknown_word};
 use crate::script::Caller;
 
 pub use self::field_steps::FieldSteps;
+pub use self::trace::{Field, Noted, Trace, What};
 
 const KINDS: [&str; 9] = [
     "binary",
@@ -99,6 +103,22 @@ impl Decoder {
 
     /// What a frame of a connection says.
     pub fn decode_for(&self, frame: Frame<'_>, caller: Option<&Caller>) -> Reading {
+        self.read(frame, caller, None).0
+    }
+
+    /// [`Decoder::decode_for`], and how it was read.
+    pub fn explain(&self, frame: Frame<'_>, caller: Option<&Caller>) -> (Reading, Trace) {
+        let (reading, recorder) = self.read(frame, caller, Some(Box::new(Recorder::new())));
+        let trace = recorder.map(|recorder| recorder.into_trace());
+        (reading, trace.unwrap_or_default())
+    }
+
+    fn read(
+        &self,
+        frame: Frame<'_>,
+        caller: Option<&Caller>,
+        recorder: Option<Box<Recorder>>,
+    ) -> (Reading, Option<Box<Recorder>>) {
         let reading = Reading {
             publish: true,
             ..Reading::default()
@@ -107,14 +127,18 @@ impl Decoder {
             Ok(run) => run,
             Err(reading) => {
                 let why = "the frame ends before its body".to_owned();
-                return self.0.undecoded(*reading, why);
+                return (self.0.undecoded(*reading, why), recorder);
             }
         };
         run.caller = caller;
-        match self.0.decode(&mut run) {
+        run.trace = recorder;
+        let decoded = self.0.decode(&mut run);
+        let recorder = run.trace.take();
+        let reading = match decoded {
             Ok(()) => run.into_reading(),
             Err(why) => self.0.undecoded(run.into_reading(), why),
-        }
+        };
+        (reading, recorder)
     }
 
     /// The layouts and the replies that they name.
@@ -266,6 +290,21 @@ impl Body {
             return None;
         }
         Some(self.uses().into_iter().flat_map(|uses| uses.sets).collect())
+    }
+
+    /// The word that is its kind.
+    fn word(&self) -> &'static str {
+        match self {
+            Body::Binary(_) => "binary",
+            Body::Csv(_) => "csv",
+            Body::Json(_) => "json",
+            Body::KeyValue(_) => "key-value",
+            Body::Raw(_) => "raw",
+            Body::Regex(_) => "regex",
+            Body::Script(_) => "script",
+            Body::Text(_) => "text",
+            Body::Tlv(_) => "tlv",
+        }
     }
 
     /// Whether frames bring names of their own.

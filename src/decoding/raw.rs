@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::run::Run;
 use crate::document::{Problems, Section};
-use crate::message::Value;
+use crate::message::{Name, Value};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -23,6 +23,9 @@ impl Raw {
     /// Sets the field `raw`.
     pub fn decode(self, run: &mut Run<'_>) {
         let body = bytes::Bytes::copy_from_slice(run.body());
-        run.reading.fields.set("raw".into(), Value::Bytes(body));
+        let (name, value) = (Name::from("raw"), Value::Bytes(body));
+        run.source(run.body());
+        run.found(&name, &value);
+        run.reading.fields.set(name, value);
     }
 }

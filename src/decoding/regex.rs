@@ -78,6 +78,8 @@ impl Regex {
     pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
         let captures = self.pattern.captures(run.body());
         let captures = captures.ok_or_else(|| "the pattern does not match".to_owned())?;
+        let whole = captures.get(0).map_or(&[][..], |whole| whole.as_bytes());
+        run.own(whole, || "pattern".to_owned());
         for Group { number, field, .. } in &self.groups {
             if let Some(group) = captures.get(*number) {
                 field.decode_bytes(group.as_bytes(), self.encoding, run)?;

@@ -5,6 +5,7 @@ use super::columns::Line;
 use super::csv::Column;
 use super::run::{MOST_VALUES, Run};
 use super::steps::{Collect, Steps};
+use super::trace::What;
 use super::types::{failed, kept};
 use super::{Inherited, layout_index};
 use crate::message::{Name, Part, Value};
@@ -143,7 +144,9 @@ impl Repeat {
                 return Ok(parts);
             }
             let number = parts.len().saturating_add(1);
+            let note = run.begin(|| What::Element(number));
             let read = self.part(message, columns, run);
+            run.end(note, &Ok(()));
             parts.push(read.map_err(|why| format!("{name} {number}: {why}"))?);
             let behind = run.cursor.remaining();
             let empty = columns.is_some_and(|line| line.ends_empty(run.body()));

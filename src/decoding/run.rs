@@ -10,6 +10,7 @@ use jiff::tz::Offset;
 use super::layout::{Layout, read_on};
 use super::made::Join;
 use super::steps::{Collect, Negation, Steps, integer, text};
+use super::trace::Recorder;
 use crate::cursor::Cursor;
 use crate::message::{Fields, Frame, Name, Part, Reading, Value};
 use crate::notation::Condition;
@@ -24,6 +25,11 @@ const MOST_TEXT: usize = 1 << 20;
 /// Bytes that the messages of a split frame may repeat of it, together.
 const MOST_COPIED: usize = 4 << 20;
 
+/// Why a field that was read is not there.
+pub(super) const EMPTY: &str = "it is empty";
+/// Why a field was not read.
+pub(super) const NOT_WANTED: &str = "its condition does not hold";
+
 /// One frame on its way to a reading.
 #[derive(Debug)]
 pub(super) struct Run<'a> {
@@ -35,6 +41,8 @@ pub(super) struct Run<'a> {
     pub layouts: &'a [Layout],
     /// The connection that a script is called for.
     pub caller: Option<&'a Caller>,
+    /// Takes notes, where somebody wants to see how the frame is read.
+    pub trace: Option<Box<Recorder>>,
     level: Level,
     /// How many parts, one in the other, what is read stands in.
     inside: usize,
@@ -91,6 +99,7 @@ impl<'a> Run<'a> {
                 reading,
                 layouts,
                 caller: None,
+                trace: None,
                 level: Level::default(),
                 inside: 0,
                 values_left: MOST_VALUES,
@@ -124,10 +133,14 @@ impl<'a> Run<'a> {
 
     /// Takes a value through its steps and sets it; where a layout reads it, that layout's fields too.
     pub fn set(&mut self, name: &Name, steps: &Steps, mut value: Value) -> Result<(), String> {
+        if !steps.steps.is_empty() {
+            self.came_from(name, &value);
+        }
         for step in &steps.steps {
             value = step.apply(value).map_err(|why| format!("{name} {why}"))?;
         }
         if matches!(&value, Value::Text(text) if text.is_empty()) {
+            self.leave_out(name, EMPTY);
             return Ok(());
         }
         if let Value::Integer(number) = value {
@@ -136,10 +149,13 @@ impl<'a> Run<'a> {
         if !steps.bits.is_empty() {
             let whole = integer(&value).map_err(|why| format!("{name} {why}"))?;
             for bits in &steps.bits {
+                let value = bits.of(whole);
+                self.came_to(name, &bits.name, &value);
                 let fields = &mut self.reading.fields;
-                fields.set_behind(self.level.base, bits.name.clone(), bits.of(whole));
+                fields.set_behind(self.level.base, bits.name.clone(), value);
             }
         }
+        self.came_to(name, name, &value);
         self.forget(name);
         if let Some(when) = &steps.negate {
             self.postpone(Late::Negate {
@@ -156,6 +172,7 @@ impl<'a> Run<'a> {
         let part = part(&value).map_err(|why| format!("{name} {why}"))?;
         self.put(name, value, steps.zone)?;
         let Some(part) = part else { return Ok(()) };
+        self.part_of(name, &part);
         let read = self.inside(&part, |run| run.read_layout(layout));
         read.map_err(|why| format!("{name}: {why}"))
     }
@@ -176,12 +193,14 @@ impl<'a> Run<'a> {
         if self.inside >= MOST_DEEP {
             return Err(format!("parts stand in parts more than {MOST_DEEP} deep"));
         }
+        let origin = self.go_inside();
         let mut part = Run {
             frame: Frame { bytes, body: 0 },
             cursor: Cursor::new(bytes),
             reading: std::mem::take(&mut self.reading),
             layouts: self.layouts,
             caller: None,
+            trace: self.trace.take(),
             level: std::mem::take(&mut self.level),
             inside: self.inside.saturating_add(1),
             values_left: self.values_left,
@@ -192,6 +211,8 @@ impl<'a> Run<'a> {
         self.level = part.level;
         self.values_left = part.values_left;
         self.text_left = part.text_left;
+        self.trace = part.trace;
+        self.come_back(origin);
         read
     }
 
@@ -306,6 +327,7 @@ impl<'a> Run<'a> {
         if let Value::Integer(number) = negated {
             in_range(&name, number)?;
         }
+        self.came_to(&name, &name, &negated);
         let fields = &mut self.reading.fields;
         fields.set_behind(self.level.base, name, negated);
         Ok(())
@@ -329,7 +351,9 @@ impl<'a> Run<'a> {
             ..Level::default()
         };
         let outer = std::mem::replace(&mut self.level, level);
+        let noted = self.go_to_element();
         let read = read(self).and_then(|()| self.finish());
+        self.leave_element(noted);
         let own = std::mem::replace(&mut self.level, outer);
         let fields = self.reading.fields.split_off(own.base);
         read.map(|()| Part {

@@ -39,7 +39,8 @@ impl ScriptDecoder {
         let known = members
             .into_iter()
             .filter(|(_, value)| *value != Value::Null);
-        self.members.set(Value::Object(known.collect()), run)
+        run.own(run.body(), || "what the script decodes".to_owned());
+        self.members.set(Value::Object(known.collect()), "", run)
     }
 
     /// What its field strings say of members.
@@ -62,7 +63,10 @@ pub(super) fn change(function: &Name, last: bool, run: &mut Run<'_>) -> Result<(
     for (name, value) in members {
         match value {
             Value::Null => run.take_away(&name),
-            value => run.put(&name, value, None)?,
+            value => {
+                run.found(&name, &value);
+                run.put(&name, value, None)?;
+            }
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::made::Made;
-use super::run::Run;
+use super::run::{EMPTY, NOT_WANTED, Run};
 use super::steps::{Collect, Step, Steps, Subject, float_text};
 use super::{Inherited, Use};
 use crate::message::{Name, Part, Value};
@@ -14,6 +14,8 @@ use crate::notation::{NotationError, Word, Words};
 /// A field whose value comes as text, or as what JSON has.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
+    /// The field string.
+    pub written: Name,
     pub name: Name,
     /// Where it is made of other fields and has no source.
     pub made: Option<Made>,
@@ -136,8 +138,9 @@ impl Field {
         place: impl FnOnce(&Word<'_>) -> Result<P, NotationError>,
     ) -> Result<(Self, Option<P>), NotationError> {
         let first = words.peek();
+        let written = words.whole().into();
         if let Some(made) = Self::read_made(&name, words, inherited)? {
-            return Ok((made, None));
+            return Ok((Field { written, ..made }, None));
         }
         let kind = Kind::parse(words)?;
         let place = place_by(words, place)?;
@@ -146,6 +149,7 @@ impl Field {
             return Err(word.error(format!("a list is no `{}`", word.raw)));
         }
         let field = Field {
+            written,
             name,
             made: None,
             kind,
@@ -175,6 +179,7 @@ impl Field {
     /// A field that takes its value as it comes.
     pub fn plain(name: &str) -> Self {
         Field {
+            written: name.into(),
             name: name.into(),
             made: None,
             kind: Kind::Plain,
@@ -208,10 +213,31 @@ impl Field {
         encoding: Encoding,
         run: &mut Run<'_>,
     ) -> Result<(), String> {
-        if self.made.is_some() {
-            return self.decode(Value::Null, run);
+        if self.made.is_none() {
+            run.source(bytes);
         }
-        if bytes.is_empty() || !run.wants(self.steps.condition.as_ref()) {
+        let note = run.begin_field(&self.name, &self.written);
+        let read = self.read_bytes(bytes, encoding, run);
+        run.end(note, &read);
+        read
+    }
+
+    /// [`Field::decode_bytes`] for what is noted already.
+    pub fn read_bytes(
+        &self,
+        bytes: &[u8],
+        encoding: Encoding,
+        run: &mut Run<'_>,
+    ) -> Result<(), String> {
+        if self.made.is_some() {
+            return self.read_value(Value::Null, run);
+        }
+        if bytes.is_empty() {
+            run.leave_out(&self.name, EMPTY);
+            return Ok(());
+        }
+        if !run.wants(self.steps.condition.as_ref()) {
+            run.leave_out(&self.name, NOT_WANTED);
             return Ok(());
         }
         if self.kind == Kind::Bytes {
@@ -231,13 +257,22 @@ impl Field {
 
     /// Sets the field from its source.
     pub fn decode(&self, value: Value, run: &mut Run<'_>) -> Result<(), String> {
+        let note = run.begin_field(&self.name, &self.written);
+        let read = self.read_value(value, run);
+        run.end(note, &read);
+        read
+    }
+
+    fn read_value(&self, value: Value, run: &mut Run<'_>) -> Result<(), String> {
         if !run.wants(self.steps.condition.as_ref()) {
+            run.leave_out(&self.name, NOT_WANTED);
             return Ok(());
         }
         if let Some(made) = &self.made {
             return made.decode(&self.name, &self.steps, run);
         }
         if matches!(&value, Value::Text(text) if text.is_empty()) {
+            run.leave_out(&self.name, EMPTY);
             return Ok(());
         }
         self.convert(value, run)

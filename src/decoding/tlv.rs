@@ -13,7 +13,7 @@ use super::run::Run;
 use super::steps::text;
 use super::types::Type;
 use super::{Inherited, Use, layout_index};
-use crate::cursor::Endian;
+use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section, name_of};
 use crate::message::{Name, Value};
 use crate::notation::{Literal, NotationError, Words};
@@ -162,7 +162,9 @@ impl Tlv {
     fn record(&self, end: usize, run: &mut Run<'_>) -> Result<(), String> {
         let mut unknown = Vec::new();
         while run.cursor.remaining() > end {
+            let element = run.cursor;
             let (tag, case, value) = self.element(run)?;
+            note_element(element, &tag, value, case.is_none(), run);
             match case {
                 Some(case) => {
                     let read = run.inside(value, |run| case.value.decode(run));
@@ -179,6 +181,7 @@ impl Tlv {
         match &self.unknown {
             Some(name) if !unknown.is_empty() => {
                 let merged = run.merged(name, unknown);
+                run.found(name, &merged);
                 run.put(name, merged, None)
             }
             _ => Ok(()),
@@ -307,6 +310,25 @@ impl Content {
             Content::Layout(index) => run.read_layout(*index),
         }
     }
+}
+
+/// Notes what stands before an element's value, and the value itself where nothing reads it.
+fn note_element(
+    mut element: Cursor<'_>,
+    tag: &str,
+    value: &[u8],
+    unknown: bool,
+    run: &mut Run<'_>,
+) {
+    let whole = element.remaining().saturating_sub(run.cursor.remaining());
+    let head = element.take(whole.saturating_sub(value.len()));
+    run.own(head.unwrap_or_default(), || {
+        format!("tag {tag}, {} bytes", value.len())
+    });
+    if unknown && !value.is_empty() {
+        run.own(value, || format!("value of tag {tag}, which has no case"));
+    }
+    run.part_at(value);
 }
 
 /// A tag or size where the frame stands.

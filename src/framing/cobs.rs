@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::bounded::Common;
+use super::explain::written;
 use super::needles::one_byte;
-use super::{Broken, Framer, More, Resync, Skipped, Step, refuse_start};
+use super::{Broken, Explanation, Framer, More, Resync, Skipped, Step, Taken, refuse_start};
 use crate::document::{Problems, Section};
 
 /// The code of a group of 254 bytes that no zero follows.
@@ -51,6 +52,16 @@ impl Cobs {
             kind: self,
             scanned: 0,
         }
+    }
+
+    /// Says why the frame ends where it does.
+    pub fn explain(self, taken: Taken<'_>, into: &mut Explanation) {
+        into.unescaped = true;
+        let (wire, frame) = (taken.wire.len(), taken.frame.len());
+        let end = written(&[self.end]);
+        into.say(format!(
+            "cobs: end {end}, taken off; {wire} bytes on the wire, {frame} decoded"
+        ));
     }
 
     /// Encodes bytes and puts the end behind them.

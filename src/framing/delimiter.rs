@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::bounded::Common;
+use super::explain::taken_off;
 use super::needles::{Found, Match, Needles, length_at, one_byte};
-use super::{Framer, More, Resync, Skipped, Step, WrapError};
+use super::{Explanation, Framer, More, Resync, Skipped, Step, Taken, WrapError};
 use crate::document::{Problems, Section};
 
 /// Members of kind `delimiter`, beside the common ones.
@@ -116,6 +117,35 @@ impl Delimiter {
         match self.counts(&wrapped, false) {
             Some(true) => Ok(wrapped),
             _ => Err(WrapError::Ambiguous),
+        }
+    }
+
+    /// Says why the frame begins and ends where it does.
+    pub fn explain(&self, taken: Taken<'_>, into: &mut Explanation) {
+        let wire = taken.wire;
+        let start = length_at(self.start.as_ref(), wire);
+        let behind = wire.len().saturating_sub(self.after);
+        let before = wire.get(..behind).unwrap_or_default();
+        let end = self.end.iter().find(|end| before.ends_with(end));
+        let end = end.unwrap_or_default();
+        let mut rule = "delimiter".to_owned();
+        taken_off(
+            "start",
+            wire.get(..start).unwrap_or_default(),
+            self.keep,
+            &mut rule,
+        );
+        taken_off("end", end, self.keep, &mut rule);
+        if self.nth > 1 {
+            rule.push_str(&format!("; the one number {}", self.nth));
+        }
+        if self.after > 0 {
+            rule.push_str(&format!("; {} bytes behind it", self.after));
+        }
+        into.say(rule.replacen(';', ":", 1));
+        if self.keep {
+            into.mark(0..start, "start");
+            into.mark_end(end, behind);
         }
     }
 

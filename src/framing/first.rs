@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::bounded::{self, Bounded, Common};
-use super::{Caller, Framer, Framing, More, Resync, Step, WrapError, only, read_with};
+use super::{
+    Caller, Explanation, Framer, Framing, More, Resync, Step, Taken, WrapError, only, read_with,
+};
 use crate::document::{Problems, Section};
 
 /// The members of the kind, beside the common ones.
@@ -66,6 +68,16 @@ impl First {
     /// The framer of all frames but the first.
     pub fn later_framer(&self) -> Bounded {
         Bounded::new(&self.then)
+    }
+
+    /// Says how a frame was understood.
+    pub fn explain(&self, taken: Taken<'_>, into: &mut Explanation) {
+        let (word, framing) = match taken.first {
+            true => ("first", &self.first),
+            false => ("then", &self.then),
+        };
+        into.say(format!("first: \"{word}\""));
+        framing.explain_in(taken, into);
     }
 
     /// What we send is framed like the frames that are not the first.

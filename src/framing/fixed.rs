@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::bounded::Common;
 use super::needles::Needles;
-use super::{Framer, More, Resync, Step};
+use super::{Explanation, Framer, More, Resync, Step};
 use crate::document::{Problems, Section};
 
 /// Members of kind `fixed`, beside the common ones.
@@ -58,6 +58,13 @@ impl Fixed {
     pub fn wrap(&self, body: &[u8]) -> Vec<u8> {
         let start = self.start.as_ref().map_or(&[][..], Needles::longest);
         [start, body].concat()
+    }
+}
+
+impl Fixed {
+    /// Says why the frame ends where it does.
+    pub fn explain(&self, into: &mut Explanation) {
+        into.say(format!("fixed: {} bytes", self.bytes));
     }
 }
 

@@ -6,8 +6,9 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 use super::bounded::Common;
+use super::explain::written;
 use super::needles::{Found, Needles};
-use super::{Broken, Framer, More, Resync, Skipped, Step, WrapError};
+use super::{Broken, Explanation, Framer, More, Resync, Skipped, Step, Taken, WrapError};
 use crate::document::{Problems, Section};
 use crate::notation::bytes;
 
@@ -113,6 +114,34 @@ impl Header {
         let start = self.start.as_ref().map_or(&[][..], Needles::longest);
         let end = self.end.as_ref().map_or(&[][..], Needles::longest);
         Ok([start, body, end].concat())
+    }
+
+    /// Says where the head ends and what it says of the body.
+    pub fn explain(&self, taken: Taken<'_>, into: &mut Explanation) {
+        let frame = taken.frame;
+        let Some(head) = self.framer().find_head(frame) else {
+            return;
+        };
+        let mut rule = format!("header: the head has {} bytes", head.end);
+        match head.length {
+            Some(Ok(length)) => rule.push_str(&format!(", it says a body of {length}")),
+            _ => rule.push_str(", it says no length"),
+        }
+        let end = self.end.as_ref().map_or(&[][..], Needles::longest);
+        if !end.is_empty() {
+            rule.push_str(&format!("; end {}", written(end)));
+            into.mark_end(end, frame.len());
+        }
+        into.say(rule);
+        let line = if frame
+            .get(..head.end)
+            .is_some_and(|head| head.ends_with(b"\r\n"))
+        {
+            2
+        } else {
+            1
+        };
+        into.mark(head.end.saturating_sub(line)..head.end, "end of the head");
     }
 
     /// The body's length, if the line says one.

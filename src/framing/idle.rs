@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::bounded::Common;
-use super::{Framer, More, Resync, Step};
+use super::{Explanation, Framer, More, Resync, Step};
 use crate::document::{Problems, Section};
 
 /// Members of kind `idle`, beside the common ones.
@@ -38,6 +38,16 @@ pub(super) fn read(
         problems.member(section, "ms", why);
     }
     Some(Idle { after })
+}
+
+impl Idle {
+    /// Says why the frame ends where it does.
+    pub fn explain(&self, into: &mut Explanation) {
+        let after = self.after.as_millis();
+        into.say(format!(
+            "idle: up to {after} ms without a byte, or the end of the stream"
+        ));
+    }
 }
 
 impl Framer for Idle {

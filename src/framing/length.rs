@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::bounded::{Body, Common};
+use super::explain::written;
 use super::needles::{self, Needles};
-use super::{Broken, Framer, More, Resync, Step, WrapError, saturated};
+use super::{Broken, Explanation, Framer, More, Resync, Step, Taken, WrapError, saturated};
 use crate::document::{Problems, Section};
 use crate::notation::{Endian, IntegerRead, PartAt, ReadError, bytes};
 
@@ -183,6 +184,51 @@ impl Length {
         let least = fields.end().saturating_add(self.end.len());
         let possible = sum >= 0 && all >= i128::try_from(least).ok()?;
         possible.then(|| saturated(all))
+    }
+
+    /// Says which fields say the length, and how.
+    pub fn explain(&self, taken: Taken<'_>, into: &mut Explanation) {
+        let frame = taken.frame;
+        let behind_start = needles::length_at(self.start.as_ref(), frame);
+        let Ok(fields) = self.read_fields(frame, behind_start) else {
+            return;
+        };
+        let first = fields.first;
+        let mut rule = format!("length: {} = {}", self.field, first.value);
+        into.mark(first.start..first.end, format!("length = {}", first.value));
+        if let Some((plus, second)) = self.plus.zip(fields.second) {
+            rule.push_str(&format!(", plus {plus} = {}", second.value));
+            into.mark(second.start..second.end, format!("plus = {}", second.value));
+        }
+        rule.push_str(&self.sum(&fields, frame.len()));
+        if !self.end.is_empty() {
+            rule.push_str(&format!("; end {}", written(&self.end)));
+            into.mark_end(&self.end, frame.len());
+        }
+        into.say(rule);
+    }
+
+    /// How the fields' values make the frame's length.
+    fn sum(&self, fields: &Fields, total: usize) -> String {
+        let mut terms = Vec::new();
+        if self.multiply > 1 {
+            terms.push(format!("{} x {}", fields.sum(), self.multiply));
+        } else {
+            terms.push(fields.sum().to_string());
+        }
+        if self.add != 0 {
+            terms.push(self.add.to_string());
+        }
+        if self.field.place.kind.width().is_none() {
+            terms.push(format!("{} up to behind the field", fields.first.end));
+        }
+        if let Some(blocks) = &self.blocks {
+            terms.push(format!(
+                "{} behind every {} from {}",
+                blocks.extra, blocks.bytes, blocks.from
+            ));
+        }
+        format!("; {} = {total} bytes", terms.join(" + ")).replace("+ -", "- ")
     }
 
     /// Puts start and length field before the bytes and `end` behind them. A second field that

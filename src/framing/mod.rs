@@ -10,6 +10,7 @@ mod cobs;
 mod connection;
 mod delimiter;
 mod escapes;
+mod explain;
 mod first;
 mod fixed;
 mod fuzz;
@@ -37,6 +38,7 @@ use self::needles::Needles;
 use crate::document::{Problems, Section};
 use crate::script::Caller;
 
+pub use self::explain::{Explanation, Taken};
 #[doc(hidden)]
 pub use self::fuzz::fuzz;
 

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::bounded::Common;
+use super::explain::written;
 use super::needles::one_byte;
-use super::{Broken, Framer, More, Resync, Skipped, Step, only, refuse_start};
+use super::{Broken, Explanation, Framer, More, Resync, Skipped, Step, only, refuse_start};
 use crate::document::{Problems, Section};
 
 /// How deep brackets may be nested: as deep as JSON is decoded.
@@ -101,6 +102,17 @@ pub(super) fn read_balanced(
 }
 
 impl Nested {
+    /// Says why the frame ends where it does.
+    pub fn explain(&self, into: &mut Explanation) {
+        into.say(match self.brackets {
+            Brackets::Json => "json: up to the bracket that closes the first".to_owned(),
+            Brackets::One { open, close } => {
+                let [open, close] = [open, close].map(|byte| written(&[byte]));
+                format!("balanced: up to the {close} that closes the first {open}")
+            }
+        });
+    }
+
     pub fn framer(self) -> NestedFramer {
         NestedFramer {
             kind: self,

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::bounded::Common;
 use super::needles::{Needles, length_at};
-use super::{Framer, More, Resync, Step};
+use super::{Explanation, Framer, More, Resync, Step};
 use crate::document::{Problems, Section};
 
 /// Memory that the automaton of a pattern may take, and four times that while it is made.
@@ -111,6 +111,11 @@ fn explained(error: &dense::BuildError) -> String {
 }
 
 impl Regex {
+    /// Says why the frame ends where it does.
+    pub fn explain(&self, into: &mut Explanation) {
+        into.say(format!("regex: end {:?} matches", self.pattern));
+    }
+
     /// Whether what has led to the state matches, if nothing comes behind it.
     fn matches(&self, state: StateID) -> bool {
         self.automaton

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::bounded::{self, Bounded, Common};
+use super::explain::written;
 use super::needles::{Match, Needles};
 use super::{
-    Broken, Caller, Framer, Framing, More, Resync, Skipped, Step, WrapError, only, read_with,
+    Broken, Caller, Explanation, Framer, Framing, More, Resync, Skipped, Step, Taken, WrapError,
+    only, read_with,
 };
 use crate::document::{Problems, Section};
 use crate::notation::{Condition, Endian, write_bytes};
@@ -198,6 +200,26 @@ impl Switch {
             chosen: None,
             caller: None,
         }
+    }
+
+    /// Says how a frame was understood.
+    pub fn explain(&self, taken: Taken<'_>, into: &mut Explanation) {
+        let Choice::Case(index) = self.choose(taken.wire) else {
+            return;
+        };
+        let Some(case) = self.cases.get(index) else {
+            return;
+        };
+        let why = match &case.when {
+            When::Start(start) => {
+                let mut starts = start.iter().filter(|own| taken.wire.starts_with(own));
+                format!("start {}", written(starts.next().unwrap_or_default()))
+            }
+            When::Holds(condition) => format!("when {condition}"),
+            When::Otherwise => "no other fits".to_owned(),
+        };
+        into.say(format!("switch: case {index}, {why}"));
+        case.framing.explain_in(taken, into);
     }
 
     /// Wraps as the first case that can and that the switch would choose again.

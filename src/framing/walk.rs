@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::bounded::Common;
+use super::explain::written;
 use super::length;
 use super::needles::{Match, Needles};
-use super::{Broken, Framer, More, Resync, Step, WrapError, saturated};
+use super::{Broken, Explanation, Framer, More, Resync, Step, Taken, WrapError, saturated};
 use crate::document::{Problems, Section, name_of};
 use crate::notation::{PartAt, ReadError, bytes};
 
@@ -284,6 +285,38 @@ impl Walk {
             kind: self.clone(),
             place: None,
         }
+    }
+
+    /// Says how many records there are, and how the last is known.
+    pub fn explain(&self, taken: Taken<'_>, into: &mut Explanation) {
+        let frame = taken.frame;
+        let Ok(mut place) = self.begin(frame) else {
+            return;
+        };
+        if self.walk(&mut place, frame).is_err() {
+            return;
+        }
+        let mut rule = format!(
+            "walk: {} bytes of header, {} records",
+            place.header, place.records
+        );
+        match &self.last {
+            Last::Count(count) => rule.push_str(&format!(" by {count}")),
+            Last::Until(until) => {
+                let until = until.longest();
+                rule.push_str(&format!(" until {}", written(until)));
+                into.mark(place.at..place.at.saturating_add(until.len()), "until");
+            }
+        }
+        if let (Last::Count(count), Some(records)) = (&self.last, place.count)
+            && let Ok(read) = count.read(frame, 0)
+        {
+            into.mark(read.start..read.end, format!("count = {records}"));
+        }
+        if self.trailer > 0 {
+            rule.push_str(&format!("; trailer of {}", self.trailer));
+        }
+        into.say(rule);
     }
 
     /// The bytes are header, records and trailer; only the start is put before them.

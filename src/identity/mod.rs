@@ -173,6 +173,21 @@ impl IdentityRule {
         }
     }
 
+    /// What says the identity: the field that counts in this frame, or the function, as it is
+    /// written in the settings; `address` or `listener`; `None` without any of its fields.
+    pub fn said_by(&self, fields: &Fields) -> Option<&str> {
+        match &self.source {
+            Source::Field { fields: named, .. } => {
+                let mut named = named.iter();
+                let counts = named.find(|field| text(field, fields).is_some());
+                counts.map(|field| &**field.written())
+            }
+            Source::Script { said, .. } => Some(said.written()),
+            Source::Address => Some("address"),
+            Source::Listener => Some("listener"),
+        }
+    }
+
     /// The identity of a connection that no field says; `None` means the peer's address.
     pub fn of_peer<'p>(&self, peer: &'p Peer) -> Option<&'p str> {
         matches!(self.source, Source::Listener).then_some(&*peer.listener)

@@ -1,5 +1,6 @@
 //! Spans of bytes or characters: `2..-4`, `2..`.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::NotationError;
@@ -53,6 +54,15 @@ impl Span {
     }
 }
 
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to {
+            Some(to) => write!(f, "{}..{to}", self.from),
+            None => write!(f, "{}..", self.from),
+        }
+    }
+}
+
 fn offset(text: &str) -> Option<i64> {
     i32::try_from(number(text)?).ok().map(i64::from)
 }
@@ -90,6 +100,12 @@ mod tests {
             let span = span(text).unwrap();
             assert_eq!(span.resolve(length), expected, "{text}");
             assert_eq!(span.clamp(length), clamped, "{text}");
+            let written = span.to_string();
+            assert_eq!(
+                self::span(&written),
+                Ok(span),
+                "{text} is written {written}"
+            );
         }
         for text in ["2", "..", "a..", "1..b", "..4", "1...4"] {
             assert!(span(text).is_err(), "{text}");

@@ -133,6 +133,11 @@ impl<'a> Words<'a> {
         Ok(Words { text, position: 0 })
     }
 
+    /// All of the string, whatever has been read of it.
+    pub fn whole(&self) -> &'a str {
+        self.text
+    }
+
     /// The next word, without going on.
     pub fn peek(&self) -> Option<Word<'a>> {
         self.clone().next()
@@ -275,6 +280,16 @@ fn unquoted(raw: &str) -> String {
         }
     }
     text
+}
+
+/// A text as one word: in quotes where it would else be several, or mean something.
+pub fn quoted(text: &str) -> Cow<'_, str> {
+    let parts =
+        |character: char| character.is_whitespace() || character == '\'' || is_operator(character);
+    if text.is_empty() || text.contains(parts) || text.contains("..") {
+        return Cow::Owned(format!("'{}'", text.replace('\'', "''")));
+    }
+    Cow::Borrowed(text)
 }
 
 /// A whole number, decimal or behind `0x`, with an optional minus.

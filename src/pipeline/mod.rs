@@ -66,6 +66,21 @@ pub enum Received {
     Broken(Broken),
 }
 
+/// What was seen on the way to what [`Pipeline::next`] gave last, for who explains it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Bytes between frames that the settings name, and empty frames, before it.
+    pub between: usize,
+    /// Bytes of the stream that the frame took; none without a frame.
+    pub wire: Bytes,
+    /// The frame before check values were taken out of it.
+    pub frame: Bytes,
+    /// Why no frame could begin there.
+    pub broken: Option<Broken>,
+    /// It belongs to what was given last.
+    told: bool,
+}
+
 /// Where the pipeline stands in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -99,6 +114,8 @@ pub struct Pipeline {
     quiet_since: Option<Instant>,
     /// The line has been quiet for the framing's idle time since the last push.
     quiet: bool,
+    /// Only where somebody wants to see.
+    seen: Option<Box<Seen>>,
 }
 
 impl Pipeline {
@@ -115,7 +132,21 @@ impl Pipeline {
             overdue: false,
             quiet_since: None,
             quiet: false,
+            seen: None,
         }
+    }
+
+    /// Keeps for [`Pipeline::seen`] what it sees.
+    pub fn watched(self) -> Self {
+        Pipeline {
+            seen: Some(Box::default()),
+            ..self
+        }
+    }
+
+    /// What was seen on the way to what [`Pipeline::next`] gave last; `None` where nobody wanted to see.
+    pub fn seen(&self) -> Option<&Seen> {
+        self.seen.as_deref()
     }
 
     /// Says for which connection a script is called.
@@ -159,7 +190,13 @@ impl Pipeline {
     /// The next thing that the bytes hold; `None` when more bytes are needed. The clock of an
     /// incomplete frame runs from the first `None` that leaves it.
     pub fn next(&mut self, now: Instant) -> Option<Received> {
+        if let Some(seen) = self.seen.as_mut().filter(|seen| seen.told) {
+            **seen = Seen::default();
+        }
         let received = self.advance();
+        if let Some(seen) = &mut self.seen {
+            seen.told = received.is_some();
+        }
         match received {
             Some(_) => self.since = None,
             None if self.buffer.is_empty() => self.rest(),
@@ -273,6 +310,11 @@ impl Pipeline {
         let (take, received) = match self.framer.next(&self.buffer, more) {
             Step::Frame { take, frame, body } => {
                 let bytes = Bytes::copy_from_slice(&frame);
+                if let Some(seen) = &mut self.seen {
+                    let wire = self.buffer.get(..take).unwrap_or_default();
+                    seen.wire = Bytes::copy_from_slice(wire);
+                    seen.frame = bytes.clone();
+                }
                 (take, Some(self.checked(bytes, body)))
             }
             Step::Skip {
@@ -288,7 +330,12 @@ impl Pipeline {
             Step::Skip {
                 count,
                 why: Skipped::Ignored | Skipped::Empty,
-            } => (count, None),
+            } => {
+                if let Some(seen) = &mut self.seen {
+                    seen.between = seen.between.saturating_add(count);
+                }
+                (count, None)
+            }
             Step::Broken(why) => return Some(Some(self.broken(why))),
             Step::Need(_) if matches!(self.state, State::Ended(_)) => {
                 return Some(Some(self.half_frame()));
@@ -326,6 +373,9 @@ impl Pipeline {
     }
 
     fn broken(&mut self, why: Broken) -> Received {
+        if let Some(seen) = &mut self.seen {
+            seen.broken = Some(why);
+        }
         let too_long = matches!(why, Broken::TooLong { .. });
         if self.framer.resync() == Resync::Never || too_long && self.framing.closes_when_too_long()
         {

@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::WrapError;
 use super::bounded::Common;
 use super::escapes::{EscapeOptions, Escaped, Escapes};
+use super::explain::taken_off;
 use super::needles::{Needles, length_at};
+use super::{Explanation, Taken, WrapError};
 use crate::document::{Problems, Section};
 use crate::notation::{Endian, IntegerAt};
 
@@ -248,6 +249,53 @@ impl Stuffed {
             end,
             after,
         })
+    }
+
+    /// Says what stood around the frame, and what was escaped in it.
+    pub fn explain(&self, taken: Taken<'_>, into: &mut Explanation) {
+        let (wire, frame) = (taken.wire, taken.frame);
+        let own_start = self.start.as_ref().filter(|_| !self.shared);
+        let start = wire.get(..length_at(own_start, wire)).unwrap_or_default();
+        let before = wire.len().saturating_sub(self.after);
+        let mut ends = self.end.iter().flat_map(Needles::iter);
+        let ended = |end: &&[u8]| wire.get(..before).is_some_and(|wire| wire.ends_with(end));
+        let end = ends.find(ended).unwrap_or_default();
+        let whole = self.keep || self.length.is_some();
+        let mut rule = "stuffed".to_owned();
+        taken_off("start", start, whole, &mut rule);
+        taken_off("end", end, whole, &mut rule);
+        if let Some(length) = &self.length
+            && let Ok(read) = length.field.read(frame, start.len())
+        {
+            rule.push_str(&format!(
+                "; length {} = {}, add {}",
+                length.field, read.value, length.add
+            ));
+            into.mark(read.start..read.end, format!("length = {}", read.value));
+        }
+        let flags = if whole {
+            0
+        } else {
+            start.len().saturating_add(end.len())
+        };
+        let shared_start = if self.keep && self.shared {
+            end.len()
+        } else {
+            0
+        };
+        let plain = frame.len().saturating_sub(shared_start);
+        let escaped = wire.len().saturating_sub(flags);
+        into.unescaped = escaped != plain;
+        match into.unescaped {
+            true => rule.push_str(&format!("; {escaped} bytes with escapes, {plain} without")),
+            false => rule.push_str("; nothing was escaped"),
+        }
+        into.say(rule.replacen(';', ":", 1));
+        if whole {
+            let first = start.len().max(shared_start);
+            into.mark(0..first, "start");
+            into.mark_end(end, frame.len().saturating_sub(self.after));
+        }
     }
 
     fn covers_starts(&self) -> bool {

@@ -62,6 +62,8 @@ pub struct DeviceMap {
 
 #[derive(Clone, Debug)]
 struct Entry {
+    /// Its place in the settings.
+    pointer: Name,
     id: Option<Pattern>,
     address: Option<IpNet>,
     listener: Option<Name>,
@@ -159,13 +161,21 @@ impl DeviceMap {
         }
     }
 
+    /// The JSON pointer of the entry or rule that says which device speaks, if one does.
+    pub fn said_by(&self, spoken: &Spoken<'_>) -> Option<&Name> {
+        self.entry_of(spoken).map(|entry| &entry.pointer)
+    }
+
     /// What the speaker is expected to say at its login, if its entry or rule names it.
     pub fn secret(&self, spoken: &Spoken<'_>) -> Option<&Secret> {
-        let entry = match &spoken.peer.fixed_device {
+        self.entry_of(spoken)?.secret.as_ref()
+    }
+
+    fn entry_of(&self, spoken: &Spoken<'_>) -> Option<&Entry> {
+        match &spoken.peer.fixed_device {
             Some(name) => self.entry(name),
             None => self.of(&spoken.whole(), spoken),
-        };
-        entry?.secret.as_ref()
+        }
     }
 
     /// The device that a listener's settings name; it needs no entry. A unit behind it may have
@@ -352,6 +362,7 @@ fn read_entry(
     };
     let matching = read_match(section, name, problems);
     let entry = Entry {
+        pointer: section.pointer.as_str().into(),
         id: matching.id.as_deref().map(Pattern::new),
         address: read_network(section, matching.address.as_deref(), problems),
         listener: matching.listener.map(Name::from),

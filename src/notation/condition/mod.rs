@@ -1,5 +1,6 @@
 //! Conditions: `WHAT [& MASK] [OP VALUES]`, several joined by `and`.
 
+mod shown;
 mod values;
 
 use std::cmp::Ordering;

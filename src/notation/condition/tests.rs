@@ -141,3 +141,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_condition_is_written_as_it_is_read() {
+    for (condition, written) in [
+        ("type", "type"),
+        ("!missing", "!missing"),
+        ("type=0x12", "type = 0x12"),
+        ("type = 1|2|18", "type = 1|2|18"),
+        ("type != 1..17|19..20", "type != 1..17|19..20"),
+        ("type & 2 = 2", "type & 0x2 = 2"),
+        (
+            "head = 'a b' and length > 17.5",
+            "head = 'a b' and length > 17.5",
+        ),
+        ("head = '1..2'|'it''s'|''", "head = '1..2'|'it''s'|''"),
+        ("u16le at 2 & 0x7fff < 9", "u16le at 2 & 0x7fff < 9"),
+        ("decimal until ' ' at 0 = 5", "decimal until ' ' at 0 = 5"),
+        ("hexadecimal 2 at -4", "hexadecimal 2 at -4"),
+        (
+            "'length' and 'u8' and 'decimal'",
+            "'length' and 'u8' and 'decimal'",
+        ),
+        ("'my field' = 1", "'my field' = 1"),
+    ] {
+        let read = Condition::parse(condition, Endian::Big).unwrap();
+        assert_eq!(read.to_string(), written);
+        assert_eq!(Condition::parse(written, Endian::Big), Ok(read));
+    }
+}

@@ -1,6 +1,7 @@
 //! "An integer at a place": `u16le at 2`, `decimal until ' '`, `hexadecimal 2 at -4`.
 
 mod part;
+mod shown;
 mod varint;
 
 pub use self::part::PartAt;

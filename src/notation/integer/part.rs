@@ -1,5 +1,7 @@
 //! Some bits of an integer at a place: `u16le at 1 & 0x7fff`, `u8 at 15 >> 6`.
 
+use std::fmt;
+
 use super::{IntegerAt, IntegerKind, IntegerRead, ReadError};
 use crate::cursor::Endian;
 use crate::notation::{NotationError, Word, Words};
@@ -98,5 +100,18 @@ impl PartAt {
 
     fn of(&self, whole: i128) -> i128 {
         (whole & self.mask.unwrap_or(-1)).wrapping_shr(self.shift)
+    }
+}
+
+impl fmt::Display for PartAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.place)?;
+        if let Some(mask) = self.mask {
+            write!(f, " & {mask:#x}")?;
+        }
+        match self.shift {
+            0 => Ok(()),
+            shift => write!(f, " >> {shift}"),
+        }
     }
 }

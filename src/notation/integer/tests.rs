@@ -258,3 +258,22 @@ proptest! {
         prop_assert_eq!(place.read(&out, 0).unwrap().value, place.kind.wrap(value));
     }
 }
+
+#[test]
+fn a_place_is_written_as_it_is_read() {
+    for notation in [
+        "u8",
+        "u16le at 2",
+        "i24 at -3",
+        "decimal until ' ' at 0",
+        "decimal until 0xff",
+        "hexadecimal 2 at -4",
+        "bcd 2",
+        "varint at 1",
+        "u16le at 1 & 0x7fff >> 4",
+        "u8 at 15 >> 6",
+    ] {
+        let part = PartAt::parse(notation, Endian::Big).unwrap();
+        assert_eq!(part.to_string(), notation);
+    }
+}
