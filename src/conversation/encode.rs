@@ -36,6 +36,17 @@ pub fn reserved_property(name: &str) -> bool {
         || OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
+/// The member `values` of the message that a frame makes, as JSON; not of a frame that is split.
+pub fn values(reading: &Reading, frame: &[u8]) -> Bytes {
+    let about = frame.len().min(MOST_ABOUT);
+    let values = Values {
+        reading,
+        part: None,
+        frame,
+    };
+    json(&values, about)
+}
+
 /// All that a message says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {

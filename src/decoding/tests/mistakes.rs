@@ -81,7 +81,8 @@ fn mistakes_point_into_their_string() {
         "i: u16 at -1", "j: u8 zone 8x", "k: u8 bits", "l: ascii", "m: dm",
         "n: cstr", "o: sm17", "p: mac 6", "q: u32 epoch 2000", "r: join", "s: u32 dm 12", "t: ascii 3 prefix ''", "u: ascii 2 hexadezimal"],
         "select": {"by": "a", "cases": [[1, "lay"], [null, "layout"]]}});
-    let layouts = json!({"layout": {"feilds": [], "reply": 3}, "r": {"type": "regex", "pattern": "("}});
+    let layouts =
+        json!({"layout": {"feilds": [], "reply": 3}, "r": {"type": "regex", "pattern": "("}});
     let mut problems = Problems::new();
     assert!(
         read(
