@@ -8,7 +8,7 @@ use edge_tcp_gateway::decoding::{self, Decoder};
 use edge_tcp_gateway::document::{Problems, Section};
 use edge_tcp_gateway::message::Frame;
 use rustix::time::{ClockId, clock_gettime};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::by_hand::{self, Decoded};
 use super::report::{Goal, Outcome};
@@ -265,7 +265,7 @@ mod tests {
         let outcome = measure(1).await.unwrap();
         let outcome = serde_json::to_value(outcome).unwrap();
         for (at, work) in [BINARY, CSV].iter().enumerate() {
-            let goal: &Value = &outcome["goals"][at];
+            let goal = &outcome["goals"][at];
             assert_eq!(goal["what"], format!("{} module/by hand", work.name));
             for what in ["ModuleNanos", "ReadingNanos", "ByHandNanos"] {
                 let nanos = &outcome[format!("{}{what}", work.name)];
