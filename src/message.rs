@@ -65,8 +65,30 @@ pub fn base64(bytes: &[u8]) -> String {
 }
 
 /// Named values in the order in which they were read. Setting a name again replaces its value.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fields(Vec<(Name, Value)>);
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    values: Vec<(Name, Value)>,
+    /// The [`mark`] of each name that was ever set: of most new names it says, without a look at the
+    /// others, that they are new.
+    marks: u64,
+}
+
+/// One bit for a name; other names may have the same.
+fn mark(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let byte = |at: Option<&u8>| at.copied().map_or(0, u32::from);
+    let mixed = byte(bytes.first())
+        | byte(bytes.get(bytes.len() / 2)) << 8
+        | byte(bytes.last()) << 16
+        | (bytes.len() as u32) << 24;
+    1 << (mixed.wrapping_mul(0x9e37_79b1) >> 26)
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
+}
 
 impl Fields {
     /// No values.
@@ -74,9 +96,14 @@ impl Fields {
         Self::default()
     }
 
+    /// Makes room for so many more values.
+    pub fn reserve(&mut self, count: usize) {
+        self.values.reserve(count);
+    }
+
     /// The value of that name; where [`Fields::set_behind`] has made two of them, the later one.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        let mut latest = self.0.iter().rev();
+        let mut latest = self.values.iter().rev();
         latest
             .find(|(known, _)| &**known == name)
             .map(|(_, value)| value)
@@ -89,37 +116,44 @@ impl Fields {
 
     /// Sets a value among those behind the first `count`, which stay as they are.
     pub fn set_behind(&mut self, count: usize, name: Name, value: Value) {
-        let mut behind = self.0.iter_mut().skip(count);
-        match behind.find(|(known, _)| *known == name) {
-            Some((_, slot)) => *slot = value,
-            None => self.0.push((name, value)),
+        let mark = mark(&name);
+        if self.marks & mark != 0 {
+            let mut behind = self.values.iter_mut().skip(count);
+            if let Some((_, slot)) = behind.find(|(known, _)| *known == name) {
+                *slot = value;
+                return;
+            }
         }
+        self.marks |= mark;
+        self.values.push((name, value));
     }
 
     /// Takes out the values behind the first `count`.
     pub fn split_off(&mut self, count: usize) -> Fields {
-        Fields(self.0.split_off(count.min(self.0.len())))
+        let values = self.values.split_off(count.min(self.values.len()));
+        let marks = self.marks;
+        Fields { values, marks }
     }
 
     /// Takes a value out.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        let at = self.0.iter().position(|(known, _)| &**known == name)?;
-        Some(self.0.remove(at).1)
+        let at = self.values.iter().position(|(known, _)| &**known == name)?;
+        Some(self.values.remove(at).1)
     }
 
     /// Names and values in reading order.
     pub fn iter(&self) -> impl Iterator<Item = (&Name, &Value)> {
-        self.0.iter().map(|(name, value)| (name, value))
+        self.values.iter().map(|(name, value)| (name, value))
     }
 
     /// How many values.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.values.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 }
 
@@ -139,7 +173,8 @@ impl From<Vec<(Name, Value)>> for Fields {
         let twice = |at: usize, name: &Name| values.iter().take(at).any(|(known, _)| known == name);
         let mut names = values.iter().map(|(name, _)| name).enumerate();
         if values.len() <= FEW && !names.any(|(at, name)| twice(at, name)) {
-            return Fields(values);
+            let marks = values.iter().fold(0, |marks, (name, _)| marks | mark(name));
+            return Fields { values, marks };
         }
         values.into_iter().collect()
     }
@@ -155,15 +190,16 @@ impl Fields {
     /// Sets values among those behind the first `count`, which stay as they are.
     pub fn extend_behind(&mut self, count: usize, values: impl IntoIterator<Item = (Name, Value)>) {
         // Foreign bytes choose names here: to look for each among all would take the square of their number.
-        let known = self.0.iter().enumerate().skip(count);
+        let known = self.values.iter().enumerate().skip(count);
         let mut places: BTreeMap<Name, usize> =
             known.map(|(at, (name, _))| (name.clone(), at)).collect();
         for (name, value) in values {
-            match places.get(&name).and_then(|at| self.0.get_mut(*at)) {
+            match places.get(&name).and_then(|at| self.values.get_mut(*at)) {
                 Some((_, slot)) => *slot = value,
                 None => {
-                    places.insert(name.clone(), self.0.len());
-                    self.0.push((name, value));
+                    places.insert(name.clone(), self.values.len());
+                    self.marks |= mark(&name);
+                    self.values.push((name, value));
                 }
             }
         }
@@ -175,14 +211,14 @@ impl IntoIterator for Fields {
     type IntoIter = std::vec::IntoIter<(Name, Value)>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.values.into_iter()
     }
 }
 
 impl Serialize for Fields {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
+        let mut map = serializer.serialize_map(Some(self.values.len()))?;
+        for (name, value) in &self.values {
             map.serialize_entry(&**name, value)?;
         }
         map.end()
@@ -429,6 +465,8 @@ pub fn is_reserved_property(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -437,6 +475,25 @@ mod tests {
         let mut fields: Fields = [field("a", 1), field("b", 2)].into_iter().collect();
         fields.extend_behind(1, [field("b", 3), field("a", 4), field("a", 5)]);
         let expected = vec![field("a", 1), field("b", 3), field("a", 5)];
-        assert_eq!(fields, Fields(expected));
+        assert_eq!(fields.into_iter().collect::<Vec<_>>(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_there_once_with_what_was_set_last(
+            names in prop::collection::vec("[ab]{0,4}|[a-z]{1,8}", 0..80), base in 0usize..4
+        ) {
+            let (mut fields, mut plain) = (Fields::new(), Vec::<(Name, Value)>::new());
+            for (number, name) in (0i128..).zip(&names) {
+                let (name, value) = (Name::from(&**name), Value::Integer(number));
+                let mut known = plain.iter_mut().skip(base);
+                match known.find(|(known, _)| *known == name) {
+                    Some((_, slot)) => *slot = value.clone(),
+                    None => plain.push((name.clone(), value.clone())),
+                }
+                fields.set_behind(base, name, value);
+            }
+            prop_assert_eq!(fields.into_iter().collect::<Vec<_>>(), plain);
+        }
     }
 }

@@ -36,6 +36,16 @@ pub fn reserved_property(name: &str) -> bool {
         || OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
+/// The member `values` of the message that a frame makes, as JSON; not of a frame that is split.
+pub fn values(reading: &Reading, frame: &[u8]) -> Bytes {
+    let values = Values {
+        reading,
+        part: None,
+        frame,
+    };
+    json(&values, values.about())
+}
+
 /// All that a message says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {
@@ -68,11 +78,7 @@ impl Source<'_> {
             0 => {}
             count => counted.push(Counted::NotFinite(count)),
         }
-        // The values of most frames are about as long as the frame; of an element, nobody knows.
-        let about = match self.part {
-            Some(_) => 0,
-            None => self.frame.len().min(MOST_ABOUT),
-        };
+        let about = values.about();
         match form {
             BodyForm::Values => Body::Values(json(&values, about)),
             BodyForm::Message | BodyForm::Raw => {
@@ -185,6 +191,8 @@ fn not_finite(value: &Value) -> usize {
 
 /// Bytes that are taken on a guess.
 const MOST_ABOUT: usize = 1024;
+/// A field's name and what stands around it, about.
+const NAME: usize = 16;
 /// What a message says besides its values, about.
 const ENVELOPE: usize = 192;
 
@@ -235,6 +243,16 @@ struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
+    /// Bytes of JSON, about: the values of most frames are about as long as the frame, and have names.
+    fn about(&self) -> usize {
+        if self.part.is_some() {
+            // How much of the frame an element is, nobody knows.
+            return 0;
+        }
+        let names = self.reading.fields.len().saturating_mul(NAME);
+        self.frame.len().saturating_add(names).min(MOST_ABOUT)
+    }
+
     fn published(&self) -> impl Iterator<Item = (&'a Name, &'a Value)> {
         let (reading, part) = (self.reading, self.part);
         let raw = reading.undecoded.is_some();

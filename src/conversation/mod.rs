@@ -39,7 +39,7 @@ use crate::script::Caller;
 use crate::template::Counters;
 
 pub use actions::{Action, Counted, End, Input, Outcome, Reason, Request};
-pub use encode::reserved_property;
+pub use encode::{reserved_property, values};
 pub use protocol::{
     Acknowledge, BodyForm, Bounds, ConversationSettings, Heartbeat, Login, OnBadChecksum,
     OnUndecoded, Otherwise, Promise, Protocol, Session, UnknownDevices,

@@ -101,6 +101,7 @@ impl Binary {
 
     /// Reads the fields on from where the frame stands.
     pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
+        run.expect(self.fields.len());
         self.fields.iter().try_for_each(|field| field.decode(run))
     }
 

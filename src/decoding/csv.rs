@@ -89,6 +89,7 @@ impl Csv {
 
     /// Reads the columns on from where the frame stands.
     pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
+        run.expect(self.columns.len());
         let mut columns = self.columns.iter();
         let mut line = run.cursor;
         let read = columns.try_for_each(|column| column.decode(&self.line, run));

@@ -15,12 +15,7 @@ pub(super) fn of_minutes(text: &str, decimals: u32) -> Result<f64, String> {
         None => (false, text),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let digits = format!("{whole}{fraction}");
-    let fits = digits.len() <= MOST_DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit());
-    let number: i128 = fits
-        .then(|| digits.parse().ok())
-        .flatten()
-        .ok_or_else(wrong)?;
+    let number = in_one_piece(whole, fraction).ok_or_else(wrong)?;
     let decimals = u32::try_from(fraction.len())
         .ok()
         .and_then(|len| len.checked_add(decimals));
@@ -37,4 +32,17 @@ pub(super) fn of_minutes(text: &str, decimals: u32) -> Result<f64, String> {
     let all = degrees.saturating_mul(sixtieth).saturating_add(minutes);
     let degrees = all as f64 / sixtieth as f64;
     Ok(if negative { -degrees } else { degrees })
+}
+
+/// The number that digits say, one text behind the other.
+fn in_one_piece(whole: &str, fraction: &str) -> Option<i128> {
+    let digits = whole.len().checked_add(fraction.len())?;
+    if !(1..=MOST_DIGITS).contains(&digits) {
+        return None;
+    }
+    let mut digits = whole.bytes().chain(fraction.bytes());
+    digits.try_fold(0i128, |number, digit| match digit {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(i128::from(digit & 15)),
+        _ => None,
+    })
 }

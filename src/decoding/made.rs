@@ -92,18 +92,20 @@ impl Join {
     pub fn finish(&self, run: &mut Run<'_>) -> Result<(), String> {
         let mut joined = String::new();
         for name in &self.of {
+            let before = joined.len();
             match run.reading.fields.get(name) {
                 None | Some(Value::Null) => {
                     run.leave_out(&self.name, "one of its texts is missing");
                     return Ok(());
                 }
+                Some(Value::Text(part)) => joined.push_str(part),
                 Some(value) => {
                     let part = text(value.clone()).map_err(|why| format!("{name} {why}"))?;
-                    // Texts joined of joined ones double with each.
-                    run.count_text(part.len())?;
                     joined.push_str(&part);
                 }
             }
+            // Texts joined of joined ones double with each.
+            run.count_text(joined.len().saturating_sub(before))?;
         }
         run.set(&self.name, &self.steps, Value::Text(joined))
     }

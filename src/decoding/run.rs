@@ -18,6 +18,8 @@ use crate::script::Caller;
 
 /// Values of one frame, those in lists included.
 pub(super) const MOST_VALUES: usize = 10_000;
+/// Fields that room is made for before they are read; conditions may leave most of them out.
+const MOST_EXPECTED: usize = 32;
 /// How deep lists may stand in lists, and parts that layouts read in such parts.
 const MOST_DEEP: usize = 8;
 /// Bytes of texts in lists beyond four times the frame: elements may read the same place each.
@@ -124,6 +126,11 @@ impl<'a> Run<'a> {
     /// The whole body, whatever has been read of it.
     pub fn body(&self) -> &'a [u8] {
         self.frame.bytes.get(self.frame.body..).unwrap_or_default()
+    }
+
+    /// Makes room for about so many more fields.
+    pub fn expect(&mut self, count: usize) {
+        self.reading.fields.reserve(count.min(MOST_EXPECTED));
     }
 
     /// Whether a field's condition lets it be read.

@@ -250,9 +250,14 @@ fn float(value: &Value) -> Result<f64, String> {
     match value {
         Value::Float(value) => Ok(*value),
         value => integer(value)
-            .map(|value| value as f64)
+            .map(as_float)
             .map_err(|_| "is not a number".to_owned()),
     }
+}
+
+/// The nearest float. Wide integers are slow to convert, and few are so large.
+fn as_float(value: i128) -> f64 {
+    i64::try_from(value).map_or_else(|_| value as f64, |small| small as f64)
 }
 
 fn checked(value: Option<i128>) -> Result<Value, String> {

@@ -1,7 +1,9 @@
 //! `bench`: what a frame costs the module, beside what it costs a naive gateway in the same minutes.
 
 mod broker;
+mod by_hand;
 mod compare;
+mod decode;
 mod endure;
 mod figures;
 mod line;
@@ -69,6 +71,8 @@ enum Variant {
     Paced,
     /// Memory of an idle connection
     Idle,
+    /// Frames to values, beside decoders of the same layouts that are written by hand
+    Decode,
     /// A million frames while the sink is away, and what that takes of memory
     Backlog,
 }
@@ -80,6 +84,7 @@ impl Variant {
             Self::Batched => "batched",
             Self::Paced => "paced",
             Self::Idle => "idle",
+            Self::Decode => "decode",
             Self::Backlog => "backlog",
         }
     }
@@ -91,6 +96,7 @@ impl Variant {
             Self::Batched => compare::BATCHED.run(runs, time).await,
             Self::Paced => compare::PACED.run(runs, time).await,
             Self::Idle => endure::idle().await,
+            Self::Decode => decode::run(runs).await,
             Self::Backlog => endure::backlog().await,
         };
         match outcome {
