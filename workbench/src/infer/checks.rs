@@ -233,7 +233,7 @@ impl Hypothesis<'_> {
         if self.form == Form::Hexadecimal && !value.iter().all(u8::is_ascii_hexdigit) {
             return false;
         }
-        let computed: Option<u64> = self.algorithm.compute(covered).into();
+        let computed = self.algorithm.compute(covered);
         let computed = computed.map(u64::to_be_bytes).unwrap_or_default();
         let first = computed.len().saturating_sub(self.algorithm.width());
         let computed = computed.get(first..).unwrap_or_default();

@@ -174,7 +174,7 @@ const TABLE: [(&str, [bool; 3]); 17] = [
     ("gbt32960", [true, true, false]),
     ("gt06", [true, true, true]),
     ("hl7", [true, true, true]),
-    ("iec104", [true, true, false]),
+    ("iec104", [true, true, true]),
     // The second byte chooses, and not the first.
     ("modbus-rtu", [false, false, false]),
     ("modbus-tcp", [true, true, false]),

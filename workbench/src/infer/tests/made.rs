@@ -20,7 +20,7 @@ fn binary(chance: &mut Chance, _: usize) -> Vec<u8> {
     let length = u16::try_from(content.len()).unwrap();
     let mut frame = [&b"\x10\x02"[..], &length.to_le_bytes(), &content].concat();
     let check = Algorithm::by_name("crc-16/modbus").unwrap();
-    let check: Option<u64> = check.compute(&frame).into();
+    let check = check.compute(&frame);
     frame.extend(&check.unwrap().to_le_bytes()[..2]);
     frame
 }
