@@ -24,7 +24,7 @@ pub(super) struct Taken {
     pub(super) reading: Reading,
     checksum_ok: bool,
     /// What the identity's function says of it, where a function does.
-    asked: Option<Fields>,
+    pub(super) asked: Option<Fields>,
     /// Its device, once it is admitted as that device's.
     pub(super) device: Option<Name>,
     /// Whether it carries a secret, so that its bytes are not passed on.
@@ -142,7 +142,9 @@ impl Conversation {
             return;
         };
         let secret = self.conceal(&mut taken);
-        taken.asked = self.ask(&taken);
+        if taken.asked.is_none() {
+            taken.asked = self.ask(&taken);
+        }
         if !self.proves(now, secret.as_deref(), &taken, actions) {
             return;
         }

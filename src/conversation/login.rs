@@ -11,7 +11,7 @@ use super::frames::Taken;
 use super::protocol::UnknownDevices;
 use super::replies::DENIED;
 use super::speaker::Speaker;
-use crate::message::Now;
+use crate::message::{Fields, Now};
 
 impl Conversation {
     /// Whether the device has not said yet what its login has to say.
@@ -31,6 +31,12 @@ impl Conversation {
         let said = rule.said_secret(fields);
         while fields.remove(field).is_some() {
             taken.confidential = true;
+        }
+        if taken.reading.undecoded.is_some() {
+            // It may hold the secret anywhere, and what is not understood is no login.
+            taken.confidential = true;
+            taken.asked = Some(Fields::new());
+            return None;
         }
         said
     }

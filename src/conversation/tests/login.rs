@@ -260,3 +260,35 @@ fn a_secret_is_in_nothing_that_follows_from_its_frame() {
         }
     }
 }
+
+#[test]
+fn what_is_not_understood_is_no_login_and_shows_none_of_its_bytes() {
+    let mut changes = secret(json!({"login": {"secret": "geheim"}}));
+    changes["decode"] = json!({"type": "json", "fields": ["id", "pass", "n: integer"]});
+    let listener = json!({"devices": {"abc": {}, "other": {}}});
+    let login = "{'id':'abc','pass':'geheim','n':'none'}";
+    check(
+        changes.clone(),
+        listener.clone(),
+        &[
+            ("open", ""),
+            (
+                &format!("data {login}|"),
+                "count undecoded; count before_login; write nak|",
+            ),
+        ],
+    );
+    let mut play = Play::new(protocol(&changes), &listener);
+    play.play("open");
+    play.act("data {'id':'abc','pass':'geheim','n':1}|");
+    for frame in [
+        "geheim geheim geheim",
+        "{'id':'other','pass':'geheim','n':'none'}",
+    ] {
+        let all = everything(&play.act(&format!("data {frame}|")));
+        assert!(all.contains("undecoded") && all.contains("abc"), "{all}");
+        for shown in ["geheim", "Z2VoZWlt", "dlaGVpb", "nZWhlaW", "67656865696d"] {
+            assert!(!all.contains(shown), "{frame}: {all}");
+        }
+    }
+}
