@@ -11,11 +11,13 @@ mod blocks;
 mod catalogue;
 mod crc;
 mod custom;
+pub mod schema;
 mod sums;
 
 use std::ops::Range;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -28,8 +30,9 @@ use crate::notation::{
 use blocks::Blocks;
 
 /// What happens to a frame whose checksum is wrong. It is always counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum OnBadChecksum {
     /// The frame is dropped.
     #[default]

@@ -41,9 +41,9 @@ pub use actions::{Action, Counted, End, Input, Outcome, Reason, Request};
 pub use encode::reserved_property;
 pub use protocol::{
     Acknowledge, BodyForm, Bounds, ConversationSettings, Heartbeat, Login, OnBadChecksum,
-    OnUndecoded, Otherwise, Promise, Protocol, Session, UnknownDevices,
+    OnUndecoded, Otherwise, Promise, Protocol, Session, SessionOptions, UnknownDevices,
 };
-pub use replies::{Replies, Reply, ReplyOptions};
+pub use replies::{Replies, Reply, ReplyEntry, ReplyOptions};
 
 use due::{DueReplies, Turn};
 use encode::LastStamp;

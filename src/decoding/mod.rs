@@ -17,6 +17,7 @@ mod raw;
 mod regex;
 mod repeat;
 mod run;
+pub mod schema;
 mod step_words;
 mod steps;
 mod text;

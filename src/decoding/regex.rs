@@ -1,6 +1,7 @@
 //! `regex`: the named groups of a pattern, matched on bytes.
 
 use regex::bytes::{Regex as Pattern, RegexBuilder};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Inherited;
@@ -9,17 +10,21 @@ use super::textual::Field;
 use super::types::utf8;
 use crate::document::{Problems, Section};
 use crate::message::{Name, Value};
+use crate::schema::{PatternText, TextField};
 
 /// Memory that a compiled pattern may take: counted repetitions grow fast.
 const MOST_BYTES: usize = 4 << 20;
 
-#[derive(Debug, Deserialize)]
+/// A pattern is matched with the frame's bytes; its named groups become fields.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
-    /// The pattern with named groups `(?P<name>…)`; `.` matches every byte.
+pub(super) struct Options {
+    /// The pattern, with named groups `(?P<name>…)`.
+    #[schemars(with = "PatternText")]
     pattern: String,
     /// What the groups are; those not named here are texts.
     #[serde(default)]
+    #[schemars(with = "Vec<TextField>")]
     fields: Vec<String>,
 }
 

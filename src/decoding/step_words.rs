@@ -10,7 +10,7 @@ use super::{Inherited, layout_index};
 use crate::message::{Name, Value};
 use crate::notation::{Condition, Literal, NotationError, Word, Words, bytes, unknown_word, zone};
 
-const STEPS: [&str; 39] = [
+pub(super) const STEPS: [&str; 39] = [
     "*",
     "/",
     "+",

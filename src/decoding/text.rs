@@ -1,5 +1,6 @@
 //! `text`: the whole body as one text.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Inherited;
@@ -8,12 +9,15 @@ use super::textual::Field;
 use super::types::utf8;
 use crate::document::{Problems, Section};
 use crate::message::{Name, Value};
+use crate::schema::TextField;
 
-#[derive(Debug, Deserialize)]
+/// The frame as one text.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
+pub(super) struct Options {
     /// What the text is; every field string sees the whole of it.
     #[serde(default = "plain")]
+    #[schemars(with = "Vec<TextField>")]
     fields: Vec<String>,
 }
 

@@ -19,6 +19,7 @@ mod length;
 pub(crate) mod needles;
 mod nested;
 mod regex;
+pub mod schema;
 mod slip;
 mod stuffed;
 mod switch;

@@ -8,21 +8,25 @@ mod tests;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 use crate::decoding::FieldSteps;
 use crate::document::{Problems, Section, name_of};
 use crate::message::{Fields, Name, Value};
+use crate::schema::{OneOrMore, ValueField};
 
-pub use self::map::{Device, DeviceMap, Resolved, Spoken};
+pub use self::map::{Device, DeviceMap, DeviceOptions, Resolved, RuleOptions, Spoken};
 pub use self::secret::{Secret, Secrets};
 
 /// Characters that a device's name may have at most; it stands in properties and log lines.
 const MOST_CHARACTERS: usize = 128;
 
 /// How long a spoken identity counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum Scope {
     /// From the frame that says it until the connection ends.
     Connection,
@@ -53,19 +57,41 @@ enum Source {
     Listener,
 }
 
-#[derive(Debug, Deserialize)]
+/// Which device speaks.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct IdentityOptions {
-    /// How long the field's value counts.
+#[schemars(rename = "identity", extend(
+    "oneOf" = [{ "required": ["from"] }, { "required": ["field"] }],
+    "dependentRequired" = { "scope": ["field"], "secret": ["field", "scope"] },
+))]
+pub struct IdentityOptions {
+    /// A decoded field, or a list of such, of which the first counts that the frame has.
+    #[serde(rename = "field")]
+    #[schemars(with = "Option<OneOrMore<ValueField, 1>>")]
+    _field: Option<IgnoredAny>,
+    /// A field that says a unit, slave or outstation behind the identity: a frame that has it is of
+    /// the device `ID/SUB`.
+    #[serde(rename = "sub")]
+    #[schemars(with = "Option<ValueField>")]
+    _sub: Option<IgnoredAny>,
+    /// The field that carries a secret in the frame that says the identity. It is taken out before
+    /// anything else sees it. With the scope `connection`.
+    #[serde(rename = "secret")]
+    #[schemars(with = "Option<ValueField>")]
+    _secret: Option<IgnoredAny>,
+    /// How long a field's value counts; `message` without it.
     scope: Option<Scope>,
-    /// Where the identity is from when no field says it.
+    /// Instead of `field`: what says the identity.
     from: Option<OfPeer>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 enum OfPeer {
+    /// The peer's address.
     Address,
+    /// The listener's name: one port, one device.
     Listener,
 }
 
@@ -91,8 +117,7 @@ impl IdentityRule {
             let member = section.member(name)?;
             read_field(&member, problems)
         });
-        let without: Vec<&str> = [FIELD, SUB, SECRET].into_iter().chain(later).collect();
-        let options: IdentityOptions = section.read(&without, problems)?;
+        let options: IdentityOptions = section.read(&later, problems)?;
         let source = match (fields, options.from, options.scope) {
             (Some(fields), None, scope) => Source::Field {
                 fields: fields.into(),
