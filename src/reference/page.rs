@@ -1,8 +1,6 @@
 //! The page `docs/reference.md`: a section for every definition of the schema, in the order in
 //! which the settings use them, and the words that are no members.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value};
 
 use super::shape::{Definitions, choices, code, words};
@@ -149,7 +147,7 @@ impl<'a> Page<'a> {
             if let Some(what) = what {
                 let what = sentence(what);
                 let what = what.trim_end_matches('.');
-                let _ = write!(meaning, " {}: {what}.", code(word));
+                meaning.push_str(&format!(" {}: {what}.", code(word)));
             }
         }
         meaning
