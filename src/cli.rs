@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::clock::Clock;
-use crate::{app, check, decode};
+use crate::{app, check, decode, reference};
 
 /// The environment is wrong: sysexits' EX_CONFIG.
 const EXIT_ENVIRONMENT: u8 = 78;
@@ -33,6 +33,7 @@ enum Tool {
     Check(check::Arguments),
     Decode(decode::Arguments),
     Presets(check::presets::Arguments),
+    Schema(reference::Arguments),
 }
 
 /// Reads the arguments and does what they say.
@@ -43,6 +44,7 @@ pub fn run() -> ExitCode {
         None => module(),
         Some(Tool::Check(arguments)) => tool(check::run(&arguments, out)),
         Some(Tool::Presets(arguments)) => tool(check::presets::run(&arguments, out)),
+        Some(Tool::Schema(arguments)) => tool(reference::run(&arguments, out)),
         Some(Tool::Decode(arguments)) => tool(decode::run(&arguments, Clock::system().now(), out)),
     }
 }

@@ -142,6 +142,19 @@ pub(super) fn names() -> Vec<&'static str> {
         .collect()
 }
 
+/// Every name with its aliases.
+pub(super) fn with_aliases() -> Vec<(&'static str, Vec<&'static str>)> {
+    let aliases = |name: &str| {
+        let mut all = ALIASES.iter();
+        let own = all.by_ref().filter(|(_, known)| *known == name);
+        own.map(|(alias, _)| *alias).collect()
+    };
+    ALGORITHMS
+        .iter()
+        .map(|(name, _)| (*name, aliases(name)))
+        .collect()
+}
+
 /// Protocol sheets write `CRC_16_MODBUS`, `crc-16/modbus` and `crc-16-modbus` for the same.
 fn plain(name: &str) -> String {
     name.to_lowercase().replace(['/', '_', ' '], "-")

@@ -1,41 +1,53 @@
 //! A CRC that the catalogue does not have, as an object: `{"crc": {…}, "over": "2..-4", "at": -4}`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use super::crc::Model;
 use super::{Algorithm, Checksum, Scope, no_fields, type_of_value};
-use crate::document::{Problems, Section};
+use crate::document::{Problems, Section, object};
 use crate::notation::{Condition, Endian, NotationError, Span, Words, number};
+use crate::schema::{ConditionText, NumberText, Range, TypeText};
 
-/// The members of the object form.
-#[derive(Debug, Deserialize)]
+/// A CRC that has no name.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CustomOptions {
+#[schemars(rename = "checksum-object")]
+pub(super) struct CustomOptions {
     /// What the CRC is.
+    #[serde(deserialize_with = "object")]
     crc: CrcOptions,
     /// What it covers, `A..B`; without it everything before the check value.
+    #[schemars(with = "Option<Range>")]
     over: Option<String>,
-    /// Where the check value stands; without it in the last bytes.
+    /// Where the check value stands, negative from the end; without it in the last bytes.
+    #[schemars(with = "Option<NumberText>")]
     at: Option<Number>,
     /// How it is written, such as `u16le`; without it as wide as it is, the highest byte first.
     #[serde(rename = "as")]
+    #[schemars(with = "Option<TypeText>")]
     kind: Option<String>,
-    /// When it is checked.
+    /// When it is checked: a condition on the bytes of the frame.
     #[serde(rename = "if")]
+    #[schemars(with = "Option<ConditionText>")]
     condition: Option<String>,
 }
 
 /// The parameters of a CRC, in the words of the CRC catalogue.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "crc")]
 struct CrcOptions {
-    /// Bits, 3 to 64.
+    /// How many bits it has.
+    #[schemars(range(min = 3, max = 64))]
     width: u8,
     /// Without its highest term, not turned round.
+    #[schemars(with = "NumberText")]
     polynomial: Number,
     /// The register before the first byte.
     #[serde(default)]
+    #[schemars(with = "NumberText", extend("default" = 0))]
     init: Number,
     /// Whether the lowest bit of each byte comes first.
     #[serde(default)]
@@ -45,6 +57,7 @@ struct CrcOptions {
     reflect_out: bool,
     /// What the result is XORed with.
     #[serde(default)]
+    #[schemars(with = "NumberText", extend("default" = 0))]
     xor_out: Number,
 }
 

@@ -12,11 +12,13 @@ mod catalogue;
 mod crc;
 mod custom;
 mod explain;
+pub mod schema;
 mod sums;
 
 use std::ops::Range;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -30,8 +32,9 @@ use crate::notation::{
 use blocks::Blocks;
 
 /// What happens to a frame whose checksum is wrong. It is always counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum OnBadChecksum {
     /// The frame is dropped.
     #[default]

@@ -42,9 +42,9 @@ pub use actions::{Action, Counted, End, Input, Outcome, Reason, Request};
 pub use encode::{reserved_property, values};
 pub use protocol::{
     Acknowledge, BodyForm, Bounds, ConversationSettings, Heartbeat, Login, OnBadChecksum,
-    OnUndecoded, Otherwise, Promise, Protocol, Session, UnknownDevices,
+    OnUndecoded, Otherwise, Promise, Protocol, Session, SessionOptions, UnknownDevices,
 };
-pub use replies::{Replies, Reply, ReplyOptions};
+pub use replies::{Replies, Reply, ReplyEntry, ReplyOptions};
 pub use speaker::Attribution;
 
 use due::{DueReplies, Turn};

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
 use crate::decoding::Decoder;
@@ -18,7 +19,7 @@ use crate::template::Template;
 use super::replies::Reply;
 
 pub use super::replies::Replies;
-pub use super::session::{Heartbeat, Login, Session};
+pub use super::session::{Heartbeat, Login, Session, SessionOptions};
 pub use crate::checksum::OnBadChecksum;
 
 /// How devices of one kind speak: framing, checksum, decoding, identity and replies. Shared by all
@@ -71,9 +72,10 @@ impl Protocol {
     }
 }
 
-/// Member `acknowledge` of a protocol: when a reply may leave, and what if it may not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+/// When a reply may leave, and what happens if it may not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "acknowledge")]
 pub struct Acknowledge {
     /// What must have happened to all messages of a frame before its reply is written.
     pub after: Promise,
@@ -94,8 +96,9 @@ impl Acknowledge {
 }
 
 /// What a reply says has happened to the messages of its frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum Promise {
     /// The frame was understood.
     Received,
@@ -107,8 +110,9 @@ pub enum Promise {
 }
 
 /// What follows when a promise is not kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum Otherwise {
     /// No reply.
     #[default]
@@ -120,8 +124,9 @@ pub enum Otherwise {
 }
 
 /// Member `onUndecoded` of a protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum OnUndecoded {
     /// Published with type `undecoded`: the values read so far and the whole frame in base64.
     #[default]
@@ -133,8 +138,9 @@ pub enum OnUndecoded {
 }
 
 /// Member `unknownDevices` of a listener: devices that neither `devices` nor `deviceRules` name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum UnknownDevices {
     /// Published under the identity as spoken, with the application property `unknownDevice`.
     #[default]
@@ -146,8 +152,9 @@ pub enum UnknownDevices {
 }
 
 /// Member `body` of an output: what its messages carry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum BodyForm {
     /// The object with device, times and values.
     #[default]

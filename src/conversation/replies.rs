@@ -1,10 +1,12 @@
 //! What the gateway answers: the replies of a protocol, and which one answers a frame.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::document::{Problem, Problems, Section, name_of};
 use crate::message::{Fields, Name, Reading};
 use crate::notation::{Condition, Endian};
+use crate::schema::{ConditionText, HoleText};
 use crate::template::Template;
 
 /// Name of the reply that refuses a frame.
@@ -13,24 +15,38 @@ pub const NAK: &str = "nak";
 /// Name of the reply that refuses a login.
 pub const DENIED: &str = "denied";
 
-/// One reply in its object form.
-#[derive(Debug, Deserialize)]
+/// A reply with more than its bytes.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "reply")]
 pub struct ReplyOptions {
-    /// The bytes: text, or hex after `0x`; `{…}` inserts a value.
+    /// The bytes, with holes for values.
+    #[schemars(with = "HoleText")]
     pub send: String,
-    /// Condition on the frame and its fields.
+    /// A condition on the frame and its fields. For layouts that name no reply, and for undecoded
+    /// frames, the first reply whose condition holds is sent.
     #[serde(default)]
+    #[schemars(with = "Option<ConditionText>")]
     pub when: Option<String>,
     /// Among replies with a condition the smaller number is tried first, then the name.
     #[serde(default)]
     pub order: i64,
-    /// Whether the protocol's framing is put around the bytes.
+    /// Put the protocol's framing around the bytes.
     #[serde(default)]
     pub frame: bool,
-    /// Whether the connection is closed behind the reply.
+    /// Close the connection behind it.
     #[serde(default)]
     pub close: bool,
+}
+
+/// An entry of `replies`: the bytes as a text with holes, or an object.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "reply-entry", untagged)]
+pub enum ReplyEntry {
+    /// The bytes, with holes for values.
+    Send(#[schemars(with = "HoleText")] String),
+    /// The bytes, and when and how they are sent.
+    Options(ReplyOptions),
 }
 
 /// One reply.

@@ -3,12 +3,14 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::replies::Reply;
-use crate::document::{Problems, Section};
+use crate::document::{Problems, Section, optional_object};
 use crate::identity::{Secret, Secrets};
+use crate::schema::{HoleText, SecretText};
 use crate::template::Template;
 
 /// Seconds of a heartbeat or of silence.
@@ -45,37 +47,55 @@ pub struct Heartbeat {
     pub reply: Reply,
 }
 
-#[derive(Debug, Deserialize)]
+/// What a protocol says of a connection as a whole.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SessionOptions {
-    /// What frames need before they are published.
+#[schemars(rename = "session")]
+pub struct SessionOptions {
+    /// Frames need a login: one that says the identity, and the secret if there is one. It goes with
+    /// an identity of scope `connection`; where that has a `secret`, there is a login also without this member.
     #[serde(rename = "login")]
+    #[schemars(with = "Option<LoginOptions>")]
     _login: Option<IgnoredAny>,
     /// What is sent when there is nothing else to send.
+    #[serde(default, deserialize_with = "optional_object")]
     heartbeat: Option<HeartbeatOptions>,
-    /// Seconds without a byte from the device after which the connection is closed.
+    /// A connection without a byte from the device for so many seconds is closed; the listener's
+    /// `idleTimeoutSeconds` counts where it is shorter.
+    #[schemars(range(min = *SECONDS.start(), max = *SECONDS.end()))]
     silent_seconds: Option<u32>,
 }
 
-#[derive(Debug, Deserialize)]
+/// The login that frames need before they are published.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "login")]
 struct LoginOptions {
-    /// Whether frames need it.
+    /// `false`: as without `login`.
     #[serde(default = "required")]
     required: bool,
-    /// How long a device has for it, in milliseconds from the connection on.
+    /// How long a connection may be without its login, in milliseconds; then it is closed.
     #[serde(default = "within_ms")]
+    #[schemars(range(min = *LOGIN_MS.start(), max = *LOGIN_MS.end()))]
     within_ms: u32,
+    /// What devices must say for which neither entry nor rule has a `secret`.
+    #[serde(rename = "secret")]
+    #[schemars(with = "Option<SecretText>")]
+    _secret: Option<IgnoredAny>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What is sent when there is nothing else to send.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "heartbeat")]
 struct HeartbeatOptions {
-    /// Seconds in which nothing was written to the device.
+    /// It is sent when nothing has been written to the device for so many seconds.
+    #[schemars(range(min = *SECONDS.start(), max = *SECONDS.end()))]
     seconds: u32,
-    /// The bytes: text, or hex after `0x`; `{…}` inserts a value.
+    /// The bytes, a template without fields.
+    #[schemars(with = "HoleText")]
     send: String,
-    /// Whether the protocol's framing is put around the bytes.
+    /// Put the protocol's framing around the bytes.
     #[serde(default)]
     frame: bool,
 }

@@ -1,6 +1,7 @@
 //! `binary`: field strings read one behind the other.
 
 use jiff::tz::Offset;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::forms::Form;
@@ -14,22 +15,28 @@ use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section};
 use crate::message::Name;
 use crate::notation::{NotationError, Word, Words};
+use crate::schema::BinaryField;
 
-#[derive(Debug, Deserialize)]
+/// Fields are read one after the other.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Options {
     /// The fields, in the order in which they stand in the frame.
     #[serde(default)]
+    #[schemars(with = "Vec<BinaryField>")]
     fields: Vec<String>,
-    /// Order of the bytes where a type does not say one.
+    /// Order of the bytes where a type does not say one; that of the decoder above, else `big`.
     endian: Option<Order>,
 }
 
 /// The words for the order of bytes.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub(super) enum Order {
+    /// The highest byte comes first.
     Big,
+    /// The lowest byte comes first.
     Little,
 }
 

@@ -1,5 +1,6 @@
 //! `csv`: the columns of a line, one behind the other.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::binary::List;
@@ -13,17 +14,24 @@ use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section};
 use crate::message::Name;
 use crate::notation::{Condition, NotationError, Word, Words};
+use crate::schema::{Byte, Marker, TextField};
 
-#[derive(Debug, Deserialize)]
+/// The columns of a line are read one after the other.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
-    /// What stands between two columns.
+pub(super) struct Options {
+    /// What stands between two columns; that of the decoder above, else a comma.
+    #[schemars(with = "Option<Marker>")]
     separator: Option<String>,
-    /// The byte around columns in which the separator is text.
+    /// The byte around columns in which the separator is text, and which stands there twice for
+    /// itself; that of the decoder above.
+    #[schemars(with = "Option<Byte>")]
     quote: Option<String>,
+    /// What bytes are as text; that of the decoder above, else `utf8`.
     encoding: Option<Encoding>,
     /// The columns, in their order.
     #[serde(default)]
+    #[schemars(with = "Vec<TextField>")]
     fields: Vec<String>,
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Inherited;
@@ -14,12 +15,15 @@ use super::textual::Keyed;
 use super::tree::KnownNames;
 use crate::document::{Problems, Section};
 use crate::message::{Fields, Value};
+use crate::schema::TextField;
 
-#[derive(Debug, Deserialize)]
+/// The members of a JSON object become fields.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
-    /// What members are, and other names for them; all others stay as they come.
+pub(super) struct Options {
+    /// What members are, and other names for them (`at 'KEY'`, or a JSON pointer); all others stay as they come.
     #[serde(default)]
+    #[schemars(with = "Vec<TextField>")]
     fields: Vec<String>,
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Inherited;
@@ -13,20 +14,26 @@ use super::tree::KnownNames;
 use crate::cursor::Cursor;
 use crate::document::{Problems, Section};
 use crate::message::{Fields, Value};
+use crate::schema::{Marker, TextField};
 
 /// Bytes of a key at most: keys that no field string names become names of values.
 const MOST_KEY: usize = 128;
 
-#[derive(Debug, Deserialize)]
+/// Pairs of a key and a value become fields.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
-    /// What stands between two pairs.
+pub(super) struct Options {
+    /// What stands between two pairs; that of the decoder above, else a comma.
+    #[schemars(with = "Option<Marker>")]
     separator: Option<String>,
-    /// What stands between a key and its value.
+    /// What stands between a key and its value; that of the decoder above, else `=`.
+    #[schemars(with = "Option<Marker>")]
     equals: Option<String>,
+    /// What bytes are as text; that of the decoder above, else `utf8`.
     encoding: Option<Encoding>,
-    /// What the values are, and other names for them; all others stay as texts.
+    /// What the values are, and other names for them (`at 'KEY'`); all others stay as texts.
     #[serde(default)]
+    #[schemars(with = "Vec<TextField>")]
     fields: Vec<String>,
 }
 

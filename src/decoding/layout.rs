@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde_json::Value as Json;
 
 use super::binary::Binary;
@@ -12,6 +13,7 @@ use super::{Body, Inherited, KINDS, script};
 use crate::document::{Problems, Section, name_of, unknown_word};
 use crate::message::{Name, Reading, Value};
 use crate::notation::{Literal, Values};
+use crate::schema::Scalar;
 use crate::template::{Context, Counters, Template};
 
 /// Members of a layout that are read here and not by its decoder.
@@ -46,6 +48,20 @@ enum Kind {
     Name,
     Word(Name),
     Template(Template),
+}
+
+/// Chooses by a field how the frame is read on.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "select")]
+pub(super) struct SelectOptions {
+    /// The field that chooses.
+    by: String,
+    /// Pairs of a value and the name of a layout.
+    #[schemars(with = "Vec<(Scalar, String)>")]
+    cases: Vec<(Json, String)>,
+    /// The layout for all other values. Without it such a frame is undecoded.
+    default: Option<String>,
 }
 
 /// Which layout reads on.
@@ -414,20 +430,10 @@ fn read_select(
     names: &[&str],
     problems: &mut Problems,
 ) -> Option<Option<Select>> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase", deny_unknown_fields)]
-    struct Options {
-        /// The field that chooses.
-        by: String,
-        /// Pairs of a value and a layout's name.
-        cases: Vec<(Json, String)>,
-        /// The layout for all other values.
-        default: Option<String>,
-    }
     let Some(section) = section.member("select") else {
         return Some(None);
     };
-    let options: Options = section.read(&[], problems)?;
+    let options: SelectOptions = section.read(&[], problems)?;
     let before = problems.len();
     let mut cases = Vec::new();
     for (index, (value, layout)) in options.cases.iter().enumerate() {

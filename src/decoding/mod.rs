@@ -22,6 +22,7 @@ mod raw;
 mod regex;
 mod repeat;
 mod run;
+pub mod schema;
 mod script;
 mod step_words;
 mod steps;

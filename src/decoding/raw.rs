@@ -1,14 +1,16 @@
 //! `raw`: the body as it came, base64 in JSON.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::run::Run;
 use crate::document::{Problems, Section};
 use crate::message::{Name, Value};
 
-#[derive(Debug, Deserialize)]
+/// The frame in base64.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {}
+pub(super) struct Options {}
 
 /// Nothing is decoded.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! `regex`: the named groups of a pattern, matched on bytes.
 
 use regex::bytes::{Regex as Pattern, RegexBuilder};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::run::Run;
@@ -8,18 +9,23 @@ use super::textual::{Encoding, Field, Keyed};
 use super::{Inherited, Use};
 use crate::document::{Problems, Section};
 use crate::notation::{NotationError, unknown_word};
+use crate::schema::{PatternText, TextField};
 
 /// Memory that a compiled pattern may take: counted repetitions grow fast.
 const MOST_BYTES: usize = 4 << 20;
 
-#[derive(Debug, Deserialize)]
+/// A pattern is matched with the frame's bytes; its named groups become fields.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
-    /// The pattern with named groups `(?P<name>…)`; `.` matches every byte.
+pub(super) struct Options {
+    /// The pattern, with named groups `(?P<name>…)`.
+    #[schemars(with = "PatternText")]
     pattern: String,
+    /// What bytes are as text; that of the decoder above, else `utf8`.
     encoding: Option<Encoding>,
     /// What the groups are; those not named here are texts.
     #[serde(default)]
+    #[schemars(with = "Vec<TextField>")]
     fields: Vec<String>,
 }
 

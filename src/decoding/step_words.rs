@@ -12,7 +12,7 @@ use crate::notation::{
     Condition, Literal, NotationError, Values, Word, Words, bytes, unknown_word, zone,
 };
 
-const STEPS: [&str; 39] = [
+pub(super) const STEPS: [&str; 39] = [
     "*",
     "/",
     "+",

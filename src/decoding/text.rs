@@ -1,18 +1,23 @@
 //! `text`: the whole body as one text.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::run::Run;
 use super::textual::{Encoding, Field};
 use super::{Inherited, Use};
 use crate::document::{Problems, Section};
+use crate::schema::TextField;
 
-#[derive(Debug, Deserialize)]
+/// The frame as one text.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
+pub(super) struct Options {
     /// What the text is; every field string sees the whole of it.
     #[serde(default = "plain")]
+    #[schemars(with = "Vec<TextField>")]
     fields: Vec<String>,
+    /// What bytes are as text; that of the decoder above, else `utf8`.
     encoding: Option<Encoding>,
 }
 

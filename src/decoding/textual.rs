@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::made::Made;
@@ -44,9 +45,11 @@ pub(super) enum Kind {
 }
 
 /// What bytes are as text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub(super) enum Encoding {
+    /// What is not valid is replaced, and the message says so.
     #[default]
     Utf8,
     /// Each byte is the character of its number.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::tz::Offset;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -17,44 +18,62 @@ use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section, name_of};
 use crate::message::{Name, Value};
 use crate::notation::{Literal, NotationError, Words};
+use crate::schema::{Scalar, TypeText};
 
 /// Bytes that a value may have at the most by the settings; by a frame it may have what is there.
 const MOST_BYTES: i64 = 1 << 24;
 
-#[derive(Debug, Deserialize)]
+/// Elements of a tag, a size and so many bytes of value are read up to the end.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Options {
-    /// The type of tags.
+pub(super) struct Options {
+    /// The type of tags: a whole number, or text such as `ascii 2`.
+    #[schemars(with = "TypeText")]
     tag: String,
-    /// The type of sizes; without it every tag has a size of its own.
+    /// The type of sizes, a whole number. Without it each tag has a size of its own.
+    #[schemars(with = "Option<TypeText>")]
     size: Option<String>,
-    /// What a value has more bytes than its size says; negative where the size counts what stands before the value.
+    /// Added to the size; negative where the size counts what stands before the value.
     #[serde(default)]
+    #[schemars(range(min = -MOST_BYTES, max = MOST_BYTES))]
     add: i64,
-    /// `[tag, field]` or `[tag, bytes, field]`; a field is a field string or the name of a layout.
+    /// Pairs `[tag, field]`, or `[tag, bytes, field]` for a tag of fixed size. The field is a field
+    /// string or the name of a layout, and reads the value.
     #[serde(default)]
+    #[schemars(with = "Vec<TagCase>")]
     cases: Vec<Json>,
-    /// `[tag, bytes]`: the sizes of tags that have no case.
+    /// Pairs `[tag, bytes]`: fixed sizes of tags without a case.
     #[serde(default)]
+    #[schemars(with = "Vec<(Scalar, u16)>")]
     sizes: Vec<(Json, u16)>,
-    /// The field that has the values of all other tags, in hex by their tags.
+    /// A field with the values of tags without a case: an object, in hex by their tags in decimal.
     unknown: Option<String>,
     /// What a tag is that comes again.
     #[serde(default)]
     again: Again,
-    /// Order of the bytes where a type does not say one.
+    /// Order of the bytes where a type does not say one; that of the decoder above, else `big`.
     endian: Option<Order>,
 }
 
 /// What a tag is that comes again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 enum Again {
     /// The value that counts.
     #[default]
     Last,
     /// The beginning of the next record.
     Split,
+}
+
+/// A tag and what it means.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only the schema of it is made")]
+enum TagCase {
+    Field(Scalar, String),
+    Sized(Scalar, u16, String),
 }
 
 /// Elements and what their tags mean.

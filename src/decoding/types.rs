@@ -10,7 +10,7 @@ use crate::cursor::{Cursor, Endian};
 use crate::message::{Fields, Value};
 use crate::notation::{IntegerKind, NotationError, ReadError, Word, Words, unknown_word};
 
-const TYPES: [&str; 37] = [
+pub(super) const TYPES: [&str; 37] = [
     "u8",
     "u16",
     "u24",

@@ -7,8 +7,10 @@ mod json;
 mod patch;
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::notation::NotationError;
@@ -261,6 +263,40 @@ impl<'a> Section<'a> {
     }
 }
 
+/// Reads an object inside of a section: a list of its members' values is none.
+///
+/// # Errors
+/// What serde says.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_map(Object(PhantomData))
+}
+
+/// [`object`] for a member that may be left out.
+///
+/// # Errors
+/// What serde says.
+pub fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    object(deserializer).map(Some)
+}
+
+struct Object<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members))
+    }
+}
+
 /// What a JSON value is, in words.
 pub fn name_of(value: &Value) -> String {
     match value {
@@ -345,6 +381,10 @@ fn reworded(inner: &str) -> String {
         (
             "expected u32",
             "expected a whole number from 0 to 4294967295",
+        ),
+        (
+            "expected a nonzero u32",
+            "expected a whole number from 1 to 4294967295",
         ),
         ("expected u64", "expected a whole number of 0 or more"),
         ("expected usize", "expected a whole number of 0 or more"),

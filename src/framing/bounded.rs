@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::needles::{Found, Match, Needles};
 use super::{Broken, Caller, Framer, Framing, More, Parts, Resync, Skipped, Step};
 use crate::document::{Problems, Section};
 use crate::notation::bytes;
+use crate::schema::{Bytes, Marker, OneOrMore};
 
 /// The members that [`Common::read`] reads.
 pub(super) const MEMBERS: [&str; 6] = [
@@ -21,45 +24,63 @@ pub(super) const MEMBERS: [&str; 6] = [
 ];
 
 /// The common members that a framing inside of another cannot have.
-const OUTER: [&str; 3] = ["ignore", "onTooLong", "incompleteTimeoutMs"];
+pub(super) const OUTER: [&str; 3] = ["ignore", "onTooLong", "incompleteTimeoutMs"];
 
 /// Members that every kind has.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CommonOptions {
+#[schemars(rename = "framing-common")]
+pub(super) struct CommonOptions {
+    /// One byte sequence or a list of them, with one of which every frame starts. Bytes before it
+    /// are skipped and counted.
+    #[serde(default, rename = "start")]
+    #[schemars(with = "Option<OneOrMore<Marker, 1>>")]
+    _start: IgnoredAny,
     /// Bytes that may stand between frames and are skipped there: any of these.
     #[serde(default)]
+    #[schemars(with = "Bytes")]
     ignore: String,
-    /// Most bytes of a frame, from its first to its last with header, start and end.
+    /// The most bytes of a frame as they come, with header, start and end.
     #[serde(default = "default_max_bytes")]
+    #[schemars(range(min = 1))]
     max_bytes: usize,
-    /// What happens after a frame that is too long. Default: `resync` where the framing can, else `close`.
+    /// What follows a frame over `maxBytes`. Without it `resync` where the framing can find the
+    /// next frame, else `close`.
     on_too_long: Option<OnTooLong>,
-    /// Milliseconds that a frame may stay incomplete.
+    /// How long a frame may stay incomplete, in milliseconds.
     #[serde(default = "default_incomplete_timeout_ms")]
+    #[schemars(range(min = 1))]
     incomplete_timeout_ms: u64,
-    /// Where decoding starts: an offset in the frame, or `after` the length field.
+    /// Where decoding begins: an offset from the frame's first byte, or `after` the length field,
+    /// the head or the header.
     #[serde(default)]
+    #[schemars(extend("default" = 0))]
     body: BodyOption,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 enum OnTooLong {
+    /// The next frame is looked for.
     Resync,
+    /// The connection is closed.
     Close,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(untagged, expecting = "expected an offset or \"after\"")]
 enum BodyOption {
     At(usize),
     Word(BodyWord),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "camelCase")]
 enum BodyWord {
+    /// Behind what says the length.
     After,
 }
 

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bounded::Common;
@@ -10,16 +11,18 @@ use super::explain::written;
 use super::needles::one_byte;
 use super::{Broken, Explanation, Framer, More, Resync, Skipped, Step, Taken, refuse_start};
 use crate::document::{Problems, Section};
+use crate::schema::Byte;
 
 /// The code of a group of 254 bytes that no zero follows.
 const FULL: u8 = 0xff;
 
-/// Members of kind `cobs`, beside the common ones.
-#[derive(Debug, Deserialize)]
+/// Consistent overhead byte stuffing: a byte that ends frames does not occur in them.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CobsOptions {
+pub(super) struct CobsOptions {
     /// The byte that ends frames; all others are exclusive-or with it.
     #[serde(default = "zero")]
+    #[schemars(with = "Byte")]
     end: String,
 }
 

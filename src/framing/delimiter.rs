@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -11,27 +12,32 @@ use super::explain::taken_off;
 use super::needles::{Found, Match, Needles, length_at, one_byte};
 use super::{Explanation, Framer, More, Resync, Skipped, Step, Taken, WrapError};
 use crate::document::{Problems, Section};
+use crate::schema::{Byte, Marker, OneOrMore};
 
-/// Members of kind `delimiter`, beside the common ones.
-#[derive(Debug, Default, Deserialize)]
+/// Frames that end with certain bytes, such as lines.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct DelimiterOptions {
+pub(super) struct DelimiterOptions {
     /// One byte sequence or a list of them, of which the longest that fits ends the frame.
-    #[serde(default, rename = "end")]
-    _end: IgnoredAny,
+    #[serde(rename = "end")]
+    #[schemars(with = "OneOrMore<Marker, 1>")]
+    _end: Option<IgnoredAny>,
     /// Hand on start and end with what is between them.
     #[serde(default)]
     keep: bool,
     /// Which end is the frame's: the first, the second, …
     #[serde(default = "first")]
+    #[schemars(range(min = 1))]
     nth: u32,
-    /// Bytes behind the end that belong to the frame.
+    /// Number of bytes behind the end that belong to the frame, such as those of a checksum.
     #[serde(default)]
     after: usize,
     /// A byte between two of which no end counts.
+    #[schemars(with = "Option<Byte>")]
     quote: Option<String>,
     /// An end does not count where one of these sequences follows it.
     #[serde(default, rename = "notBefore")]
+    #[schemars(with = "Option<OneOrMore<Marker, 1>>")]
     _not_before: IgnoredAny,
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bounded::Common;
@@ -9,11 +10,12 @@ use super::needles::Needles;
 use super::{Explanation, Framer, More, Resync, Step};
 use crate::document::{Problems, Section};
 
-/// Members of kind `fixed`, beside the common ones.
-#[derive(Debug, Deserialize)]
+/// Frames of one length.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FixedOptions {
-    /// Bytes of every frame, its start marker included.
+pub(super) struct FixedOptions {
+    /// Bytes of every frame, its start included.
+    #[schemars(range(min = 1))]
     bytes: usize,
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use regex::bytes::{Regex, RegexBuilder};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bounded::Common;
@@ -11,6 +12,7 @@ use super::needles::{Found, Needles};
 use super::{Broken, Explanation, Framer, More, Resync, Skipped, Step, Taken, WrapError};
 use crate::document::{Problems, Section};
 use crate::notation::bytes;
+use crate::schema::{Bytes, PatternText};
 
 /// A longer line says no length, so that bytes in which frames could start everywhere are not
 /// matched again and again.
@@ -19,14 +21,17 @@ const MOST_LINE_BYTES: usize = 256;
 /// Memory that the compiled pattern may take.
 const MOST_PATTERN_BYTES: usize = 1 << 20;
 
-/// Members of kind `header`, beside the common ones.
-#[derive(Debug, Deserialize)]
+/// A head of lines up to an empty one, and a body whose length one of the lines says: STOMP, HTTP.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct HeaderOptions {
-    /// A pattern for one line of the head; its group is the number of the body's bytes in decimal digits.
+pub(super) struct HeaderOptions {
+    /// A pattern for one line of the head. Its one group is the number of the body's bytes in decimal
+    /// digits; the first line that matches counts.
+    #[schemars(with = "Option<PatternText>")]
     length: Option<String>,
     /// Bytes with which every frame ends: behind a body of known length checked, else searched.
     #[serde(default)]
+    #[schemars(with = "Bytes")]
     end: String,
 }
 

@@ -3,17 +3,19 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bounded::Common;
 use super::{Explanation, Framer, More, Resync, Step};
 use crate::document::{Problems, Section};
 
-/// Members of kind `idle`, beside the common ones.
-#[derive(Debug, Deserialize)]
+/// Frames that end when the line is quiet, or with the stream.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct IdleOptions {
-    /// Milliseconds without a byte that end a frame.
+pub(super) struct IdleOptions {
+    /// Milliseconds without a byte that end a frame; less than `incompleteTimeoutMs`.
+    #[schemars(range(min = 1))]
     ms: u64,
 }
 

@@ -2,33 +2,41 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bounded::{Body, Common};
 use super::explain::written;
 use super::needles::{self, Needles};
 use super::{Broken, Explanation, Framer, More, Resync, Step, Taken, WrapError, saturated};
-use crate::document::{Problems, Section};
+use crate::document::{Problems, Section, optional_object};
 use crate::notation::{Endian, IntegerRead, PartAt, ReadError, bytes};
+use crate::schema::{Bytes, LengthField};
 
-/// Members of kind `length`, beside the common ones.
-#[derive(Debug, Deserialize)]
+/// Frames that say their length: `add` + `multiply` × (`length` + `plus`) bytes from the first one,
+/// or from behind a field without a fixed width; with `blocks` and what these add.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct LengthOptions {
-    /// The length field, `TYPE [at N] [& MASK] [>> N]`; without a place it stands behind the start marker.
+pub(super) struct LengthOptions {
+    /// The length field; without `at` it stands behind `start`.
+    #[schemars(with = "LengthField")]
     length: String,
-    /// A second field, which is added to the first.
+    /// A second field, which is added to the first. It says its place.
+    #[schemars(with = "Option<LengthField>")]
     plus: Option<String>,
     /// Bytes of the frame that the field does not count.
     #[serde(default)]
     add: i64,
-    /// Bytes that one unit of the field stands for.
+    /// Bytes that one unit of the fields stands for.
     #[serde(default = "one")]
+    #[schemars(range(min = 1))]
     multiply: u32,
-    /// Bytes that each block has and the field does not count.
+    /// Bytes that each block has and the length field does not count.
+    #[serde(default, deserialize_with = "optional_object")]
     blocks: Option<Blocks>,
     /// Bytes with which every frame ends; they are part of the length, checked and not searched.
     #[serde(default)]
+    #[schemars(with = "Bytes")]
     end: String,
 }
 
@@ -38,12 +46,15 @@ fn one() -> u32 {
 
 /// Bytes in blocks, each of which is followed by bytes that the length field does not count, such
 /// as the check values of DNP3.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "blocks")]
 struct Blocks {
     /// Counted bytes of a block; the last may have fewer.
+    #[schemars(range(min = 1))]
     bytes: u32,
     /// Bytes behind each block.
+    #[schemars(range(min = 1))]
     extra: u32,
     /// Offset in the frame at which the first block begins.
     #[serde(default)]

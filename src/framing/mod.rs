@@ -20,6 +20,7 @@ mod length;
 pub(crate) mod needles;
 mod nested;
 mod regex;
+pub mod schema;
 mod script;
 mod slip;
 mod stuffed;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bounded::Common;
@@ -9,6 +10,7 @@ use super::explain::written;
 use super::needles::one_byte;
 use super::{Broken, Explanation, Framer, More, Resync, Skipped, Step, only, refuse_start};
 use crate::document::{Problems, Section};
+use crate::schema::Byte;
 
 /// How deep brackets may be nested: as deep as JSON is decoded.
 const DEEPEST: usize = 128;
@@ -17,17 +19,21 @@ const DEEPEST: usize = 128;
 /// are none, so that only the decoder has to say something to those.
 const JSON_BYTES: &[u8] = b"{}[]:,\"+-.0123456789eE \t\r\ntruefalsenullNaNInfinity";
 
-/// Members of kind `balanced`, beside the common ones.
-#[derive(Debug, Deserialize)]
+/// Frames that end with the bracket that closes the first.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct BalancedOptions {
+pub(super) struct BalancedOptions {
     /// The opening bracket, one byte.
+    #[schemars(with = "Byte")]
     open: String,
     /// The closing bracket, one byte.
+    #[schemars(with = "Byte")]
     close: String,
     /// A byte between two of which brackets do not count.
+    #[schemars(with = "Option<Byte>")]
     quote: Option<String>,
     /// A byte behind which the next one is neither bracket nor quote.
+    #[schemars(with = "Option<Byte>")]
     escape: Option<String>,
 }
 

@@ -8,22 +8,25 @@ use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::nfa::thompson;
 use regex_automata::util::{primitives::StateID, start, syntax};
 use regex_automata::{Anchored, MatchKind};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bounded::Common;
 use super::needles::{Needles, length_at};
 use super::{Explanation, Framer, More, Resync, Step};
 use crate::document::{Problems, Section};
+use crate::schema::PatternText;
 
 /// Memory that the automaton of a pattern may take, and four times that while it is made.
 const MOST_BYTES: usize = 1 << 20;
 
-/// Members of kind `regex`, beside the common ones.
-#[derive(Debug, Deserialize)]
+/// Frames that end where a pattern first matches, such as a prompt.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RegexOptions {
+pub(super) struct RegexOptions {
     /// The pattern. A frame ends with the first byte up to which what has come of it matches, as
     /// if nothing came behind; so the shortest match counts, whatever would match further on.
+    #[schemars(with = "PatternText")]
     end: String,
 }
 

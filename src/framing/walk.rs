@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::bounded::Common;
@@ -13,32 +15,62 @@ use super::needles::{Match, Needles};
 use super::{Broken, Explanation, Framer, More, Resync, Step, Taken, WrapError, saturated};
 use crate::document::{Problems, Section, name_of};
 use crate::notation::{PartAt, ReadError, bytes};
+use crate::schema::{LengthField, Marker};
 
 /// Records of one frame. With bytes in which frames could start everywhere, each of them is walked.
 const MOST_RECORDS: usize = 1000;
 
-/// Members of kind `walk`, beside the common ones, `header` and `record`.
-#[derive(Debug, Deserialize)]
+/// A header and records, each of which says its own length. At most 1,000 records.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct WalkOptions {
-    /// Where in the frame the number of records stands.
+#[schemars(extend("oneOf" = [{ "required": ["count"] }, { "required": ["until"] }]))]
+pub(super) struct WalkOptions {
+    /// The bytes of the header, or where they are said.
+    #[serde(rename = "header")]
+    #[schemars(with = "RecordSize")]
+    _header: Option<IgnoredAny>,
+    /// The bytes of a record, or where they are said.
+    #[serde(rename = "record")]
+    #[schemars(with = "RecordSize", extend("not" = { "const": 0 }))]
+    _record: Option<IgnoredAny>,
+    /// Where in the frame the number of records stands. It goes without `until`.
+    #[schemars(with = "Option<LengthField>")]
     count: Option<String>,
-    /// Bytes that stand behind the last record, where another could begin.
+    /// Bytes that stand behind the last record, where another could begin. It goes without `count`.
+    #[schemars(with = "Option<Marker>")]
     until: Option<String>,
-    /// Bytes of every frame behind the last record, and behind `until`.
+    /// Number of bytes of every frame behind the last record, and behind `until`.
     #[serde(default)]
     trailer: usize,
 }
 
-/// The length of a header or a record that is not always the same: `size` or `tag` with `sizes`.
-#[derive(Debug, Deserialize)]
+/// The bytes of every header or record, or how each says them.
+#[derive(JsonSchema)]
+#[schemars(rename = "record-size", untagged)]
+#[expect(dead_code, reason = "only the schema of it is made")]
+enum RecordSize {
+    /// So many bytes.
+    Bytes(u64),
+    /// Said by a length field, or by a tag.
+    Said(SizeOptions),
+}
+
+/// How each header or record says its bytes: `size` with `add`, or `tag` with `sizes`. Offsets
+/// count from its first byte.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "record-size-said", extend(
+    "oneOf" = [{ "required": ["size"] }, { "required": ["tag", "sizes"] }],
+    "dependentRequired" = { "add": ["size"], "sizes": ["tag"] },
+))]
 struct SizeOptions {
-    /// The length field, with its place from the record's first byte.
+    /// The length field.
+    #[schemars(with = "Option<LengthField>")]
     size: Option<String>,
-    /// Bytes of the record that the field does not count.
+    /// Bytes that the field does not count; 0 without it.
     add: Option<i64>,
-    /// The tag, with its place from the record's first byte.
+    /// The tag.
+    #[schemars(with = "Option<LengthField>")]
     tag: Option<String>,
     /// Pairs of a tag and the number of bytes behind it.
     sizes: Option<Vec<(i64, usize)>>,
@@ -84,12 +116,7 @@ pub(super) fn read(
     common: &Common,
     problems: &mut Problems,
 ) -> Option<Walk> {
-    let without: Vec<&str> = without
-        .iter()
-        .copied()
-        .chain(["header", "record"])
-        .collect();
-    let options: Option<WalkOptions> = section.read(&without, problems);
+    let options: Option<WalkOptions> = section.read(without, problems);
     let header = size(section, "header", problems);
     let record = size(section, "record", problems);
     let options = options?;

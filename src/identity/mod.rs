@@ -8,21 +8,25 @@ mod tests;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 use crate::decoding::FieldSteps;
 use crate::document::{Problems, Section, name_of};
 use crate::message::{Fields, Name, Value};
+use crate::schema::{OneOrMore, ValueField};
 
-pub use self::map::{Device, DeviceMap, Resolved, Spoken};
+pub use self::map::{Device, DeviceMap, DeviceOptions, Resolved, RuleOptions, Spoken};
 pub use self::secret::{Secret, Secrets};
 
 /// Characters that a device's name may have at most; it stands in properties and log lines.
 const MOST_CHARACTERS: usize = 128;
 
 /// How long a spoken identity counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum Scope {
     /// From the frame that says it until the connection ends.
     Connection,
@@ -55,19 +59,47 @@ enum Source {
     Listener,
 }
 
-#[derive(Debug, Deserialize)]
+/// Which device speaks.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct IdentityOptions {
-    /// How long the field's value counts.
+#[schemars(rename = "identity", extend(
+    "oneOf" = [{ "required": ["from"] }, { "required": ["field"] }, { "required": ["script"] }],
+    "not" = { "required": ["from", "scope"] },
+    "dependentRequired" = { "secret": ["scope"] },
+))]
+pub struct IdentityOptions {
+    /// A decoded field, or a list of such, of which the first counts that the frame has.
+    #[serde(rename = "field")]
+    #[schemars(with = "Option<OneOrMore<ValueField, 1>>")]
+    _field: Option<IgnoredAny>,
+    /// Instead of `field`: a function of the protocol's script that says it, and steps as behind a
+    /// field.
+    #[serde(rename = "script")]
+    #[schemars(with = "Option<ValueField>")]
+    _script: Option<IgnoredAny>,
+    /// A field that says a unit, slave or outstation behind the identity: a frame that has it is of
+    /// the device `ID/SUB`.
+    #[serde(rename = "sub")]
+    #[schemars(with = "Option<ValueField>")]
+    _sub: Option<IgnoredAny>,
+    /// The field that carries a secret in the frame that says the identity. It is taken out before
+    /// anything else sees it. With the scope `connection`.
+    #[serde(rename = "secret")]
+    #[schemars(with = "Option<ValueField>")]
+    _secret: Option<IgnoredAny>,
+    /// How long what a field or function says counts; `message` without it.
     scope: Option<Scope>,
-    /// Where the identity is from when no field says it.
+    /// Instead of `field`: what says the identity.
     from: Option<OfPeer>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 enum OfPeer {
+    /// The peer's address.
     Address,
+    /// The listener's name: one port, one device.
     Listener,
 }
 
@@ -95,9 +127,7 @@ impl IdentityRule {
             let member = section.member(name)?;
             read_field(&member, problems)
         });
-        let members = [SCRIPT, FIELD, SUB, SECRET];
-        let without: Vec<&str> = members.into_iter().chain(later).collect();
-        let options: IdentityOptions = section.read(&without, problems)?;
+        let options: IdentityOptions = section.read(&later, problems)?;
         if section.member(SCRIPT).is_some() && script.is_none() {
             return None;
         }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{bounds, later};
 use crate::conversation::{Protocol, UnknownDevices};
 use crate::document::{Problem, Problems, Section};
 use crate::message::Name;
+use crate::schema::{Address, EntryName, Network};
 
 const PORTS: RangeInclusive<u16> = 1..=65535;
 const CONNECTIONS: RangeInclusive<u32> = 1..=100_000;
@@ -50,32 +52,40 @@ impl Listener {
     }
 }
 
-/// An entry of `listeners`.
-#[derive(Debug, Deserialize)]
+/// One TCP port.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "listener")]
 pub struct ListenerOptions {
-    /// TCP port, 1 to 65535.
+    /// The port. Deployed, it must be in the module's `PortBindings`.
+    #[schemars(range(min = *PORTS.start(), max = *PORTS.end()))]
     pub port: u16,
     /// The one local address to listen on; without it every address, IPv4 and IPv6.
+    #[schemars(with = "Option<Address>")]
     pub address: Option<IpAddr>,
     /// Name of an entry of `protocols`.
+    #[schemars(with = "EntryName")]
     pub protocol: String,
-    /// Connections at a time, 1 to 100000.
+    /// Connections at a time; one more is closed at once, and counted.
     #[serde(default = "max_connections")]
+    #[schemars(range(min = *CONNECTIONS.start(), max = *CONNECTIONS.end()))]
     max_connections: u32,
-    /// Seconds without a byte from the device after which its connection is closed, at most 30 days.
+    /// A connection without a byte from the device for so many seconds is closed.
     #[serde(default = "idle_timeout_seconds")]
+    #[schemars(range(min = *IDLE_SECONDS.start(), max = *IDLE_SECONDS.end()))]
     idle_timeout_seconds: u32,
-    /// Addresses and networks (CIDR) that may connect; without it everyone.
+    /// Addresses and networks that may connect; without any, everyone.
     #[serde(default)]
+    #[schemars(with = "Vec<Network>")]
     allow: Vec<String>,
-    /// Devices that neither `devices` nor `deviceRules` name: `forward` marks them, `reject` refuses them,
-    /// `quarantine` keeps a sample of them.
+    /// What happens to devices that neither `devices` nor `deviceRules` name.
     #[serde(default)]
     unknown_devices: UnknownDevices,
     /// The one device that speaks on this listener, whatever it says.
+    #[schemars(with = "Option<EntryName>")]
     device: Option<String>,
-    /// Output of messages whose layout and device name none; default `telemetry`.
+    /// Output of messages whose layout and device name none; without it `telemetry`.
+    #[schemars(with = "Option<EntryName>")]
     output: Option<String>,
 }
 

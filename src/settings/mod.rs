@@ -16,22 +16,25 @@ mod output;
 mod plan;
 pub mod presets;
 mod protocol;
+pub mod schema;
 mod spool;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::conversation::{BodyForm, Bounds, ConversationSettings, Protocol, UnknownDevices};
 use crate::document::{Problem, Problems, Section, unknown_word};
-use crate::identity::DeviceMap;
+use crate::identity::{DeviceMap, DeviceOptions, RuleOptions};
 use crate::message::Name;
+use crate::schema::{DeviceName, Entries, Key};
 
 pub use listener::{Listener, ListenerOptions};
 pub use output::{BatchOptions, DEFAULT_OUTPUT, Output, PriorityOption};
@@ -76,30 +79,38 @@ impl fmt::Debug for DeviceDocuments {
     }
 }
 
-/// The members of the settings. Each section is read by its own reader.
-#[derive(Debug, Deserialize)]
+/// What the module does: the desired properties of its twin.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "settings", extend("patternProperties" = { "^\\$(?:version|metadata)$": true }))]
 struct SettingsOptions {
-    /// Version of the configuration language: 1.
+    /// Version of this language.
     #[serde(default = "schema_version")]
+    #[schemars(range(min = SCHEMA_VERSION, max = SCHEMA_VERSION))]
     schema_version: u32,
-    /// The TCP ports to listen on.
+    /// The TCP ports, by name.
     #[serde(rename = "listeners")]
+    #[schemars(with = "Entries<ListenerOptions>")]
     _listeners: IgnoredAny,
-    /// How devices speak.
+    /// How devices speak, by name.
     #[serde(rename = "protocols")]
+    #[schemars(with = "Option<Entries<schema::ProtocolEntry>>")]
     _protocols: Option<IgnoredAny>,
-    /// Devices by name.
+    /// Who is who: devices by name. They come before all rules.
     #[serde(rename = "devices")]
+    #[schemars(with = "Option<Entries<DeviceOptions, DeviceName>>")]
     _devices: Option<IgnoredAny>,
-    /// Devices by rule.
+    /// Who is who: rules for many devices, by name. The first that matches counts, by `order`.
     #[serde(rename = "deviceRules")]
+    #[schemars(with = "Option<Entries<RuleOptions, Key>>")]
     _device_rules: Option<IgnoredAny>,
-    /// Outputs that differ from the defaults.
+    /// Outputs that differ from the defaults, by name.
     #[serde(rename = "outputs")]
+    #[schemars(with = "Option<Entries<Output>>")]
     _outputs: Option<IgnoredAny>,
-    /// Bounds of what is kept.
+    /// What is kept while edgeHub takes nothing.
     #[serde(rename = "spool")]
+    #[schemars(with = "Option<SpoolSettings>")]
     _spool: Option<IgnoredAny>,
 }
 

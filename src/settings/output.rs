@@ -3,11 +3,12 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::bounds;
 use crate::conversation::BodyForm;
-use crate::document::{Problems, Section};
+use crate::document::{Problems, Section, optional_object};
 use crate::message::Priority;
 
 /// Output of messages for which nothing names one.
@@ -18,26 +19,30 @@ pub const DEFAULT_OUTPUT: &str = "telemetry";
 const BATCH_BYTES: RangeInclusive<u32> = 512..=261_632;
 const BATCH_DELAY: RangeInclusive<u32> = 0..=3_600_000;
 
-/// An entry of `outputs`. An output without entry has the defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+/// What the messages of one IoT Edge output look like, and how they are sent. An output without an
+/// entry has the defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "output")]
 pub struct Output {
-    /// What a message carries: the whole `message` with device and times, the `values` alone, or the `raw` bytes.
+    /// What a message carries. `raw` goes without `batch`.
     pub body: BodyForm,
-    /// `high`: its messages go before all of normal priority. Default `normal`.
+    /// Which messages go first.
     pub priority: PriorityOption,
     /// Several messages go together, as one JSON array. Without it each goes alone.
+    #[serde(deserialize_with = "optional_object")]
     pub batch: Option<BatchOptions>,
 }
 
 /// Member `priority` of an output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum PriorityOption {
-    /// Behind all of high priority.
+    /// In the order in which they came.
     #[default]
     Normal,
-    /// Before all of normal priority.
+    /// Before all that wait with normal priority, also before a backlog on disk.
     High,
 }
 
@@ -50,14 +55,17 @@ impl From<PriorityOption> for Priority {
     }
 }
 
-/// Member `batch` of an output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// Several messages in one. A message whose reply waits for edgeHub is not held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "batch")]
 pub struct BatchOptions {
-    /// Bytes of a batch at most, properties included; default 4096, one message on IoT Hub's meter.
+    /// Bytes of a batch at most, properties included. 4096 is what IoT Hub meters as one message.
+    #[schemars(range(min = *BATCH_BYTES.start(), max = *BATCH_BYTES.end()))]
     pub max_bytes: u32,
-    /// How long a batch is held for more messages; default 0: it leaves as soon as nothing is
-    /// queued behind it.
+    /// How long a batch that has room is held for more messages, in milliseconds. 0: it leaves as
+    /// soon as nothing is queued behind it, and after 200 ms whatever is.
+    #[schemars(range(min = *BATCH_DELAY.start(), max = *BATCH_DELAY.end()))]
     pub max_delay_ms: u32,
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::merge::{Merged, merge};
 use crate::document::{Problems, Section, name_of, nearest, unknown_word};
 use crate::identity::Secrets;
+use crate::schema::FileName;
 
 /// A protocol shipped with the module: the folder of its name in `protocols/`.
 #[derive(Debug)]
@@ -65,10 +67,12 @@ const BUILT_IN: &[BuiltIn] = built_in! {
 };
 
 /// Member `script` of a protocol where it is a file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ScriptFile {
+#[schemars(rename = "script-file")]
+pub(super) struct ScriptFile {
     /// A plain name in the mounted folder.
+    #[schemars(with = "FileName")]
     file: String,
 }
 

@@ -3,58 +3,73 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Resolved, Warning, cross, functions, later};
 use crate::conversation::{
-    Acknowledge, Login, OnBadChecksum, OnUndecoded, Protocol, Replies, Session,
+    Acknowledge, Login, OnBadChecksum, OnUndecoded, Protocol, Replies, ReplyEntry, Session,
+    SessionOptions,
 };
 use crate::document::{Problem, Problems, Section};
-use crate::identity::{IdentityRule, Secrets};
+use crate::identity::{IdentityOptions, IdentityRule, Secrets};
 use crate::message::Name;
+use crate::schema::{Entries, HoleText, Key};
 use crate::script::Script;
 use crate::template::Template;
 use crate::{checksum, decoding, framing};
 
-/// The members of a protocol. Most are sections with a reader of their own.
-#[derive(Debug, Deserialize)]
+/// How devices of one kind speak.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "protocol-whole")]
 pub struct ProtocolOptions {
-    /// Bytes to frames.
+    /// How bytes are cut into frames.
     #[serde(rename = "framing")]
+    #[schemars(with = "framing::schema::Framing")]
     _framing: Option<IgnoredAny>,
-    /// What every frame is checked with: `NAME over A..B at N`, or a list of them.
+    /// What every frame is checked with: one checksum, or a list of them.
     #[serde(rename = "checksum")]
+    #[schemars(with = "Option<checksum::schema::Checksums>")]
     _checksum: Option<IgnoredAny>,
-    /// What happens to a frame whose checksum is wrong.
+    /// What happens to a frame whose checksum is wrong. It is counted in every case.
     #[serde(default)]
     on_bad_checksum: OnBadChecksum,
-    /// Frames to values.
+    /// How frames become values. Without it a frame stays raw.
     #[serde(rename = "decode")]
+    #[schemars(with = "Option<decoding::schema::Decode>")]
     _decode: Option<IgnoredAny>,
-    /// Layouts by name, chosen by `select`.
+    /// How kinds of frames are read on, by name.
     #[serde(rename = "layouts")]
+    #[schemars(with = "Option<Entries<decoding::schema::Layout, Key>>")]
     _layouts: Option<IgnoredAny>,
-    /// What happens to a frame that no rule decodes.
+    /// What happens to a well-formed frame that no rule decodes.
     #[serde(default)]
     on_undecoded: OnUndecoded,
-    /// Which device speaks.
+    /// Which device speaks. Without it the peer's address says.
     #[serde(rename = "identity")]
+    #[schemars(with = "Option<IdentityOptions>")]
     _identity: Option<IgnoredAny>,
-    /// Login and signs of life.
+    /// Login, heartbeats and silence.
     #[serde(rename = "session")]
+    #[schemars(with = "Option<SessionOptions>")]
     _session: Option<IgnoredAny>,
     /// Functions in JavaScript, for the odd steps that others name.
     #[serde(rename = "script")]
+    #[schemars(with = "Option<super::schema::ScriptSource>")]
     _script: Option<IgnoredAny>,
     /// What the gateway answers, by name.
     #[serde(rename = "replies")]
+    #[schemars(with = "Option<Entries<ReplyEntry, Key>>")]
     _replies: Option<IgnoredAny>,
     /// When a reply may leave.
     #[serde(rename = "acknowledge")]
+    #[schemars(with = "Option<Acknowledge>")]
     _acknowledge: Option<IgnoredAny>,
-    /// A message's id made of the device's own fields, such as `{device}-{seq}`.
+    /// A template for message ids made of the device's own fields: `{device}-{seq}`. Without it the
+    /// spool gives them.
+    #[schemars(with = "Option<HoleText>")]
     message_id: Option<String>,
 }
 

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{bounds, later};
 use crate::document::{Problems, Section};
@@ -15,18 +16,23 @@ const FREE_BYTES: RangeInclusive<u64> = 0..=1_099_511_627_776;
 /// At least four messages of the largest size that edgeHub takes, at most what a small box has.
 const MEMORY_BYTES: RangeInclusive<u32> = 1_048_576..=268_435_456;
 
-/// Section `spool`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// What is kept while edgeHub takes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "spool")]
 pub struct SpoolSettings {
-    /// Bytes of its files; default 256 MiB, at least 4 MiB.
+    /// Bytes of the spool's files, each of some 4 MiB or an eighth of this.
+    #[schemars(range(min = *BYTES.start(), max = *BYTES.end()))]
     pub max_bytes: u64,
-    /// Bytes that the disk must have left, for edgeHub keeps its messages there too; default 128 MiB.
+    /// Bytes that the disk must have left: edgeHub keeps its own messages on it.
+    #[schemars(range(min = *FREE_BYTES.start(), max = *FREE_BYTES.end()))]
     pub min_free_bytes: u64,
     /// Bytes in memory of messages that are not on disk, 512 of them for each message beside what it
-    /// says; default 8 MiB, 1 to 256 MiB.
+    /// says.
+    #[schemars(range(min = *MEMORY_BYTES.start(), max = *MEMORY_BYTES.end()))]
     pub max_memory_bytes: u32,
-    /// How old a message gets before it is dropped, counted while the module runs; without it, any age.
+    /// How many seconds old a message gets before it is dropped, to an eighth of it, counted while
+    /// the module runs. Without it, any age.
     pub max_age_seconds: Option<NonZeroU32>,
     /// What a full spool does.
     pub when_full: WhenFull,
@@ -48,13 +54,14 @@ impl Default for SpoolSettings {
 }
 
 /// What a full spool does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum WhenFull {
     /// No more is read from devices until there is room; TCP makes them wait.
     #[default]
     Block,
-    /// The oldest messages are dropped for new ones, and counted.
+    /// The oldest file of messages is dropped for new ones, normal priority first, and counted.
     DropOldest,
 }
 

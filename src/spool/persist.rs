@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// How old a record gets before it is forced to disk.
 pub const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Member `persist` of the section `spool`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub enum Persist {
     /// When the oldest record that edgeHub has not acknowledged is 200 ms old.
     #[default]

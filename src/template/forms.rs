@@ -9,7 +9,7 @@ use crate::notation::{IntegerKind, NotationError, Words, split_endian, unknown_w
 /// Most bytes of a text of fixed length.
 const MOST: usize = 4096;
 
-const FORMS: [&str; 16] = [
+pub(super) const FORMS: [&str; 16] = [
     "u8",
     "u16",
     "u32",

@@ -5,6 +5,7 @@ mod counters;
 mod forms;
 mod hole;
 mod steps;
+pub mod words;
 
 use std::ops::Range;
 

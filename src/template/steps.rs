@@ -10,7 +10,7 @@ use jiff::tz::{Offset, TimeZone};
 use crate::message::Value;
 use crate::notation::{NotationError, Span, Word, Words, unknown_word, zone};
 
-const STEPS: [&str; 9] = ["+", "-", "*", "&", "unix", "unixms", "zone", "time", "A..B"];
+pub(super) const STEPS: [&str; 9] = ["+", "-", "*", "&", "unix", "unixms", "zone", "time", "A..B"];
 
 /// Everything between what stands in a hole and its type.
 #[derive(Clone, Debug, Default)]

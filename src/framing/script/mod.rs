@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bounded::Common;
@@ -20,10 +21,11 @@ const MAX_BYTES: usize = 4096;
 /// all of them each time.
 const MOST_BYTES: usize = 65_536;
 
-/// The kind has no members of its own.
-#[derive(Debug, Deserialize)]
+/// The function `frame` of the protocol's script finds frames. `maxBytes` is 4096 without it and
+/// 65536 at most.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ScriptOptions {}
+pub(super) struct ScriptOptions {}
 
 /// The kind, read.
 #[derive(Clone, Debug)]

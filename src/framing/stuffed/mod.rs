@@ -4,6 +4,7 @@ mod framer;
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -14,30 +15,43 @@ use super::needles::{Needles, length_at};
 use super::{Explanation, Taken, WrapError};
 use crate::document::{Problems, Section};
 use crate::notation::{Endian, IntegerAt};
+use crate::schema::{Byte, LengthField, Marker, OneOrMore};
 
 pub(super) use self::framer::StuffedFramer;
 
-/// Members of kind `stuffed`, beside the common ones.
-#[derive(Debug, Deserialize)]
+/// Frames between flags that are escaped where they are content.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct StuffedOptions {
+#[schemars(extend(
+    "oneOf" = [{ "required": ["end"] }, { "required": ["length"] }],
+    "if" = { "required": ["escape"] },
+    "then" = { "oneOf": [{ "required": ["xor"] }, { "required": ["subtract"] }] },
+    "dependentRequired" = { "xor": ["escape"], "subtract": ["escape"], "add": ["length"], "after": ["end"], "keep": ["end"] },
+))]
+pub(super) struct StuffedOptions {
     /// One byte sequence or a list of them: any ends the frame.
     #[serde(default, rename = "end")]
+    #[schemars(with = "Option<OneOrMore<Marker, 1>>")]
     _end: IgnoredAny,
-    /// Pairs of an escape sequence and what it stands for.
+    /// Pairs of an escape sequence, of at least two bytes, and what it stands for.
     #[serde(default, rename = "escapes")]
+    #[schemars(with = "Option<Vec<(Marker, Marker)>>")]
     _escapes: IgnoredAny,
-    /// A byte behind which the next one is changed.
+    /// A byte behind which the next one is changed, by `xor` or by `subtract`.
+    #[schemars(with = "Option<Byte>")]
     escape: Option<String>,
-    /// The changed byte is this one exclusive-or with it.
+    /// The byte behind `escape` is exclusive-or with this one.
+    #[schemars(range(min = 1))]
     xor: Option<u8>,
-    /// The changed byte is so much more.
+    /// The byte behind `escape` is so much more.
+    #[schemars(range(min = 1))]
     subtract: Option<u8>,
     /// Instead of `end`: the length field, `TYPE [at N]`, that counts unescaped bytes.
+    #[schemars(with = "Option<LengthField>")]
     length: Option<String>,
-    /// Bytes of the frame that the length field does not count.
+    /// Bytes of the frame that the length field does not count; 0 without it.
     add: Option<i64>,
-    /// Bytes behind the end that belong to the frame, not escaped.
+    /// Number of bytes behind the end that belong to the frame, not escaped.
     #[serde(default)]
     after: usize,
     /// Hand on start and end with what is between them.

@@ -2,11 +2,12 @@
 
 mod naming;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,6 +15,7 @@ use self::naming::{Part, parts};
 use super::{Peer, Secret, Secrets, normalised, safe_name};
 use crate::document::{Problems, Section, name_of};
 use crate::message::Name;
+use crate::schema::{Network, SecretText};
 
 /// A device as the gateway knows it; cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,15 +86,64 @@ enum Naming {
 #[derive(Clone, Debug)]
 struct Pattern(Vec<String>);
 
-#[derive(Debug, Default, Deserialize)]
+/// What must be true of a device. All members that are there count.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "match", extend("minProperties" = 1))]
 struct MatchOptions {
-    /// The id as spoken, `*` for any characters.
+    /// The identity as the device says it, `*` for any characters; of a unit the whole: `10.0.0.7/3`.
     id: Option<String>,
-    /// The peer's address, or a network such as `10.20.0.0/16`.
+    /// The peer's address, or a network.
+    #[schemars(with = "Option<Network>")]
     address: Option<String>,
-    /// The listener's name.
+    /// The name of a listener.
     listener: Option<String>,
+}
+
+/// An entry of `devices`.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "device")]
+#[expect(dead_code, reason = "only the schema of it is made")]
+pub struct DeviceOptions {
+    /// What must be true of the device. Without it: its identity is the entry's name.
+    #[schemars(rename = "match")]
+    matching: Option<MatchOptions>,
+    #[schemars(flatten)]
+    what: DeviceTerms,
+}
+
+/// An entry of `deviceRules`.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "device-rule")]
+#[expect(dead_code, reason = "only the schema of it is made")]
+pub struct RuleOptions {
+    /// Place among the rules, the lowest first.
+    #[serde(default)]
+    order: i64,
+    /// What must be true of a device.
+    #[schemars(rename = "match")]
+    matching: MatchOptions,
+    /// Name of the device: a text with `{id}`, `{id -6..}`, `{sub}`, `{address}`, `{listener}`.
+    /// Without it the identity as spoken.
+    name: Option<String>,
+    #[schemars(flatten)]
+    what: DeviceTerms,
+}
+
+/// What an entry or rule says of its devices.
+#[derive(Debug, JsonSchema)]
+#[expect(dead_code, reason = "only the schema of it is made")]
+struct DeviceTerms {
+    /// Application properties of every message of the device. Names that edgeHub, IoT Hub or the
+    /// message itself use are a mistake.
+    properties: Option<BTreeMap<String, String>>,
+    /// The output of its messages, where the layout names none.
+    output: Option<String>,
+    /// What the device must say at its login, where the protocol's identity has a `secret`.
+    #[schemars(with = "Option<SecretText>")]
+    secret: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -341,6 +392,10 @@ fn read_entry(
 ) -> Option<(i64, Entry)> {
     let before = problems.len();
     let options: EntryOptions = section.read(&["match", "properties", "secret"], problems)?;
+    if name.is_some() && section.member("order").is_some() {
+        let message = "an entry of \"devices\" has no order: all of them come before the rules";
+        problems.member(section, "order", message);
+    }
     let naming = match (name, &options.name) {
         (Some(_), Some(_)) => {
             problems.member(

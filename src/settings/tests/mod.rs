@@ -1,4 +1,4 @@
-mod samples;
+pub mod samples;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

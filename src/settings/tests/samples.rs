@@ -6,8 +6,8 @@ use crate::document::{Problem, Problems, merge_patch};
 use crate::settings::manifest::{self, locate};
 use crate::settings::{Presets, Settings};
 
-const TEMPLATE: &str = include_str!("../../../deployment.template.json");
-const PAGES: [(&str, &str); 2] = [
+pub const TEMPLATE: &str = include_str!("../../../deployment.template.json");
+pub const PAGES: [(&str, &str); 2] = [
     ("README.md", include_str!("../../../README.md")),
     (
         "docs/settings.md",
@@ -18,7 +18,7 @@ const PAGES: [(&str, &str); 2] = [
 const CHUNK: usize = 512;
 
 /// The JSON samples of a page.
-fn samples(page: &str) -> Vec<Value> {
+pub fn samples(page: &str) -> Vec<Value> {
     let blocks = page.split("```json\n").skip(1);
     let texts = blocks.map(|block| block.split("```").next().unwrap());
     texts
@@ -27,7 +27,7 @@ fn samples(page: &str) -> Vec<Value> {
 }
 
 /// A sample as whole settings, what it leaves out filled in; `None` for messages and methods.
-fn whole(sample: &Value) -> Option<Value> {
+pub fn whole(sample: &Value) -> Option<Value> {
     let has = |names: &[&str]| names.iter().any(|name| sample.get(name).is_some());
     let mut settings = json!({
         "listeners": {"trackers": {"port": 5000, "protocol": "p"}},
