@@ -19,6 +19,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
+#[path = "../../tests/integration/page.rs"]
+mod page;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOGIN: &str = "7878 0d01 0123456789012345 0001 8cdd 0d0a";
 const LOGIN_REPLY: &str = "78 78 05 01 00 01 d9 dc 0d 0a";
@@ -296,4 +299,52 @@ async fn wrong_bytes_are_told() {
         let (sent, printed) = send(1, &arguments).await;
         assert!(!sent && printed.contains(words), "{arguments:?}: {printed}");
     }
+}
+
+#[test]
+fn the_guide_shows_what_is_proposed() {
+    let folder = TempDir::new().expect("a folder");
+    page::write_files(folder.path());
+    let shown = page::commands("workbench infer");
+    assert_eq!(shown.len(), 1);
+    shown[0].check(folder.path(), env!("CARGO_BIN_EXE_workbench"));
+}
+
+#[tokio::test]
+async fn the_guide_shows_how_its_settings_run() {
+    let folder = TempDir::new().expect("a folder");
+    page::write_files(folder.path());
+    let port = free_port().to_string();
+    let file = folder.path().join("meters.json");
+    let settings = std::fs::read_to_string(&file).expect("the settings of the page");
+    std::fs::write(&file, settings.replace("5001", &port)).expect("written");
+
+    let up = page::commands("workbench up").remove(0);
+    assert_eq!(up.command, "workbench up --settings meters.json");
+    let mut desk = Desk::start(&["up", "--settings", &file.display().to_string()]);
+    let lines: Vec<&str> = up.output.lines().collect();
+    let (message, told) = lines.split_last().expect("what arrives");
+    for line in told {
+        desk.told(&line.replace("5001", &port)).await;
+    }
+    let mut send = page::commands("workbench send").remove(0);
+    send.command = send
+        .command
+        .replace("localhost:5001", &format!("127.0.0.1:{port}"));
+    send.command.push_str(" 2>&1");
+    send.check(folder.path(), env!("CARGO_BIN_EXE_workbench"));
+    let out = desk.out.as_mut().expect("an open pipe");
+    let line = timeout(PATIENCE, out.next_line())
+        .await
+        .expect("printed in time");
+    let line = line.expect("text").expect("it runs");
+    assert_eq!(without_time(&line), without_time(message));
+    assert!(desk.asked_to_stop().await.success());
+}
+
+/// A line of `up` without the moment in it.
+fn without_time(line: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = line.split_whitespace().collect();
+    words.remove(2);
+    words
 }

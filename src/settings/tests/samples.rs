@@ -7,8 +7,10 @@ use crate::settings::manifest::{self, locate};
 use crate::settings::{Presets, Settings};
 
 pub const TEMPLATE: &str = include_str!("../../../deployment.template.json");
-pub const PAGES: [(&str, &str); 2] = [
+const GUIDE: &str = include_str!("../../../docs/guide.md");
+pub const PAGES: [(&str, &str); 3] = [
     ("README.md", include_str!("../../../README.md")),
+    ("docs/guide.md", GUIDE),
     (
         "docs/settings.md",
         include_str!("../../../docs/settings.md"),
@@ -65,6 +67,40 @@ fn every_sample_of_the_documentation_is_valid() {
             }
         });
         assert!(read.count() > 0, "{name} has samples");
+    }
+}
+
+/// What the guide's table says to write: members of a protocol or of the settings, in code.
+fn members() -> Vec<Value> {
+    let rows = GUIDE.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.split(" | ").nth(1));
+    let code = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let members = code.filter(|code| code.starts_with('"'));
+    members
+        .map(|code| {
+            serde_json::from_str(&format!("{{{code}}}"))
+                .unwrap_or_else(|error| panic!("{error} in {code}"))
+        })
+        .collect()
+}
+
+#[test]
+fn all_that_the_table_of_the_guide_says_to_write_is_valid() {
+    let members = members();
+    assert!(members.len() > 40, "{}", members.len());
+    for said in members {
+        let mut sample = match said.get("fields") {
+            Some(fields) => json!({"decode": {"type": "binary", "fields": fields}}),
+            None => said,
+        };
+        if sample.get("outputs").is_none() && sample.get("checksum").is_none() {
+            // Makes it a sample of a protocol.
+            sample["checksum"] = json!([]);
+        }
+        let settings = whole(&sample).unwrap();
+        if let Err(problems) = Settings::parse(&settings, &Presets::built_in()) {
+            panic!("{:?} in {settings}", problems.as_slice());
+        }
     }
 }
 
