@@ -43,11 +43,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// Bytes behind the place.
+    #[inline]
     pub fn remaining(&self) -> usize {
         self.bytes.len().saturating_sub(self.position)
     }
 
     /// The next `count` bytes.
+    #[inline]
     pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let end = self.position.checked_add(count)?;
         let taken = self.bytes.get(self.position..end)?;
@@ -67,6 +69,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// An unsigned number of 1 to 8 bytes.
+    #[inline]
     pub fn uint(&mut self, width: usize, endian: Endian) -> Option<u64> {
         if !(1..=8).contains(&width) {
             return None;
@@ -80,6 +83,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A number of 1 to 8 bytes in two's complement.
+    #[inline]
     pub fn int(&mut self, width: usize, endian: Endian) -> Option<i64> {
         let unsigned = self.uint(width, endian)?;
         let unused =

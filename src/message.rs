@@ -74,6 +74,7 @@ pub struct Fields {
 }
 
 /// One bit for a name; other names may have the same.
+#[inline]
 fn mark(name: &str) -> u64 {
     let bytes = name.as_bytes();
     let byte = |at: Option<&u8>| at.copied().map_or(0, u32::from);
@@ -115,6 +116,7 @@ impl Fields {
     }
 
     /// Sets a value among those behind the first `count`, which stay as they are.
+    #[inline]
     pub fn set_behind(&mut self, count: usize, name: Name, value: Value) {
         let mark = mark(&name);
         if self.marks & mark != 0 {

@@ -271,9 +271,8 @@ impl<'a> Values<'a> {
 impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (name, value) in self.published() {
-            map.serialize_entry(&**name, value)?;
-        }
+        self.published()
+            .try_for_each(|(name, value)| map.serialize_entry(&**name, value))?;
         if self.reading.undecoded.is_some() {
             map.serialize_entry("raw", &base64(self.frame))?;
         }

@@ -246,9 +246,10 @@ impl Field {
             zone,
             &mut reading.replaced,
         );
-        match value.map_err(|why| format!("{} {why}", self.name))? {
-            Some(value) => run.set(&self.name, &self.steps, value),
-            None => Ok(()),
+        match value {
+            Ok(Some(value)) => run.set(&self.name, &self.steps, value),
+            Ok(None) => Ok(()),
+            Err(why) => Err(format!("{} {why}", self.name)),
         }
     }
 

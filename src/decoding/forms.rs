@@ -86,10 +86,12 @@ fn utf8(bytes: &[u8], replaced: &mut bool) -> String {
 
 /// Two lower-case digits to a byte.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles
-        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
-        .collect()
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        let first = if nibble < 10 { b'0' } else { b'a' - 10 };
+        text.push(char::from(first.saturating_add(nibble)));
+    }
+    text
 }
 
 /// Two digits to a byte; devices fill up with F, which stays as `f` to be trimmed.
@@ -105,7 +107,10 @@ fn bcd(bytes: &[u8]) -> Result<String, String> {
 }
 
 fn ascii(bytes: &[u8], replaced: &mut bool) -> String {
-    *replaced |= !bytes.is_ascii();
+    if bytes.is_ascii() {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    *replaced = true;
     let character = |byte: &u8| {
         if byte.is_ascii() {
             char::from(*byte)

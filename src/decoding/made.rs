@@ -9,6 +9,9 @@ use super::steps::{Steps, Subject, text};
 use crate::message::{Name, Value};
 use crate::notation::{Literal, NotationError, Word, Words};
 
+/// Bytes that most joined texts have room in.
+const SHORT: usize = 32;
+
 /// What a field is made of.
 #[derive(Clone, Debug)]
 pub(super) enum Made {
@@ -90,7 +93,7 @@ impl Made {
 impl Join {
     /// Sets the field; where one of its parts is missing it is left out.
     pub fn finish(&self, run: &mut Run<'_>) -> Result<(), String> {
-        let mut joined = String::new();
+        let mut joined = String::with_capacity(SHORT);
         for name in &self.of {
             let before = joined.len();
             match run.reading.fields.get(name) {

@@ -14,6 +14,7 @@ mod json;
 mod key_value;
 mod layout;
 mod made;
+mod moments;
 mod names;
 mod numbers;
 mod order;

@@ -9,7 +9,8 @@ use jiff::tz::Offset;
 
 use super::layout::{Layout, read_on};
 use super::made::Join;
-use super::steps::{Collect, Negation, Steps, integer, text};
+use super::moments;
+use super::steps::{Collect, Negation, Step, Steps, integer, text};
 use super::trace::Recorder;
 use crate::cursor::Cursor;
 use crate::message::{Fields, Frame, Name, Part, Reading, Value};
@@ -134,17 +135,30 @@ impl<'a> Run<'a> {
     }
 
     /// Whether a field's condition lets it be read.
+    #[inline]
     pub fn wants(&self, condition: Option<&Condition>) -> bool {
         condition.is_none_or(|condition| condition.holds(&self.reading.fields, self.frame.bytes))
     }
 
     /// Takes a value through its steps and sets it; where a layout reads it, that layout's fields too.
-    pub fn set(&mut self, name: &Name, steps: &Steps, mut value: Value) -> Result<(), String> {
+    pub fn set(&mut self, name: &Name, steps: &Steps, value: Value) -> Result<(), String> {
         if !steps.steps.is_empty() {
             self.came_from(name, &value);
         }
-        for step in &steps.steps {
-            value = step.apply(value).map_err(|why| format!("{name} {why}"))?;
+        self.set_by(name, steps, &steps.steps, value)
+    }
+
+    /// [`Run::set`] where only these steps are left to be done.
+    pub fn set_by(
+        &mut self,
+        name: &Name,
+        steps: &Steps,
+        left: &[Step],
+        mut value: Value,
+    ) -> Result<(), String> {
+        for step in left {
+            step.apply_to(&mut value)
+                .map_err(|why| format!("{name} {why}"))?;
         }
         if matches!(&value, Value::Text(text) if text.is_empty()) {
             self.leave_out(name, EMPTY);
@@ -153,6 +167,15 @@ impl<'a> Run<'a> {
         if let Value::Integer(number) = value {
             in_range(name, number)?;
         }
+        if steps.are_all() && !self.is_traced() {
+            self.forget(name);
+            return self.put(name, value, steps.zone);
+        }
+        self.set_more(name, steps, value)
+    }
+
+    /// Sets a value behind its steps, and what else is made of it.
+    fn set_more(&mut self, name: &Name, steps: &Steps, value: Value) -> Result<(), String> {
         if !steps.bits.is_empty() {
             let whole = integer(&value).map_err(|why| format!("{name} {why}"))?;
             for bits in &steps.bits {
@@ -230,8 +253,11 @@ impl<'a> Run<'a> {
     }
 
     /// What is read again is no more what an earlier field string wanted to be done.
+    #[inline]
     fn forget(&mut self, name: &Name) {
-        self.level.late.retain(|late| late.name() != name);
+        if !self.level.late.is_empty() {
+            self.level.late.retain(|late| late.name() != name);
+        }
     }
 
     /// Sets values as they are.
@@ -251,6 +277,7 @@ impl<'a> Run<'a> {
     }
 
     /// Sets a value as it is; that of `time` is the message's time and no value.
+    #[inline]
     pub fn put(&mut self, name: &Name, value: Value, zone: Option<Offset>) -> Result<(), String> {
         self.note(name, &value, zone)?;
         let fields = &mut self.reading.fields;
@@ -259,6 +286,7 @@ impl<'a> Run<'a> {
     }
 
     /// What a value means beside itself.
+    #[inline]
     fn note(&mut self, name: &Name, value: &Value, zone: Option<Offset>) -> Result<(), String> {
         if self.level.depth > 0 || self.inside > 0 {
             self.count_text(weight(value))?;
@@ -288,6 +316,7 @@ impl<'a> Run<'a> {
     }
 
     /// Counts one more value against what a frame may have.
+    #[inline]
     pub fn count_value(&mut self) -> Result<(), String> {
         let left = self.values_left.checked_sub(1);
         self.values_left =
@@ -499,7 +528,7 @@ fn weight(value: &Value) -> usize {
 
 /// A moment, in the given zone where the text has none.
 fn moment(text: &str, zone: Offset) -> Option<Timestamp> {
-    let with_zone = text.parse::<Timestamp>().ok();
+    let with_zone = moments::read(text).or_else(|| text.parse().ok());
     with_zone.or_else(|| zone.to_timestamp(text.parse::<DateTime>().ok()?).ok())
 }
 

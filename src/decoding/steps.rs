@@ -120,6 +120,14 @@ pub(super) struct Steps {
     pub collect: Option<Collect>,
 }
 
+impl Steps {
+    /// Whether the value behind its steps is set and nothing else is done with it.
+    pub fn are_all(&self) -> bool {
+        let plain = self.bits.is_empty() && self.negate.is_none();
+        plain && self.with.is_none() && !self.dropped
+    }
+}
+
 impl Step {
     /// Whether it says that this value means none.
     pub fn is_null(&self, value: &Value) -> bool {
@@ -136,6 +144,35 @@ impl Step {
             (Step::Null(_), _) => Ok(value),
             (_, Value::Text(text)) if text.is_empty() => Ok(value),
             _ => self.apply_number(value),
+        }
+    }
+
+    /// [`Step::apply`] in the value's place: values are large, and most numbers have a step.
+    pub fn apply_to(&self, value: &mut Value) -> Result<(), String> {
+        match (self, &*value) {
+            (Step::Divide(divisor), Value::Integer(number)) => {
+                *value = Value::Float(as_float(*number) / divisor);
+            }
+            (Step::Divide(divisor), Value::Float(number)) => {
+                *value = Value::Float(number / divisor);
+            }
+            _ => *value = self.apply(std::mem::replace(value, Value::Null))?,
+        }
+        Ok(())
+    }
+
+    /// What it makes of a text that it need not have as its own; `None` where it needs that.
+    pub fn of_borrowed(&self, text: &str) -> Option<Result<Value, String>> {
+        match self {
+            Step::Enum(pairs) => {
+                let mut pairs = pairs.iter();
+                let pair = pairs.find(|(literal, _)| literal.equals_text(text));
+                pair.map(|(_, name)| Ok(name.clone()))
+            }
+            Step::DegreesMinutes { decimals } => {
+                Some(degrees::of_minutes(text, *decimals).map(Value::Float))
+            }
+            _ => None,
         }
     }
 
@@ -256,7 +293,7 @@ fn float(value: &Value) -> Result<f64, String> {
 }
 
 /// The nearest float. Wide integers are slow to convert, and few are so large.
-fn as_float(value: i128) -> f64 {
+pub(super) fn as_float(value: i128) -> f64 {
     i64::try_from(value).map_or_else(|_| value as f64, |small| small as f64)
 }
 

@@ -5,18 +5,15 @@ use bytes::Bytes;
 use crate::message::Value;
 
 /// A text without these characters at its ends.
-pub(super) fn trim(text: String, characters: &[char], left: bool, right: bool) -> Value {
-    let mut trimmed = text.as_str();
-    if left {
-        trimmed = trimmed.trim_start_matches(characters);
-    }
+pub(super) fn trim(mut text: String, characters: &[char], left: bool, right: bool) -> Value {
     if right {
-        trimmed = trimmed.trim_end_matches(characters);
+        text.truncate(text.trim_end_matches(characters).len());
     }
-    if trimmed.len() == text.len() {
-        return Value::Text(text);
+    if left {
+        let kept = text.trim_start_matches(characters).len();
+        text.drain(..text.len().saturating_sub(kept));
     }
-    Value::Text(trimmed.to_owned())
+    Value::Text(text)
 }
 
 /// Digits with their check digit: from the right every second one counts double.

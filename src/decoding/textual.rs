@@ -62,9 +62,13 @@ impl Encoding {
         if self == Encoding::Latin1 && !bytes.is_ascii() {
             return bytes.iter().map(|byte| char::from(*byte)).collect();
         }
-        let text = String::from_utf8_lossy(bytes);
-        *replaced |= matches!(text, Cow::Owned(_));
-        text
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => {
+                *replaced = true;
+                String::from_utf8_lossy(bytes)
+            }
+        }
     }
 }
 
@@ -249,6 +253,10 @@ impl Field {
         let is_null = |step: &Step| matches!(step, Step::Null(..));
         if self.kind.is_text() || self.steps.steps.iter().any(is_null) {
             let text = encoding.text(bytes, &mut run.reading.replaced);
+            if let Some((value, left)) = self.first_step(&text, run) {
+                let value = value.map_err(|why| format!("{} {why}", self.name))?;
+                return run.set_by(&self.name, &self.steps, left, value);
+            }
             return self.convert(Value::Text(text.into_owned()), run);
         }
         // Most columns are numbers: nothing is allocated for them. Bytes that are no text are none.
@@ -256,6 +264,17 @@ impl Field {
         let value = self.kind.read_text(text.trim());
         let value = value.map_err(|why| format!("{} {why}", self.name))?;
         run.set(&self.name, &self.steps, value)
+    }
+
+    /// The value behind the first step, and the steps that are left, where that step can do with a
+    /// text that stays where it is.
+    fn first_step(&self, text: &str, run: &Run<'_>) -> Option<(Result<Value, String>, &[Step])> {
+        let (first, left) = self.steps.steps.split_first()?;
+        let null = left.iter().any(|step| matches!(step, Step::Null(..)));
+        if null || run.is_traced() || self.steps.collect.is_some() {
+            return None;
+        }
+        Some((first.of_borrowed(text)?, left))
     }
 
     /// Sets the field from its source.

@@ -5,6 +5,7 @@ use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
+use super::moments;
 use super::steps::integer;
 use crate::message::Value;
 
@@ -82,7 +83,7 @@ impl Stamp {
 
 /// A moment as text, RFC 3339 with Z.
 pub(super) fn time_text(time: Timestamp) -> Value {
-    Value::Text(time.to_string())
+    Value::Text(moments::written(time))
 }
 
 /// The moment so many units behind a beginning; `per_second` is 1 or 1000.
@@ -109,6 +110,11 @@ const DIGITS: &str = "digits";
 pub(super) fn time(text: &str, format: &str, zone: Offset) -> Result<Value, String> {
     if format == DIGITS {
         return digits(text, zone);
+    }
+    if let Some(civil) = moments::in_form(text, format)
+        && let Ok(moment) = zone.to_timestamp(civil)
+    {
+        return Ok(time_text(moment));
     }
     let wrong = |_| format!("is not a time of the form {format}");
     let parts = BrokenDownTime::parse(format, text).map_err(wrong)?;

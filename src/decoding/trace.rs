@@ -143,6 +143,7 @@ impl Recorder {
 /// Notes. Without a recorder each of them is one check, and nothing is made.
 impl Run<'_> {
     /// Whether notes are taken.
+    #[inline]
     pub fn is_traced(&self) -> bool {
         self.trace.is_some()
     }
@@ -165,7 +166,9 @@ impl Run<'_> {
     }
 
     /// [`Run::begin`] for a field string.
+    #[inline]
     pub fn begin_field(&mut self, name: &Name, written: &Name) -> Option<usize> {
+        self.trace.as_ref()?;
         self.begin(|| {
             What::Field(Field {
                 name: name.clone(),
@@ -190,6 +193,7 @@ impl Run<'_> {
     }
 
     /// It is these bytes of those that are read.
+    #[inline]
     pub fn covers(&mut self, note: Option<usize>, bytes: &[u8]) {
         if self.trace.is_some() {
             let place = self.place_of(bytes);
@@ -203,6 +207,7 @@ impl Run<'_> {
     }
 
     /// It was read up to here.
+    #[inline]
     pub fn reached(&mut self, note: Option<usize>) {
         if let Some(recorder) = &mut self.trace {
             let origin = recorder.origin;
@@ -233,6 +238,7 @@ impl Run<'_> {
     }
 
     /// Ends it, and says what came of it.
+    #[inline]
     pub fn end(&mut self, note: Option<usize>, read: &Result<(), String>) {
         if let Some(recorder) = &mut self.trace {
             recorder.depth = recorder.depth.saturating_sub(1);

@@ -188,7 +188,12 @@ impl Type {
         replaced: &mut bool,
     ) -> Result<Option<Value>, String> {
         let value = match self {
-            Type::Integer(kind) => kind.take(cursor).map(Value::Integer).map_err(failed)?,
+            Type::Integer(kind) => {
+                return match kind.take(cursor) {
+                    Ok(number) => Ok(Some(Value::Integer(number))),
+                    Err(error) => Err(failed(error)),
+                };
+            }
             Type::Zigzag => {
                 Value::Integer(zigzag(IntegerKind::Varint.take(cursor).map_err(failed)?))
             }

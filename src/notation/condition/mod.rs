@@ -214,11 +214,16 @@ impl Literal {
         match value {
             Value::Integer(value) if self.integer.is_some() => self.integer == Some(*value),
             Value::Integer(_) | Value::Float(_) => self.compare(value) == Some(Ordering::Equal),
-            Value::Text(value) => *value == self.text,
+            Value::Text(value) => self.equals_text(value),
             Value::Bool(value) => self.text == if *value { "true" } else { "false" },
             Value::Bytes(value) => bytes(&self.text).is_ok_and(|bytes| bytes == *value),
             Value::Null | Value::List(_) | Value::Object(_) => false,
         }
+    }
+
+    /// [`Literal::equals`] for a text.
+    pub fn equals_text(&self, text: &str) -> bool {
+        self.text == text
     }
 
     /// How the literal compares with a decoded number, also one that stands in a text.
