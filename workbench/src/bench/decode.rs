@@ -224,7 +224,7 @@ fn binary_frame(number: u32) -> Vec<u8> {
 
 /// The same as text.
 fn csv_frame(number: u32) -> Vec<u8> {
-    let (south, west) = (number % 3 == 0, number % 5 == 0);
+    let (south, west) = (number.is_multiple_of(3), number.is_multiple_of(5));
     let line = format!(
         "+LOC,35933907501{:04},261126,15{:02}59,5231.{:05},{},01319.{:04},{},{}.{},{}.5,{}.25,{},{},12.{:03},{}",
         number,
@@ -238,7 +238,7 @@ fn csv_frame(number: u32) -> Vec<u8> {
         number * 5,
         34 + number,
         4 + number % 9,
-        if number % 7 == 0 { 'V' } else { 'A' },
+        if number.is_multiple_of(7) { 'V' } else { 'A' },
         300 + number,
         1_234_567 + number * 11,
     );
