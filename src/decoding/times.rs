@@ -89,7 +89,10 @@ pub(super) fn time_text(time: Timestamp) -> Value {
 /// The moment so many units behind a beginning; `per_second` is 1 or 1000.
 pub(super) fn since(start: Timestamp, value: &Value, per_second: i64) -> Result<Value, String> {
     let duration = match value {
-        Value::Float(count) => SignedDuration::try_from_secs_f64(count / per_second as f64).ok(),
+        // No float has more of a moment of today than its microseconds.
+        Value::Float(count) => Some(count * 1e6 / per_second as f64)
+            .filter(|micros| micros.abs() < i64::MAX as f64)
+            .map(|micros| SignedDuration::from_micros(micros.round() as i64)),
         value => {
             let count = i64::try_from(integer(value)?).map_err(|_| wrong())?;
             Some(if per_second == 1 {
