@@ -74,7 +74,19 @@ impl<'a> Cursor<'a> {
         if !(1..=8).contains(&width) {
             return None;
         }
+        let ahead = self.bytes.get(self.position..);
         let bytes = self.take(width)?;
+        // Most numbers have eight bytes from their first on: one load is faster than one for each.
+        if let Some(ahead) = ahead.and_then(<[u8]>::first_chunk) {
+            let unused = u32::try_from(width.saturating_mul(8));
+            let unused = 64u32.saturating_sub(unused.unwrap_or(64));
+            return Some(match endian {
+                Endian::Big => u64::from_be_bytes(*ahead).wrapping_shr(unused),
+                Endian::Little => u64::from_le_bytes(*ahead)
+                    .wrapping_shl(unused)
+                    .wrapping_shr(unused),
+            });
+        }
         let push = |value: u64, byte: &u8| (value << 8) | u64::from(*byte);
         Some(match endian {
             Endian::Big => bytes.iter().fold(0, push),

@@ -225,7 +225,7 @@ impl Gateway {
         self.parts.devices.store(Arc::clone(&settings.devices));
         self.status.presets = settings
             .origins()
-            .map(|(name, origin)| (Arc::clone(name), origin.to_string()))
+            .map(|(name, origin)| (Name::clone(name), origin.to_string()))
             .collect();
         self.running = settings;
         for name in plan.stop.iter().chain(&plan.rebind) {
@@ -266,7 +266,7 @@ impl Gateway {
             Ok(socket) => {
                 let (handle, task) =
                     ListenerTask::new(socket, terms, Arc::clone(&self.parts.south));
-                let (name, shutdown) = (Arc::clone(name), self.shutdown.clone());
+                let (name, shutdown) = (Name::clone(name), self.shutdown.clone());
                 tracing::info!(listener = %name, port = listener.port, "listening");
                 self.tasks.spawn(async move {
                     task.run(shutdown).await;
@@ -283,7 +283,7 @@ impl Gateway {
             }
         };
         self.listeners
-            .insert(Arc::clone(name), Slot { handle, state });
+            .insert(Name::clone(name), Slot { handle, state });
     }
 
     fn bind_degraded(&mut self) {
@@ -291,7 +291,7 @@ impl Gateway {
             .listeners
             .iter()
             .filter(|(_, slot)| slot.handle.is_none())
-            .map(|(name, _)| Arc::clone(name))
+            .map(|(name, _)| Name::clone(name))
             .collect();
         for name in &degraded {
             self.start(name);
@@ -360,7 +360,7 @@ impl Gateway {
         self.status.listeners = self
             .listeners
             .iter()
-            .map(|(name, slot)| (Arc::clone(name), (port(name), slot.state.clone())))
+            .map(|(name, slot)| (Name::clone(name), (port(name), slot.state.clone())))
             .collect();
     }
 

@@ -34,7 +34,7 @@ impl Registry {
         devices.left.remove(device);
         let before = devices
             .connections
-            .insert(Arc::clone(device), inbox.clone());
+            .insert(Name::clone(device), inbox.clone());
         before.filter(|before| !before.is(inbox))
     }
 
@@ -70,8 +70,8 @@ impl Registry {
 impl Left {
     fn insert(&mut self, device: &Name) {
         self.remove(device);
-        self.order.insert(self.next, Arc::clone(device));
-        self.places.insert(Arc::clone(device), self.next);
+        self.order.insert(self.next, Name::clone(device));
+        self.places.insert(Name::clone(device), self.next);
         self.next += 1;
         if self.order.len() > MOST_LEFT
             && let Some((_, first)) = self.order.pop_first()

@@ -256,14 +256,11 @@ impl<'a> Values<'a> {
     fn published(&self) -> impl Iterator<Item = (&'a Name, &'a Value)> {
         let (reading, part) = (self.reading, self.part);
         let raw = reading.undecoded.is_some();
-        let of_frame = reading.fields.iter().filter(move |(name, _)| {
+        let of_frame = reading.fields.published().filter(move |(name, _)| {
             let hidden = part.is_some_and(|part| part.fields.get(name).is_some());
-            !(hidden || reading.dropped.contains(name) || raw && &***name == "raw")
+            !(hidden || raw && &***name == "raw")
         });
-        let of_part = part.into_iter().flat_map(|part| {
-            let own = part.fields.iter();
-            own.filter(|(name, _)| !part.dropped.contains(name))
-        });
+        let of_part = part.into_iter().flat_map(|part| part.fields.published());
         of_frame.chain(of_part)
     }
 }

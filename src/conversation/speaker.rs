@@ -170,7 +170,7 @@ impl Identity {
     pub(super) fn bind(&mut self, device: &Name) -> bool {
         let another = self.bound.as_ref() != Some(device);
         if another {
-            self.bound = Some(Arc::clone(device));
+            self.bound = Some(Name::clone(device));
             self.bound_sub = None;
         }
         another
@@ -181,7 +181,7 @@ impl Identity {
         let another =
             self.bound.as_ref() != Some(device) && self.bound_sub.as_ref() != Some(device);
         if another {
-            self.bound_sub = Some(Arc::clone(device));
+            self.bound_sub = Some(Name::clone(device));
         }
         another
     }

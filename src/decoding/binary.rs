@@ -8,12 +8,12 @@ use super::forms::Form;
 use super::made::Made;
 use super::repeat::Repeat;
 use super::run::{NOT_WANTED, Run};
-use super::steps::{Collect, Steps, Subject};
-use super::types::Type;
+use super::steps::{Collect, Number, Steps, Subject};
+use super::types::{Type, failed};
 use super::{Inherited, Use};
 use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section};
-use crate::message::Name;
+use crate::message::{Label, Name};
 use crate::notation::{NotationError, Word, Words};
 use crate::schema::BinaryField;
 
@@ -51,7 +51,7 @@ pub(super) struct Binary {
 pub(super) struct Field {
     /// The field string.
     written: Name,
-    name: Name,
+    name: Label,
     what: What,
     at: Option<i64>,
     steps: Steps,
@@ -144,12 +144,17 @@ impl Field {
         if name.is_none() && !first.is("skip") {
             return Err(first.error("expected `name: type`"));
         }
-        Self::read(field_name(name.as_ref())?, &first, &mut words, inherited)
+        Self::read(
+            field_name(name.as_ref(), inherited)?,
+            &first,
+            &mut words,
+            inherited,
+        )
     }
 
     /// The field that is each element of the list of that name, or a part of each.
     pub fn in_quotes(
-        list: &Name,
+        list: &Label,
         text: &str,
         inherited: &Inherited<'_>,
     ) -> Result<Self, NotationError> {
@@ -169,7 +174,7 @@ impl Field {
     }
 
     fn read(
-        name: Name,
+        name: Label,
         first: &Word<'_>,
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
@@ -238,6 +243,12 @@ impl Field {
     }
 
     fn decode_value(&self, kind: &Type, run: &mut Run<'_>) -> Result<(), String> {
+        if let Type::Integer(kind) = kind {
+            return match kind.take(&mut run.cursor) {
+                Ok(number) => run.set_number(&self.name, &self.steps, Number::Integer(number)),
+                Err(error) => Err(format!("{} {}", self.name, failed(error))),
+            };
+        }
         let zone = self.steps.zone.unwrap_or(Offset::UTC);
         let reading = &mut run.reading;
         let value = kind.read(
@@ -281,9 +292,9 @@ impl Field {
 
     /// Names that it sets.
     fn names(&self) -> impl Iterator<Item = &Name> {
-        let own = (!self.skips() && !self.splits()).then_some(&self.name);
+        let own = (!self.skips() && !self.splits()).then_some(&*self.name);
         own.into_iter()
-            .chain(self.steps.bits.iter().map(|bits| &bits.name))
+            .chain(self.steps.bits.iter().map(|bits| &*bits.name))
     }
 
     /// Names that it needs, those of a field in quotes included.
@@ -348,11 +359,11 @@ impl Field {
     }
 }
 
-fn field_name(name: Option<&Word<'_>>) -> Result<Name, NotationError> {
+fn field_name(name: Option<&Word<'_>>, inherited: &Inherited<'_>) -> Result<Label, NotationError> {
     match name {
         Some(name) if name.text.is_empty() => Err(name.error("expected a name before `:`")),
-        Some(name) => Ok(name.text.as_ref().into()),
-        None => Ok("skip".into()),
+        Some(name) => Ok(inherited.label(&name.text)),
+        None => Ok(Label::own("skip".into())),
     }
 }
 

@@ -12,7 +12,7 @@ use super::textual::{Encoding, Field, place_by};
 use super::{Inherited, Use};
 use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section};
-use crate::message::Name;
+use crate::message::{Label, Name};
 use crate::notation::{Condition, NotationError, Word, Words};
 use crate::schema::{Byte, Marker, TextField};
 
@@ -49,7 +49,7 @@ const NO_COLUMN: &str = "the line has no such column";
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     written: Name,
-    name: Name,
+    name: Label,
     what: What,
     at: Option<i64>,
 }
@@ -62,7 +62,7 @@ enum What {
     },
     Field(Field),
     List {
-        name: Name,
+        name: Label,
         list: Repeat,
         steps: Steps,
     },
@@ -134,7 +134,7 @@ impl Column {
             return Self::skip(&mut words);
         }
         let name = Field::name(&mut words)?;
-        Self::read(name.text.as_ref().into(), &mut words, inherited)
+        Self::read(inherited.label(&name.text), &mut words, inherited)
     }
 
     fn skip(words: &mut Words<'_>) -> Result<Self, NotationError> {
@@ -147,7 +147,7 @@ impl Column {
         words.end()?;
         Ok(Column {
             written: words.whole().into(),
-            name: "skip".into(),
+            name: Label::own("skip".into()),
             what: What::Skip { count, condition },
             at: None,
         })
@@ -155,7 +155,7 @@ impl Column {
 
     /// The column in quotes that is each element of the list of that name.
     pub fn in_quotes(
-        list: &Name,
+        list: &Label,
         text: &str,
         inherited: &Inherited<'_>,
     ) -> Result<Self, NotationError> {
@@ -174,7 +174,7 @@ impl Column {
     }
 
     fn read(
-        name: Name,
+        name: Label,
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
     ) -> Result<Self, NotationError> {
@@ -289,7 +289,7 @@ impl Column {
                 before.extend(list.count_field());
                 before.extend(list.column().into_iter().flat_map(|of| of.uses(at).before));
                 let own = steps.collect != Some(Collect::Split);
-                (own.then_some(&**name).into_iter().collect(), before)
+                (own.then_some(&***name).into_iter().collect(), before)
             }
         };
         let mut needs = before.clone();

@@ -4,7 +4,7 @@
 use super::Inherited;
 use super::steps::{Step, Steps, Subject};
 use crate::cursor::Endian;
-use crate::message::{Fields, Name, Value};
+use crate::message::{Fields, Labels, Name, Value};
 use crate::notation::{NotationError, Words};
 
 /// `NAME [steps]`, as in field strings, without a type: the field has been read.
@@ -33,6 +33,7 @@ impl FieldSteps {
             endian: Endian::Big,
             layouts: &[],
             decode: &serde_json::Value::Null,
+            labels: &Labels::default(),
         };
         let steps = Steps::parse(&mut words, &alone, Subject::Value)?;
         if let (Some(first), false) = (first, steps.change_the_value_alone()) {
@@ -83,17 +84,17 @@ mod tests {
     fn the_steps_of_field_strings_work_on_what_was_read() {
         let fields: Fields = [
             ("imei".into(), Value::Text("0035x".into())),
-            ("unit".into(), Value::Integer(0x103)),
+            ("unit".into(), Value::integer(0x103)),
             ("my id".into(), Value::Text("a".into())),
             ("raw".into(), Value::Bytes(b"\x01"[..].into())),
         ]
         .into_iter()
         .collect();
-        let text = |text: &str| Some(Value::Text(text.to_owned()));
+        let text = |text: &str| Some(Value::text(text));
         for (notation, expected) in [
             ("imei", text("0035x")),
             ("imei ltrim 0 rtrim x", text("35")),
-            ("unit & 0xff", Some(Value::Integer(3))),
+            ("unit & 0xff", Some(Value::integer(3))),
             ("unit ltrim 2", text("59")),
             ("unit rtrim 9 rtrim 5 + 1", None),
             ("unit enum 259=x", text("x")),

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
+use compact_str::ToCompactString;
+
 use crate::cursor::Endian;
-use crate::message::Value;
+use crate::message::{Text, Value};
 
 /// How a run of bytes is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +58,7 @@ impl Form {
         let text = match self {
             Form::Skip => return Ok(None),
             Form::Bytes => {
-                let bytes = bytes::Bytes::copy_from_slice(bytes);
-                return Ok(Some(Value::Bytes(bytes)));
+                return Ok(Some(Value::Bytes(bytes.into())));
             }
             Form::Hex => hex(bytes),
             Form::Bcd(Endian::Big) => bcd(bytes)?,
@@ -78,24 +79,32 @@ impl Form {
 }
 
 /// Bytes as UTF-8; what is not valid is replaced, which `replaced` then says.
-fn utf8(bytes: &[u8], replaced: &mut bool) -> String {
+fn utf8(bytes: &[u8], replaced: &mut bool) -> Text {
     let text = String::from_utf8_lossy(bytes);
     *replaced |= matches!(text, Cow::Owned(_));
-    text.into_owned()
+    text.into()
 }
 
 /// Two lower-case digits to a byte.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+pub(super) fn hex(bytes: &[u8]) -> Text {
+    let digit = |nibble: u8| {
         let first = if nibble < 10 { b'0' } else { b'a' - 10 };
-        text.push(char::from(first.saturating_add(nibble)));
+        first.wrapping_add(nibble)
+    };
+    let mut text = Text::with_capacity(bytes.len().saturating_mul(2));
+    let mut digits = [[0; 2]; 16];
+    for piece in bytes.chunks(digits.len()) {
+        for (pair, byte) in digits.iter_mut().zip(piece) {
+            *pair = [digit(byte >> 4), digit(byte & 15)];
+        }
+        let written = digits.as_flattened().get(..piece.len().saturating_mul(2));
+        text.push_str(str::from_utf8(written.unwrap_or_default()).unwrap_or_default());
     }
     text
 }
 
 /// Two digits to a byte; devices fill up with F, which stays as `f` to be trimmed.
-fn bcd(bytes: &[u8]) -> Result<String, String> {
+fn bcd(bytes: &[u8]) -> Result<Text, String> {
     let digits = hex(bytes);
     if digits
         .bytes()
@@ -106,9 +115,9 @@ fn bcd(bytes: &[u8]) -> Result<String, String> {
     Err("is not made of decimal digits".to_owned())
 }
 
-fn ascii(bytes: &[u8], replaced: &mut bool) -> String {
+fn ascii(bytes: &[u8], replaced: &mut bool) -> Text {
     if bytes.is_ascii() {
-        return String::from_utf8_lossy(bytes).into_owned();
+        return String::from_utf8_lossy(bytes).into();
     }
     *replaced = true;
     let character = |byte: &u8| {
@@ -121,13 +130,13 @@ fn ascii(bytes: &[u8], replaced: &mut bool) -> String {
     bytes.iter().map(character).collect()
 }
 
-fn gbk(bytes: &[u8], replaced: &mut bool) -> String {
+fn gbk(bytes: &[u8], replaced: &mut bool) -> Text {
     let (text, mended) = encoding_rs::GBK.decode_without_bom_handling(bytes);
     *replaced |= mended;
-    text.into_owned()
+    text.into()
 }
 
-fn utf16(bytes: &[u8], endian: Endian, replaced: &mut bool) -> String {
+fn utf16(bytes: &[u8], endian: Endian, replaced: &mut bool) -> Text {
     let (pairs, odd) = bytes.as_chunks::<2>();
     let units = pairs.iter().map(|pair| match endian {
         Endian::Big => u16::from_be_bytes(*pair),
@@ -143,12 +152,12 @@ fn utf16(bytes: &[u8], endian: Endian, replaced: &mut bool) -> String {
     text
 }
 
-fn mac(bytes: &[u8]) -> String {
-    let pairs: Vec<String> = bytes.iter().map(|byte| hex(&[*byte])).collect();
-    pairs.join(":")
+fn mac(bytes: &[u8]) -> Text {
+    let pairs: Vec<Text> = bytes.iter().map(|byte| hex(&[*byte])).collect();
+    pairs.join(":").into()
 }
 
-fn ipv4(bytes: &[u8]) -> Result<String, String> {
+fn ipv4(bytes: &[u8]) -> Result<Text, String> {
     let bytes = <[u8; 4]>::try_from(bytes).map_err(|_| "is no IPv4 address".to_owned())?;
-    Ok(Ipv4Addr::from(bytes).to_string())
+    Ok(Ipv4Addr::from(bytes).to_compact_string())
 }

@@ -95,11 +95,11 @@ impl JsonDecoder {
         };
         if self.fields.is_empty() {
             note(&members, text, run);
-            return run.put_all(members);
+            return run.put_all(*members);
         }
         let others = members.into_iter().filter(|(name, _)| {
             let mut fields = self.fields.iter();
-            !fields.any(|of| *of.key == **name || of.field.name == *name)
+            !fields.any(|of| *of.key == **name || *of.field.name == *name)
         });
         let others = Fields::from(others.collect::<Vec<_>>());
         note(&others, text, run);

@@ -92,14 +92,14 @@ impl KeyValue {
         }
         let named = |key: &str| {
             let mut fields = self.fields.iter();
-            fields.any(|field| field.key == key || *field.field.name == *key)
+            fields.any(|field| field.key == key || **field.field.name == *key)
         };
         let mut names = self.names.session();
         let mut others = Vec::new();
         for (key, value) in pairs {
             if !named(&key) && !value.is_empty() {
                 let text = self.pairs.encoding.text(value, &mut run.reading.replaced);
-                let other = (names.next(&key), Value::Text(text.into_owned()));
+                let other = (names.next(&key), Value::text(text));
                 run.source(value);
                 run.found(&other.0, &other.1);
                 others.push(other);

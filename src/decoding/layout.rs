@@ -11,7 +11,7 @@ use super::run::Run;
 use super::trace::What;
 use super::{Body, Inherited, KINDS, script};
 use crate::document::{Problems, Section, name_of, unknown_word};
-use crate::message::{Name, Reading, Value};
+use crate::message::{Known, Labels, Name, Reading, Value};
 use crate::notation::{Literal, Values};
 use crate::schema::Scalar;
 use crate::template::{Context, Counters, Template};
@@ -24,6 +24,8 @@ const OWN: [&str; 6] = ["type", "select", "script", "publish", "reply", "output"
 pub(super) struct Tree {
     pub root: Layout,
     pub layouts: Vec<Layout>,
+    /// The names of its fields.
+    pub known: Known,
     undecoded: Name,
 }
 
@@ -93,11 +95,13 @@ impl Tree {
         }
         let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
         let kind = decode.kind(&KINDS, problems)?;
+        let labels = Labels::default();
         let inherited = Inherited {
             kind,
             endian: Binary::endian(decode),
             layouts: &names,
             decode: decode.value,
+            labels: &labels,
         };
         let root = Layout::root(decode, inherited, problems);
         // What tags name are fields; a layout of tags says so.
@@ -115,7 +119,8 @@ impl Tree {
         let tree = Tree {
             root: root?,
             layouts,
-            undecoded: "undecoded".into(),
+            known: labels.into_known(),
+            undecoded: Name::from("undecoded"),
         };
         if problems.len() == before {
             tree.check(decode, &sections, problems);
@@ -226,7 +231,7 @@ impl Layout {
         let publish = read_flag(section, "publish", true, problems);
         let output = read_word(section, "output", problems);
         Some(Layout {
-            name: Some(name.into()),
+            name: Some(Name::from(name)),
             replies,
             output,
             kind,

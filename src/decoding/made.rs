@@ -6,7 +6,7 @@ use super::Inherited;
 use super::run::{Late, Run};
 use super::step_words::is_step;
 use super::steps::{Steps, Subject, text};
-use crate::message::{Name, Value};
+use crate::message::{Label, Name, Text, Value};
 use crate::notation::{Literal, NotationError, Word, Words};
 
 /// Bytes that most joined texts have room in.
@@ -24,7 +24,7 @@ pub(super) enum Made {
 /// Texts in a row, and what is done with them.
 #[derive(Debug)]
 pub(super) struct Join {
-    pub name: Name,
+    pub name: Label,
     of: Box<[Name]>,
     steps: Steps,
 }
@@ -33,7 +33,7 @@ impl Made {
     /// Reads what follows the type `first` of a field, the steps included; `None` if that type is
     /// none of these.
     pub fn parse(
-        name: &Name,
+        name: &Label,
         first: &Word<'_>,
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
@@ -65,7 +65,7 @@ impl Made {
     }
 
     /// Sets the field, or leaves that to the end.
-    pub fn decode(&self, name: &Name, steps: &Steps, run: &mut Run<'_>) -> Result<(), String> {
+    pub fn decode(&self, name: &Label, steps: &Steps, run: &mut Run<'_>) -> Result<(), String> {
         match self {
             Made::Const(value) => run.set(name, steps, value.clone()),
             Made::Join(join) => {
@@ -93,7 +93,7 @@ impl Made {
 impl Join {
     /// Sets the field; where one of its parts is missing it is left out.
     pub fn finish(&self, run: &mut Run<'_>) -> Result<(), String> {
-        let mut joined = String::with_capacity(SHORT);
+        let mut joined = Text::with_capacity(SHORT);
         for name in &self.of {
             let before = joined.len();
             match run.reading.fields.get(name) {

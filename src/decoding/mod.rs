@@ -59,7 +59,7 @@ use self::tlv::Tlv;
 use self::trace::Recorder;
 use crate::cursor::Endian;
 use crate::document::{Problem, Problems, Section, child_pointer};
-use crate::message::{Frame, Name, Reading};
+use crate::message::{Fields, Frame, Label, Labels, Name, Reading};
 use crate::notation::{Condition, NotationError, Word, unknown_word};
 use crate::script::Caller;
 
@@ -123,6 +123,7 @@ impl Decoder {
     ) -> (Reading, Option<Box<Recorder>>) {
         let reading = Reading {
             publish: true,
+            fields: Fields::of(&self.0.known),
             ..Reading::default()
         };
         let mut run = match Run::new(frame, reading, &self.0.layouts) {
@@ -190,9 +191,15 @@ struct Inherited<'a> {
     layouts: &'a [&'a str],
     /// The decoder above the layouts.
     decode: &'a serde_json::Value,
+    labels: &'a Labels,
 }
 
 impl<'a> Inherited<'a> {
+    /// What a field is set by.
+    fn label(&self, name: &str) -> Label {
+        self.labels.of(name)
+    }
+
     /// What a decoder of the same kind above says in a member.
     fn option(&self, member: &str) -> Option<&'a str> {
         let above = self.decode.get("type")?.as_str()?;
@@ -258,7 +265,7 @@ impl Body {
             "key-value" => {
                 KeyValue::read(section, without, inherited, problems).map(Body::KeyValue)
             }
-            "raw" => Raw::read(section, without, problems).map(Body::Raw),
+            "raw" => Raw::read(section, without, inherited, problems).map(Body::Raw),
             "regex" => Regex::read(section, without, inherited, problems)
                 .map(|regex| Body::Regex(Box::new(regex))),
             "script" => {

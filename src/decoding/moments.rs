@@ -1,16 +1,19 @@
 //! The texts of moments that most devices and all stamps have, without the way through a general
 //! parser. What is not of these forms is left to that.
 
+use compact_str::ToCompactString;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
+use crate::message::{Text, Value};
+
 /// A moment as text, RFC 3339 with Z.
-pub(super) fn written(time: Timestamp) -> String {
-    in_whole_seconds(time).unwrap_or_else(|| time.to_string())
+pub(super) fn written(time: Timestamp) -> Text {
+    in_whole_seconds(time).unwrap_or_else(|| time.to_compact_string())
 }
 
-fn in_whole_seconds(time: Timestamp) -> Option<String> {
+fn in_whole_seconds(time: Timestamp) -> Option<Text> {
     let civil = Offset::UTC.to_datetime(time);
     if civil.subsec_nanosecond() != 0 {
         return None;
@@ -26,7 +29,7 @@ fn in_whole_seconds(time: Timestamp) -> Option<String> {
     let text = [
         a, b, c, d, b'-', e, f, b'-', g, h, b'T', i, j, b':', k, l, b':', m, n, b'Z',
     ];
-    std::str::from_utf8(&text).ok().map(str::to_owned)
+    std::str::from_utf8(&text).ok().map(Text::from)
 }
 
 /// The moment of a text of the form that [`written`] gives whole seconds; `None` for all others.
@@ -60,6 +63,25 @@ pub(super) fn read(text: &str) -> Option<Timestamp> {
     let year = full_year(number([a, b])?, number([c, d])?);
     let parts = [[e, f], [g, h], [i, j], [k, l], [m, n]].map(number);
     Offset::UTC.to_timestamp(civil(Some(year), parts)?).ok()
+}
+
+/// The time that a field named `time` says.
+pub(super) fn of_value(value: &Value, zone: Option<Offset>) -> Result<Option<Timestamp>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Text(text) => moment(text, zone.unwrap_or(Offset::UTC))
+            .map(Some)
+            .ok_or_else(|| {
+                "time is not an RFC 3339 time; see the steps `time` and `unix`".to_owned()
+            }),
+        _ => Err("time is not a text; see the steps `unix` and `unixms`".to_owned()),
+    }
+}
+
+/// A moment, in the given zone where the text has none.
+fn moment(text: &str, zone: Offset) -> Option<Timestamp> {
+    let with_zone = read(text).or_else(|| text.parse().ok());
+    with_zone.or_else(|| zone.to_timestamp(text.parse::<DateTime>().ok()?).ok())
 }
 
 /// What a text says in a `strftime` form that has nothing but the numbers from the year to the

@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::Inherited;
 use super::run::Run;
 use crate::document::{Problems, Section};
-use crate::message::{Name, Value};
+use crate::message::{Label, Value};
 
 /// The frame in base64.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -13,21 +14,26 @@ use crate::message::{Name, Value};
 pub(super) struct Options {}
 
 /// Nothing is decoded.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Raw;
+#[derive(Clone, Debug)]
+pub(super) struct Raw(Label);
 
 impl Raw {
     /// Builds it; there is nothing to say.
-    pub fn read(section: &Section<'_>, without: &[&str], problems: &mut Problems) -> Option<Self> {
-        section.read::<Options>(without, problems).map(|_| Raw)
+    pub fn read(
+        section: &Section<'_>,
+        without: &[&str],
+        inherited: Inherited<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let options = section.read::<Options>(without, problems);
+        options.map(|_| Raw(inherited.label("raw")))
     }
 
     /// Sets the field `raw`.
-    pub fn decode(self, run: &mut Run<'_>) {
-        let body = bytes::Bytes::copy_from_slice(run.body());
-        let (name, value) = (Name::from("raw"), Value::Bytes(body));
+    pub fn decode(&self, run: &mut Run<'_>) {
+        let value = Value::Bytes(run.body().into());
         run.source(run.body());
-        run.found(&name, &value);
-        run.reading.fields.set(name, value);
+        run.found(&self.0, &value);
+        run.reading.fields.set_label(0, &self.0, false, value);
     }
 }

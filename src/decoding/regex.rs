@@ -74,7 +74,7 @@ impl Regex {
             ))
         });
         Some(Regex {
-            groups: groups(&pattern, &fields).into(),
+            groups: groups(&pattern, &fields, &inherited).into(),
             encoding: inherited.encoding(options.encoding),
             pattern,
         })
@@ -100,7 +100,7 @@ impl Regex {
     }
 }
 
-fn groups(pattern: &Pattern, fields: &[Keyed]) -> Vec<Group> {
+fn groups(pattern: &Pattern, fields: &[Keyed], inherited: &Inherited<'_>) -> Vec<Group> {
     let group = |number, (at, of): (usize, &Keyed)| Group {
         number,
         at: Some(at),
@@ -118,7 +118,7 @@ fn groups(pattern: &Pattern, fields: &[Keyed]) -> Vec<Group> {
             groups.push(Group {
                 number,
                 at: None,
-                field: Field::plain(name),
+                field: Field::plain(inherited.label(name)),
             });
         }
     }

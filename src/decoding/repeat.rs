@@ -8,7 +8,7 @@ use super::steps::{Collect, Steps};
 use super::trace::What;
 use super::types::{failed, kept};
 use super::{Inherited, layout_index};
-use crate::message::{Name, Part, Value};
+use crate::message::{Label, Name, Part, Value};
 use crate::notation::{IntegerKind, NotationError, Word, Words};
 
 /// How many elements a list has, and what each is.
@@ -46,7 +46,7 @@ enum Element {
 impl Repeat {
     /// Reads what follows the word `repeat`, but for the steps.
     pub fn parse(
-        name: &Name,
+        name: &Label,
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
     ) -> Result<Self, NotationError> {
@@ -80,7 +80,7 @@ impl Repeat {
     /// Reads the list on from where the frame stands, and sets it; `columns` are those of `csv`.
     pub fn decode(
         &self,
-        name: &Name,
+        name: &Label,
         steps: &Steps,
         columns: Option<&Line>,
         run: &mut Run<'_>,
@@ -129,7 +129,7 @@ impl Repeat {
 
     fn parts(
         &self,
-        name: &Name,
+        name: &Label,
         message: bool,
         columns: Option<&Line>,
         run: &mut Run<'_>,
@@ -178,20 +178,17 @@ impl Repeat {
     }
 
     /// An element of a list that stays one.
-    fn value(&self, name: &Name, mut part: Part) -> Value {
+    fn value(&self, name: &Label, mut part: Part) -> Value {
         if self.layout().is_none() {
             return part.fields.remove(name).unwrap_or(Value::Null);
         }
-        for dropped in &part.dropped {
-            part.fields.remove(dropped);
-        }
-        Value::Object(part.fields)
+        Value::Object(Box::new(part.fields.without_hidden()))
     }
 }
 
 impl Element {
     fn in_quotes(
-        name: &Name,
+        name: &Label,
         text: &str,
         inherited: &Inherited<'_>,
     ) -> Result<Self, NotationError> {
@@ -205,7 +202,7 @@ impl Element {
 
     /// Reads the two types behind `map`.
     fn pair(
-        name: &Name,
+        name: &Label,
         word: &Word<'_>,
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
@@ -214,7 +211,7 @@ impl Element {
             return Err(word.error("`map KEY VALUE` reads bytes: for columns take a layout of two fields and `map ID VALUE` behind it"));
         }
         // No field string can set or name this one by chance.
-        let id: Name = format!("{name} key").into();
+        let id = inherited.label(&format!("{name} key"));
         let key = words.require("the type of the keys")?;
         let key = element_field(&id, &key, inherited)?;
         let value = words.require("the type of the values")?;
@@ -222,8 +219,8 @@ impl Element {
         Ok(Element::Pair {
             fields: Box::new([key, value]),
             map: Collect::Map {
-                id,
-                value: name.clone(),
+                id: Name::clone(&id),
+                value: Name::clone(name),
             },
         })
     }
@@ -239,7 +236,7 @@ impl Element {
 
 /// A field without a name of its own: one word, or more in quotes.
 fn element_field(
-    name: &Name,
+    name: &Label,
     word: &Word<'_>,
     inherited: &Inherited<'_>,
 ) -> Result<Field, NotationError> {
@@ -287,7 +284,7 @@ impl Times {
                 elements(count.map_err(|why| format!("has no count: it {}", failed(why)))?)?
             }
             Times::Field(name) => match run.reading.fields.get(name) {
-                Some(Value::Integer(count)) => elements(*count)?,
+                Some(Value::Integer(count)) => elements(count.get())?,
                 _ => return Err(format!("has no count: `{name}` is not a whole number")),
             },
         };
@@ -300,7 +297,7 @@ impl Times {
         Ok((Some(count), 0))
     }
 
-    fn too_far(&self, name: &Name, number: usize, what: &str) -> String {
+    fn too_far(&self, name: &Label, number: usize, what: &str) -> String {
         let kept = match self {
             Times::Rest(kept) => *kept,
             Times::Count(_) | Times::Prefix(_) | Times::Field(_) => 0,

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
 use super::layout::{Layout, read_on};
 use super::made::Join;
 use super::moments;
-use super::steps::{Collect, Negation, Step, Steps, integer, text};
+use super::steps::{Collect, Negation, Number, Step, Steps, integer, text};
 use super::trace::Recorder;
 use crate::cursor::Cursor;
-use crate::message::{Fields, Frame, Name, Part, Reading, Value};
+use crate::message::{Fields, Frame, Label, Name, Part, Reading, Value};
 use crate::notation::Condition;
 use crate::script::Caller;
 
@@ -61,7 +59,6 @@ struct Level {
     depth: usize,
     /// Whether it is part of a list only, so that its field `time` is a value like others.
     inner: bool,
-    dropped: Vec<Name>,
     time: Option<Timestamp>,
     /// What is done when every field has been read.
     late: Vec<Late>,
@@ -72,14 +69,14 @@ struct Level {
 pub(super) enum Late {
     /// The sign of a number.
     Negate {
-        name: Name,
-        when: Negation,
+        name: Label,
+        when: Arc<Negation>,
     },
     Join(Arc<Join>),
 }
 
 impl Late {
-    fn name(&self) -> &Name {
+    fn name(&self) -> &Label {
         match self {
             Late::Negate { name, .. } => name,
             Late::Join(join) => &join.name,
@@ -118,7 +115,6 @@ impl<'a> Run<'a> {
     /// What has been read.
     pub fn into_reading(self) -> Reading {
         Reading {
-            dropped: self.level.dropped,
             time: self.level.time,
             ..self.reading
         }
@@ -141,7 +137,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes a value through its steps and sets it; where a layout reads it, that layout's fields too.
-    pub fn set(&mut self, name: &Name, steps: &Steps, value: Value) -> Result<(), String> {
+    pub fn set(&mut self, name: &Label, steps: &Steps, value: Value) -> Result<(), String> {
         if !steps.steps.is_empty() {
             self.came_from(name, &value);
         }
@@ -151,38 +147,60 @@ impl<'a> Run<'a> {
     /// [`Run::set`] where only these steps are left to be done.
     pub fn set_by(
         &mut self,
-        name: &Name,
+        name: &Label,
         steps: &Steps,
         left: &[Step],
         mut value: Value,
     ) -> Result<(), String> {
         for step in left {
-            step.apply_to(&mut value)
-                .map_err(|why| format!("{name} {why}"))?;
+            value = step.apply(value).map_err(|why| format!("{name} {why}"))?;
         }
         if matches!(&value, Value::Text(text) if text.is_empty()) {
             self.leave_out(name, EMPTY);
             return Ok(());
         }
         if let Value::Integer(number) = value {
-            in_range(name, number)?;
+            in_range(name, number.get())?;
         }
         if steps.are_all() && !self.is_traced() {
             self.forget(name);
-            return self.put(name, value, steps.zone);
+            return self.put_hidden(name, value, steps.zone, false);
         }
         self.set_more(name, steps, value)
     }
 
+    /// [`Run::set`] for a number.
+    #[inline]
+    pub fn set_number(
+        &mut self,
+        name: &Label,
+        steps: &Steps,
+        number: Number,
+    ) -> Result<(), String> {
+        if !steps.are_all() || self.is_traced() {
+            return self.set(name, steps, number.into());
+        }
+        let number = number.behind(&steps.steps);
+        let (number, left) = number.map_err(|why| format!("{name} {why}"))?;
+        if !left.is_empty() {
+            return self.set_by(name, steps, left, number.into());
+        }
+        if let Number::Integer(number) = number {
+            in_range(name, number)?;
+        }
+        self.forget(name);
+        self.put_hidden(name, number.into(), None, false)
+    }
+
     /// Sets a value behind its steps, and what else is made of it.
-    fn set_more(&mut self, name: &Name, steps: &Steps, value: Value) -> Result<(), String> {
+    fn set_more(&mut self, name: &Label, steps: &Steps, value: Value) -> Result<(), String> {
         if !steps.bits.is_empty() {
             let whole = integer(&value).map_err(|why| format!("{name} {why}"))?;
             for bits in &steps.bits {
                 let value = bits.of(whole);
                 self.came_to(name, &bits.name, &value);
                 let fields = &mut self.reading.fields;
-                fields.set_behind(self.level.base, bits.name.clone(), value);
+                fields.set_label(self.level.base, &bits.name, false, value);
             }
         }
         self.came_to(name, name, &value);
@@ -190,17 +208,15 @@ impl<'a> Run<'a> {
         if let Some(when) = &steps.negate {
             self.postpone(Late::Negate {
                 name: name.clone(),
-                when: when.clone(),
+                when: Arc::clone(when),
             });
         }
-        if steps.dropped {
-            self.hide(name);
-        }
+        let (zone, hidden) = (steps.zone, steps.dropped);
         let Some(layout) = steps.with else {
-            return self.put(name, value, steps.zone);
+            return self.put_hidden(name, value, zone, hidden);
         };
         let part = part(&value).map_err(|why| format!("{name} {why}"))?;
-        self.put(name, value, steps.zone)?;
+        self.put_hidden(name, value, zone, hidden)?;
         let Some(part) = part else { return Ok(()) };
         self.part_of(name, &part);
         let read = self.inside(&part, |run| run.read_layout(layout));
@@ -254,7 +270,7 @@ impl<'a> Run<'a> {
 
     /// What is read again is no more what an earlier field string wanted to be done.
     #[inline]
-    fn forget(&mut self, name: &Name) {
+    fn forget(&mut self, name: &Label) {
         if !self.level.late.is_empty() {
             self.level.late.retain(|late| late.name() != name);
         }
@@ -268,34 +284,49 @@ impl<'a> Run<'a> {
             self.reading.fields = values;
             return Ok(());
         }
+        let mut hidden = false;
         for (name, value) in values.iter() {
-            self.note(name, value, None)?;
+            hidden |= self.note(name, value, None)?;
         }
         // Frames choose how many these are: they are not looked for one after the other.
-        self.reading.fields.extend_behind(self.level.base, values);
+        let fields = &mut self.reading.fields;
+        fields.extend_behind(self.level.base, values);
+        if hidden {
+            fields.hide(self.level.base, "time");
+        }
         Ok(())
     }
 
     /// Sets a value as it is; that of `time` is the message's time and no value.
+    pub fn put(&mut self, name: &Label, value: Value) -> Result<(), String> {
+        self.put_hidden(name, value, None, false)
+    }
+
     #[inline]
-    pub fn put(&mut self, name: &Name, value: Value, zone: Option<Offset>) -> Result<(), String> {
-        self.note(name, &value, zone)?;
+    fn put_hidden(
+        &mut self,
+        name: &Label,
+        value: Value,
+        zone: Option<Offset>,
+        hidden: bool,
+    ) -> Result<(), String> {
+        let hidden = self.note(name, &value, zone)? || hidden;
         let fields = &mut self.reading.fields;
-        fields.set_behind(self.level.base, name.clone(), value);
+        fields.set_label(self.level.base, name, hidden, value);
         Ok(())
     }
 
-    /// What a value means beside itself.
+    /// What a value means beside itself; whether it is no value of the message.
     #[inline]
-    fn note(&mut self, name: &Name, value: &Value, zone: Option<Offset>) -> Result<(), String> {
-        if self.level.depth > 0 || self.inside > 0 {
+    fn note(&mut self, name: &str, value: &Value, zone: Option<Offset>) -> Result<bool, String> {
+        if self.is_inside() {
             self.count_text(weight(value))?;
         }
-        if &**name == "time" && !self.level.inner {
-            self.hide(name);
-            self.level.time = own_time(value, zone)?;
+        let own_time = name == "time" && !self.level.inner;
+        if own_time {
+            self.level.time = moments::of_value(value, zone)?;
         }
-        Ok(())
+        Ok(own_time)
     }
 
     /// Whether it is a part or the element of a list that is read.
@@ -305,11 +336,7 @@ impl<'a> Run<'a> {
 
     /// Takes a value away again.
     pub fn take_away(&mut self, name: &str) {
-        let own = self.reading.fields.split_off(self.level.base);
-        let kept = own.into_iter().filter(|(known, _)| **known != *name);
-        for (name, value) in kept {
-            self.reading.fields.set_behind(self.level.base, name, value);
-        }
+        self.reading.fields.remove_behind(self.level.base, name);
         if name == "time" {
             self.level.time = None;
         }
@@ -337,7 +364,7 @@ impl<'a> Run<'a> {
         while !self.level.late.is_empty() {
             for late in std::mem::take(&mut self.level.late) {
                 match late {
-                    Late::Negate { name, when } => self.negate(name, &when)?,
+                    Late::Negate { name, when } => self.negate(&name, &when)?,
                     Late::Join(join) => join.finish(self)?,
                 }
             }
@@ -345,7 +372,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn negate(&mut self, name: Name, when: &Negation) -> Result<(), String> {
+    fn negate(&mut self, name: &Label, when: &Negation) -> Result<(), String> {
         let field = &when.field;
         let said =
             self.reading.fields.get(field).ok_or_else(|| {
@@ -354,18 +381,18 @@ impl<'a> Run<'a> {
         if !when.applies(said) {
             return Ok(());
         }
-        let negated = match self.reading.fields.get(&name) {
-            Some(Value::Integer(value)) => Value::Integer(value.saturating_neg()),
+        let negated = match self.reading.fields.get(name) {
+            Some(Value::Integer(value)) => Value::integer(value.get().saturating_neg()),
             Some(Value::Float(value)) => Value::Float(-value),
             Some(Value::Null) | None => return Ok(()),
             Some(_) => return Err(format!("{name} is not a number, which `neg` needs")),
         };
         if let Value::Integer(number) = negated {
-            in_range(&name, number)?;
+            in_range(name, number.get())?;
         }
-        self.came_to(&name, &name, &negated);
+        self.came_to(name, name, &negated);
         let fields = &mut self.reading.fields;
-        fields.set_behind(self.level.base, name, negated);
+        fields.set_label(self.level.base, name, false, negated);
         Ok(())
     }
 
@@ -394,7 +421,6 @@ impl<'a> Run<'a> {
         let fields = self.reading.fields.split_off(own.base);
         read.map(|()| Part {
             fields,
-            dropped: own.dropped,
             time: own.time,
         })
     }
@@ -402,7 +428,7 @@ impl<'a> Run<'a> {
     /// Makes of a list's elements what its field says.
     pub fn collect(
         &mut self,
-        name: &Name,
+        name: &Label,
         steps: &Steps,
         collect: &Collect,
         parts: Vec<Part>,
@@ -449,47 +475,28 @@ impl<'a> Run<'a> {
     }
 
     /// The object that an earlier field of that name has made, with more entries.
-    pub fn merged(&self, name: &Name, entries: Vec<(Name, Value)>) -> Value {
+    pub fn merged(&self, name: &str, entries: Vec<(Name, Value)>) -> Value {
         let mut map = self.own_object(name).cloned().unwrap_or_default();
         map.extend(entries);
-        Value::Object(map)
+        Value::Object(Box::new(map))
     }
 
-    fn own_object(&self, name: &Name) -> Option<&Fields> {
+    fn own_object(&self, name: &str) -> Option<&Fields> {
         let mut own = self.reading.fields.iter().skip(self.level.base);
-        match own.find(|(known, _)| *known == name) {
+        match own.find(|(known, _)| ***known == *name) {
             Some((_, Value::Object(object))) => Some(object),
             _ => None,
-        }
-    }
-
-    fn hide(&mut self, name: &Name) {
-        if !self.level.dropped.contains(name) {
-            self.level.dropped.push(name.clone());
         }
     }
 }
 
 /// The bytes that a layout reads; none where the value is known to be absent.
-fn part(value: &Value) -> Result<Option<Bytes>, &'static str> {
+fn part(value: &Value) -> Result<Option<Arc<[u8]>>, &'static str> {
     match value {
-        Value::Bytes(bytes) => Ok(Some(bytes.clone())),
-        Value::Text(text) => Ok(Some(Bytes::copy_from_slice(text.as_bytes()))),
+        Value::Bytes(bytes) => Ok(Some(Arc::clone(bytes))),
+        Value::Text(text) => Ok(Some(text.as_bytes().into())),
         Value::Null => Ok(None),
         _ => Err("is neither bytes nor text, which `with` needs"),
-    }
-}
-
-/// The time that a field named `time` says.
-fn own_time(value: &Value, zone: Option<Offset>) -> Result<Option<Timestamp>, String> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Text(text) => moment(text, zone.unwrap_or(Offset::UTC))
-            .map(Some)
-            .ok_or_else(|| {
-                "time is not an RFC 3339 time; see the steps `time` and `unix`".to_owned()
-            }),
-        _ => Err("time is not a text; see the steps `unix` and `unixms`".to_owned()),
     }
 }
 
@@ -506,7 +513,7 @@ fn entry(
     let key = part.fields.get(id).cloned();
     let key = key.ok_or_else(|| format!("{list} has an element without `{id}`"))?;
     let key = text(key).map_err(|why| format!("{id} {why}"))?;
-    Ok(Some((key.into(), value)))
+    Ok(Some((key.as_str().into(), value)))
 }
 
 /// About the bytes that a value takes beyond those of its place.
@@ -524,12 +531,6 @@ fn weight(value: &Value) -> usize {
             .sum(),
         Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => 0,
     }
-}
-
-/// A moment, in the given zone where the text has none.
-fn moment(text: &str, zone: Offset) -> Option<Timestamp> {
-    let with_zone = moments::read(text).or_else(|| text.parse().ok());
-    with_zone.or_else(|| zone.to_timestamp(text.parse::<DateTime>().ok()?).ok())
 }
 
 fn in_range(name: &Name, number: i128) -> Result<(), String> {

@@ -5,7 +5,7 @@ use super::Inherited;
 use super::json::JsonDecoder;
 use super::run::Run;
 use crate::document::{Problems, Section};
-use crate::message::{Name, Value};
+use crate::message::{Label, Name, Value};
 use crate::script::{Call, DECODE, First};
 
 /// Which layouts cannot call a function.
@@ -40,7 +40,8 @@ impl ScriptDecoder {
             .into_iter()
             .filter(|(_, value)| *value != Value::Null);
         run.own(run.body(), || "what the script decodes".to_owned());
-        self.members.set(Value::Object(known.collect()), "", run)
+        self.members
+            .set(Value::Object(Box::new(known.collect())), "", run)
     }
 
     /// What its field strings say of members.
@@ -60,12 +61,12 @@ pub(super) fn change(function: &Name, last: bool, run: &mut Run<'_>) -> Result<(
         Value::Null => return Ok(()),
         _ => return Err(no_object(function)),
     };
-    for (name, value) in members {
+    for (name, value) in *members {
         match value {
             Value::Null => run.take_away(&name),
             value => {
                 run.found(&name, &value);
-                run.put(&name, value, None)?;
+                run.put(&Label::own(name), value)?;
             }
         }
     }

@@ -1,5 +1,7 @@
 //! How the steps behind a type are written: `* 10 round 1`, `enum 1=on`, `split`.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
@@ -7,6 +9,7 @@ use jiff::tz::Offset;
 use super::steps::{Bits, Collect, Factor, Negation, Step, Steps, Subject};
 use super::textual::Kind;
 use super::{Inherited, layout_index};
+use crate::message::Name;
 use crate::message::Value;
 use crate::notation::{
     Condition, Literal, NotationError, Values, Word, Words, bytes, unknown_word, zone,
@@ -86,9 +89,9 @@ impl Steps {
         match word.raw {
             "if" => self.condition = Some(Condition::read(words, inherited.endian)?),
             "drop" => self.dropped = true,
-            "neg" => self.negate = Some(negation(words)?),
+            "neg" => self.negate = Some(Arc::new(negation(words)?)),
             "zone" => self.zone = Some(zone(&words.require("an offset such as +08:00")?)?),
-            "bits" => self.bits = read_bits(words)?,
+            "bits" => self.bits = read_bits(words, inherited)?,
             "with" => {
                 self.with = Some(layout_index(&words.require("a layout")?, inherited)?);
             }
@@ -137,7 +140,7 @@ impl Steps {
         self.collect = Some(if word.raw == "split" {
             Collect::Split
         } else {
-            let mut name = |what| Ok(words.require(what)?.text.as_ref().into());
+            let mut name = |what| Ok(Name::from(words.require(what)?.text));
             Collect::Map {
                 id: name("the elements' field that names")?,
                 value: name("the elements' field that is named")?,
@@ -298,7 +301,7 @@ fn written(words: &mut Words<'_>, what: &str) -> Result<String, NotationError> {
 
 fn factor(word: &Word<'_>) -> Result<Factor, NotationError> {
     match Literal::new(&word.text).value() {
-        Value::Integer(value) => Ok(Factor::Integer(value)),
+        Value::Integer(value) => Ok(Factor::Integer(value.get())),
         Value::Float(value) => Ok(Factor::Float(value)),
         _ => Err(word.error(format!("expected a number, found `{}`", word.raw))),
     }
@@ -374,7 +377,7 @@ fn any_pairs(words: &mut Words<'_>) -> Box<[(Literal, Value)]> {
 }
 
 /// The parts `a@0`, `b@1:2 0=off 1=on` that follow.
-fn read_bits(words: &mut Words<'_>) -> Result<Vec<Bits>, NotationError> {
+fn read_bits(words: &mut Words<'_>, inherited: &Inherited<'_>) -> Result<Vec<Bits>, NotationError> {
     let mut all = Vec::new();
     while let Some((name, place)) = words.peek().and_then(|word| word.split('@')) {
         words.next();
@@ -383,7 +386,7 @@ fn read_bits(words: &mut Words<'_>) -> Result<Vec<Bits>, NotationError> {
             Some((at, width)) => (at, Some(small(&width, 64)?.max(1))),
         };
         all.push(Bits {
-            name: name.text.as_ref().into(),
+            name: inherited.label(&name.text),
             at: small(&at, 63)?,
             width,
             names: any_pairs(words),

@@ -1,5 +1,8 @@
 //! What the steps behind a field's type do: `* / + - & >>`, `enum`, `bits`, `trim` and the others, left to right.
 
+use std::sync::Arc;
+
+use compact_str::{ToCompactString, format_compact};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
@@ -7,7 +10,7 @@ use super::degrees;
 use super::texts::{luhn, trim, unhex};
 use super::textual::Kind;
 use super::times::{since, time};
-use crate::message::{Name, Value};
+use crate::message::{Label, Name, Text, Value};
 use crate::notation::{Condition, Literal, Values};
 
 /// One step on a value.
@@ -66,7 +69,7 @@ pub(super) enum Factor {
 /// A named part of an integer.
 #[derive(Clone, Debug)]
 pub(super) struct Bits {
-    pub name: Name,
+    pub name: Label,
     pub at: u32,
     /// How many bits; `None` is one bit as a flag.
     pub width: Option<u32>,
@@ -111,13 +114,64 @@ pub(super) struct Steps {
     pub steps: Vec<Step>,
     pub bits: Vec<Bits>,
     pub condition: Option<Condition>,
-    pub negate: Option<Negation>,
+    pub negate: Option<Arc<Negation>>,
     pub zone: Option<Offset>,
     pub dropped: bool,
     /// The layout that reads the value's bytes.
     pub with: Option<usize>,
     /// For lists only.
     pub collect: Option<Collect>,
+}
+
+const NOT_WHOLE: &str = "is not a whole number";
+
+/// A number that is not yet a value: to make one of what is between two steps takes longer than the step.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
+    Integer(i128),
+    Float(f64),
+}
+
+impl Number {
+    fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Integer(number) => Some(Number::Integer(number.get())),
+            Value::Bool(flag) => Some(Number::Integer(i128::from(*flag))),
+            Value::Float(number) => Some(Number::Float(*number)),
+            _ => None,
+        }
+    }
+
+    fn float(self) -> f64 {
+        match self {
+            Number::Integer(number) => as_float(number),
+            Number::Float(number) => number,
+        }
+    }
+
+    /// The number behind steps up to the first that makes something else of it, and what is left.
+    #[inline]
+    pub fn behind(mut self, steps: &[Step]) -> Result<(Self, &[Step]), String> {
+        let mut left = steps;
+        while let Some((step, rest)) = left.split_first() {
+            match step.on_number(self) {
+                Some(number) => self = number?,
+                None => break,
+            }
+            left = rest;
+        }
+        Ok((self, left))
+    }
+}
+
+impl From<Number> for Value {
+    #[inline]
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Integer(number) => Value::integer(number),
+            Number::Float(number) => Value::Float(number),
+        }
+    }
 }
 
 impl Steps {
@@ -147,20 +201,6 @@ impl Step {
         }
     }
 
-    /// [`Step::apply`] in the value's place: values are large, and most numbers have a step.
-    pub fn apply_to(&self, value: &mut Value) -> Result<(), String> {
-        match (self, &*value) {
-            (Step::Divide(divisor), Value::Integer(number)) => {
-                *value = Value::Float(as_float(*number) / divisor);
-            }
-            (Step::Divide(divisor), Value::Float(number)) => {
-                *value = Value::Float(number / divisor);
-            }
-            _ => *value = self.apply(std::mem::replace(value, Value::Null))?,
-        }
-        Ok(())
-    }
-
     /// What it makes of a text that it need not have as its own; `None` where it needs that.
     pub fn of_borrowed(&self, text: &str) -> Option<Result<Value, String>> {
         match self {
@@ -177,26 +217,76 @@ impl Step {
     }
 
     fn apply_number(&self, value: Value) -> Result<Value, String> {
-        match self {
-            Step::Multiply(factor) => multiply(value, *factor),
-            Step::Divide(divisor) => Ok(Value::Float(float(&value)? / divisor)),
-            Step::Add(addend) => match value {
-                Value::Float(value) => Ok(Value::Float(value + *addend as f64)),
-                value => checked(integer(&value)?.checked_add(*addend)),
-            },
-            Step::Mask(mask) => Ok(Value::Integer(integer(&value)? & mask)),
-            Step::Shift(count) => checked(integer(&value)?.checked_shr(*count)),
-            Step::Round(decimals) => Ok(round(value, *decimals)),
-            Step::Absolute => match value {
-                Value::Float(value) => Ok(Value::Float(value.abs())),
-                value => checked(integer(&value)?.checked_abs()),
-            },
-            Step::Degrees => Ok(Value::Float(float(&value)?.to_degrees())),
-            Step::DegreesMinutes { decimals } => {
+        match (self, value) {
+            (Step::DegreesMinutes { decimals }, value) => {
                 degrees::of_minutes(&text(value)?, *decimals).map(Value::Float)
             }
-            Step::Convert(kind) => kind.convert(value),
-            Step::Since { start, per_second } => since(*start, &value, *per_second),
+            (Step::Convert(kind), value) => kind.convert(value),
+            (Step::Round(_), value @ Value::Bool(_)) => Ok(value),
+            (Step::Since { start, per_second }, value) => since(*start, &value, *per_second),
+            (step, value) => match Number::of(&value) {
+                Some(number) => match step.on_number(number) {
+                    Some(done) => done.map(Value::from),
+                    None => step.apply_text(value),
+                },
+                None => step.apply_other(value),
+            },
+        }
+    }
+
+    /// What it makes of a number, where that is a number again.
+    #[inline]
+    pub fn on_number(&self, number: Number) -> Option<Result<Number, String>> {
+        let whole = || match number {
+            Number::Integer(number) => Ok(number),
+            Number::Float(_) => Err(NOT_WHOLE.to_owned()),
+        };
+        let checked = |number: Option<i128>| {
+            let number = number.map(Number::Integer);
+            number.ok_or_else(|| "is too large".to_owned())
+        };
+        Some(match (self, number) {
+            (Step::Divide(divisor), number) => Ok(Number::Float(number.float() / divisor)),
+            (Step::Multiply(Factor::Integer(factor)), Number::Integer(number)) => {
+                checked(number.checked_mul(*factor))
+            }
+            (Step::Multiply(Factor::Integer(factor)), Number::Float(number)) => {
+                Ok(Number::Float(number * *factor as f64))
+            }
+            (Step::Multiply(Factor::Float(factor)), number) => {
+                Ok(Number::Float(number.float() * factor))
+            }
+            (Step::Add(addend), Number::Integer(number)) => checked(number.checked_add(*addend)),
+            (Step::Add(addend), Number::Float(number)) => {
+                Ok(Number::Float(number + *addend as f64))
+            }
+            (Step::Mask(mask), _) => whole().map(|number| Number::Integer(number & mask)),
+            (Step::Shift(count), _) => {
+                whole().and_then(|number| checked(number.checked_shr(*count)))
+            }
+            (Step::Round(decimals), Number::Float(number)) => {
+                Ok(Number::Float(round(number, *decimals)))
+            }
+            (Step::Round(_), whole) => Ok(whole),
+            (Step::Absolute, Number::Integer(number)) => checked(number.checked_abs()),
+            (Step::Absolute, Number::Float(number)) => Ok(Number::Float(number.abs())),
+            (Step::Degrees, number) => Ok(Number::Float(number.float().to_degrees())),
+            _ => return None,
+        })
+    }
+
+    /// What it makes of what is no number.
+    fn apply_other(&self, value: Value) -> Result<Value, String> {
+        match self {
+            Step::Round(_) => Ok(value),
+            Step::Divide(_) | Step::Degrees | Step::Multiply(Factor::Float(_)) => {
+                Err("is not a number".to_owned())
+            }
+            Step::Multiply(Factor::Integer(_))
+            | Step::Add(_)
+            | Step::Mask(_)
+            | Step::Shift(_)
+            | Step::Absolute => Err(NOT_WHOLE.to_owned()),
             _ => self.apply_text(value),
         }
     }
@@ -205,7 +295,7 @@ impl Step {
         let text = match (self, value) {
             (Step::Text, value) => return text(value).map(Value::Text),
             (Step::Prefix(prefix), value) => {
-                return text(value).map(|text| Value::Text(format!("{prefix}{text}")));
+                return text(value).map(|text| Value::text(format!("{prefix}{text}")));
             }
             (_, Value::Text(text)) => text,
             _ => return Err("is not a text, which the step needs".to_owned()),
@@ -216,10 +306,9 @@ impl Step {
                 left,
                 right,
             } => Ok(trim(text, characters, *left, *right)),
-            Step::Until(end) => Ok(Value::Text(
+            Step::Until(end) => Ok(Value::text(
                 text.split_once(end.as_str())
-                    .map_or(text.as_str(), |(before, _)| before)
-                    .to_owned(),
+                    .map_or(text.as_str(), |(before, _)| before),
             )),
             Step::Upper => Ok(Value::Text(text.to_ascii_uppercase())),
             Step::Lower => Ok(Value::Text(text.to_ascii_lowercase())),
@@ -239,7 +328,7 @@ impl Bits {
             None => Value::Bool(shifted & 1 == 1),
             Some(width) => {
                 let mask = 1i128.checked_shl(width).unwrap_or(0).wrapping_sub(1);
-                Value::Integer(shifted & mask)
+                Value::integer(shifted & mask)
             }
         };
         named(&self.names, part)
@@ -267,7 +356,7 @@ impl Negation {
 fn is_set(value: &Value) -> bool {
     match value {
         Value::Bool(set) => *set,
-        Value::Integer(number) => *number != 0,
+        Value::Integer(number) => number.get() != 0,
         Value::Float(number) => *number != 0.0,
         Value::Text(text) => !text.is_empty(),
         Value::Null | Value::Bytes(_) | Value::List(_) | Value::Object(_) => false,
@@ -277,18 +366,9 @@ fn is_set(value: &Value) -> bool {
 /// A value as an integer, or why it is none.
 pub(super) fn integer(value: &Value) -> Result<i128, String> {
     match value {
-        Value::Integer(value) => Ok(*value),
+        Value::Integer(value) => Ok(value.get()),
         Value::Bool(value) => Ok(i128::from(*value)),
-        _ => Err("is not a whole number".to_owned()),
-    }
-}
-
-fn float(value: &Value) -> Result<f64, String> {
-    match value {
-        Value::Float(value) => Ok(*value),
-        value => integer(value)
-            .map(as_float)
-            .map_err(|_| "is not a number".to_owned()),
+        _ => Err(NOT_WHOLE.to_owned()),
     }
 }
 
@@ -297,44 +377,27 @@ pub(super) fn as_float(value: i128) -> f64 {
     i64::try_from(value).map_or_else(|_| value as f64, |small| small as f64)
 }
 
-fn checked(value: Option<i128>) -> Result<Value, String> {
-    value
-        .map(Value::Integer)
-        .ok_or_else(|| "is too large".to_owned())
-}
-
-fn multiply(value: Value, factor: Factor) -> Result<Value, String> {
-    match (value, factor) {
-        (Value::Float(value), Factor::Integer(factor)) => Ok(Value::Float(value * factor as f64)),
-        (value, Factor::Integer(factor)) => checked(integer(&value)?.checked_mul(factor)),
-        (value, Factor::Float(factor)) => Ok(Value::Float(float(&value)? * factor)),
-    }
-}
-
-fn round(value: Value, decimals: i32) -> Value {
-    let Value::Float(number) = value else {
-        return value;
-    };
+fn round(number: f64, decimals: i32) -> f64 {
     let scale = 10f64.powi(decimals);
     let rounded = (number * scale).round() / scale;
-    Value::Float(if rounded.is_finite() { rounded } else { number })
+    if rounded.is_finite() { rounded } else { number }
 }
 
 /// A number, flag or text as text.
-pub(super) fn text(value: Value) -> Result<String, String> {
+pub(super) fn text(value: Value) -> Result<Text, String> {
     Ok(match value {
         Value::Text(text) => text,
-        Value::Integer(value) => value.to_string(),
+        Value::Integer(value) => value.to_compact_string(),
         Value::Float(value) => float_text(value),
-        Value::Bool(value) => value.to_string(),
+        Value::Bool(value) => value.to_compact_string(),
         _ => return Err("cannot be a text".to_owned()),
     })
 }
 
 /// A float as text, with an exponent where it would have hundreds of digits.
-pub(super) fn float_text(value: f64) -> String {
+pub(super) fn float_text(value: f64) -> Text {
     if value == 0.0 || (1e-7..1e21).contains(&value.abs()) {
-        return value.to_string();
+        return format_compact!("{value}");
     }
-    format!("{value:e}")
+    format_compact!("{value:e}")
 }

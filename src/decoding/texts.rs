@@ -1,11 +1,11 @@
 //! What steps do with texts.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
-use crate::message::Value;
+use crate::message::{Text, Value};
 
 /// A text without these characters at its ends.
-pub(super) fn trim(mut text: String, characters: &[char], left: bool, right: bool) -> Value {
+pub(super) fn trim(mut text: Text, characters: &[char], left: bool, right: bool) -> Value {
     if right {
         text.truncate(text.trim_end_matches(characters).len());
     }
@@ -17,7 +17,7 @@ pub(super) fn trim(mut text: String, characters: &[char], left: bool, right: boo
 }
 
 /// Digits with their check digit: from the right every second one counts double.
-pub(super) fn luhn(mut digits: String) -> Result<String, String> {
+pub(super) fn luhn(mut digits: Text) -> Result<Text, String> {
     let mut sum = 0u32;
     for (place, digit) in digits.bytes().rev().enumerate() {
         if !digit.is_ascii_digit() {
@@ -37,7 +37,7 @@ pub(super) fn luhn(mut digits: String) -> Result<String, String> {
 }
 
 /// The bytes that hex digits say.
-pub(super) fn unhex(text: &str) -> Result<Bytes, String> {
+pub(super) fn unhex(text: &str) -> Result<Arc<[u8]>, String> {
     let wrong = || "is not made of pairs of hex digits".to_owned();
     let (pairs, odd) = text.as_bytes().as_chunks::<2>();
     if !odd.is_empty() {
@@ -45,6 +45,9 @@ pub(super) fn unhex(text: &str) -> Result<Bytes, String> {
     }
     let nibble = |digit: u8| char::from(digit).to_digit(16);
     let byte = |[high, low]: &[u8; 2]| u8::try_from(nibble(*high)? << 4 | nibble(*low)?).ok();
-    let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
-    bytes.map(Bytes::from).ok_or_else(wrong)
+    pairs
+        .iter()
+        .map(byte)
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)
 }

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
+use compact_str::ToCompactString;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::made::Made;
 use super::run::{EMPTY, NOT_WANTED, Run};
-use super::steps::{Collect, Step, Steps, Subject, float_text};
+use super::steps::{Collect, Number, Step, Steps, Subject, float_text};
 use super::{Inherited, Use};
-use crate::message::{Name, Part, Value};
+use crate::message::{Label, Name, Part, Text, Value};
 use crate::notation::{NotationError, Word, Words};
 
 /// A field whose value comes as text, or as what JSON has.
@@ -17,7 +18,7 @@ use crate::notation::{NotationError, Word, Words};
 pub(super) struct Field {
     /// The field string.
     pub written: Name,
-    pub name: Name,
+    pub name: Label,
     /// Where it is made of other fields and has no source.
     pub made: Option<Made>,
     kind: Kind,
@@ -102,7 +103,7 @@ impl Keyed {
         let mut words = Words::new(text)?;
         let name = Field::name(&mut words)?;
         let key = |word: &Word<'_>| Ok(word.text.clone().into_owned());
-        let own = name.text.as_ref().into();
+        let own = inherited.label(&name.text);
         let (field, key) = Field::read(own, &mut words, inherited, subject, key)?;
         let key = key.unwrap_or_else(|| name.text.into_owned());
         Ok(Keyed { key, field })
@@ -117,7 +118,7 @@ impl Field {
         let nowhere = |word: &Word<'_>| -> Result<(), NotationError> {
             Err(word.error("there is one text and no place in it: `at` says nothing here"))
         };
-        let name = name.text.as_ref().into();
+        let name = inherited.label(&name.text);
         let read = Self::read(name, &mut words, inherited, Subject::Value, nowhere);
         read.map(|(field, _)| field)
     }
@@ -138,7 +139,7 @@ impl Field {
 
     /// Reads what follows the name; `place` reads what `at` says.
     pub fn read<P>(
-        name: Name,
+        name: Label,
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
         subject: Subject,
@@ -167,7 +168,7 @@ impl Field {
 
     /// A field that has no source, if the next word says so.
     fn read_made(
-        name: &Name,
+        name: &Label,
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
     ) -> Result<Option<Self>, NotationError> {
@@ -179,15 +180,15 @@ impl Field {
         Ok(made.map(|(made, steps)| Field {
             made: Some(made),
             steps,
-            ..Field::plain(name)
+            ..Field::plain(name.clone())
         }))
     }
 
     /// A field that takes its value as it comes.
-    pub fn plain(name: &str) -> Self {
+    pub fn plain(name: Label) -> Self {
         Field {
-            written: name.into(),
-            name: name.into(),
+            written: Name::clone(&name),
+            name,
             made: None,
             kind: Kind::Plain,
             steps: Steps::default(),
@@ -210,7 +211,8 @@ impl Field {
 
     /// The names that it sets.
     fn names(&self) -> impl Iterator<Item = &Name> {
-        std::iter::once(&self.name).chain(self.steps.bits.iter().map(|bits| &bits.name))
+        let bits = self.steps.bits.iter().map(|bits| &*bits.name);
+        std::iter::once(&*self.name).chain(bits)
     }
 
     /// Sets the field from bytes that are text unless it wants them as they are.
@@ -248,7 +250,7 @@ impl Field {
             return Ok(());
         }
         if self.kind == Kind::Bytes {
-            return self.convert(Value::Bytes(bytes.to_vec().into()), run);
+            return self.convert(Value::Bytes(bytes.into()), run);
         }
         let is_null = |step: &Step| matches!(step, Step::Null(..));
         if self.kind.is_text() || self.steps.steps.iter().any(is_null) {
@@ -257,10 +259,18 @@ impl Field {
                 let value = value.map_err(|why| format!("{} {why}", self.name))?;
                 return run.set_by(&self.name, &self.steps, left, value);
             }
-            return self.convert(Value::Text(text.into_owned()), run);
+            return self.convert(Value::text(text), run);
         }
         // Most columns are numbers: nothing is allocated for them. Bytes that are no text are none.
         let text = std::str::from_utf8(bytes).unwrap_or("?");
+        let number = match self.kind {
+            Kind::Number => finite(text.trim()).map(Number::Float),
+            Kind::Integer => whole(text.trim()).map(Number::Integer),
+            _ => None,
+        };
+        if let Some(number) = number {
+            return run.set_number(&self.name, &self.steps, number);
+        }
         let value = self.kind.read_text(text.trim());
         let value = value.map_err(|why| format!("{} {why}", self.name))?;
         run.set(&self.name, &self.steps, value)
@@ -329,13 +339,12 @@ impl Field {
             run.count_value()?;
             parts.push(run.element(message, |run| match element {
                 Value::Object(fields) => {
-                    for (name, value) in fields {
+                    for _ in 0..fields.len() {
                         run.count_value()?;
-                        run.put(&name, value, None)?;
                     }
-                    Ok(())
+                    run.put_all(*fields)
                 }
-                bare => run.put(&self.name, bare, None),
+                bare => run.put(&self.name, bare),
             })?);
         }
         Ok(parts)
@@ -378,12 +387,12 @@ impl Kind {
         match (self, value) {
             (Kind::Plain, value) | (_, value @ Value::Null) => Ok(value),
             (Kind::Text, value) => Ok(Value::Text(as_text(value)?)),
-            (Kind::Number, Value::Integer(value)) => Ok(Value::Float(value as f64)),
+            (Kind::Number, Value::Integer(value)) => Ok(Value::Float(value.get() as f64)),
             (Kind::Number, value @ Value::Float(_)) => Ok(value),
             (Kind::Integer, value @ Value::Integer(_)) => Ok(value),
             (Kind::Bool, value @ Value::Bool(_)) => Ok(value),
             (Kind::Bytes, value @ Value::Bytes(_)) => Ok(value),
-            (Kind::Bytes, value) => Ok(Value::Bytes(as_text(value)?.into_bytes().into())),
+            (Kind::Bytes, value) => Ok(Value::Bytes(as_text(value)?.as_bytes().into())),
             (kind, value) => kind.read_text(as_text(value)?.trim()),
         }
     }
@@ -391,21 +400,21 @@ impl Kind {
     fn read_text(self, text: &str) -> Result<Value, String> {
         let (value, what) = match self {
             Kind::Number => (finite(text).map(Value::Float), "number"),
-            Kind::Integer => (whole(text).map(Value::Integer), "whole number"),
-            Kind::Hexadecimal => (hexadecimal(text).map(Value::Integer), "hexadecimal number"),
+            Kind::Integer => (whole(text).map(Value::integer), "whole number"),
+            Kind::Hexadecimal => (hexadecimal(text).map(Value::integer), "hexadecimal number"),
             Kind::Bool => (flag(text).map(Value::Bool), "flag (true, false, 1 or 0)"),
-            Kind::Plain | Kind::Text | Kind::Bytes => (Some(Value::Text(text.to_owned())), "text"),
+            Kind::Plain | Kind::Text | Kind::Bytes => (Some(Value::text(text)), "text"),
         };
         value.ok_or_else(|| format!("is no {what}"))
     }
 }
 
-fn as_text(value: Value) -> Result<String, String> {
+fn as_text(value: Value) -> Result<Text, String> {
     match value {
         Value::Text(text) => Ok(text),
-        Value::Integer(value) => Ok(value.to_string()),
+        Value::Integer(value) => Ok(value.to_compact_string()),
         Value::Float(value) => Ok(float_text(value)),
-        Value::Bool(value) => Ok(value.to_string()),
+        Value::Bool(value) => Ok(value.to_compact_string()),
         Value::Null | Value::Bytes(_) | Value::List(_) | Value::Object(_) => {
             Err("is no text".to_owned())
         }

@@ -74,7 +74,7 @@ impl Stamp {
             (Stamp::Cp24, [low, high, minute]) => {
                 let minutes = i128::from(minute & 0x3f).saturating_mul(60_000);
                 let milliseconds = i128::from(u16::from_le_bytes([*low, *high]));
-                Ok(Value::Integer(minutes.saturating_add(milliseconds)))
+                Ok(Value::integer(minutes.saturating_add(milliseconds)))
             }
             _ => Err(wrong()),
         }

@@ -16,7 +16,7 @@ use super::types::Type;
 use super::{Inherited, Use, layout_index};
 use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section, name_of};
-use crate::message::{Name, Value};
+use crate::message::{Label, Name, Text, Value};
 use crate::notation::{Literal, NotationError, Words};
 use crate::schema::{Scalar, TypeText};
 
@@ -84,7 +84,7 @@ pub(super) struct Tlv {
     add: i64,
     cases: Box<[Case]>,
     sizes: Box<[(Literal, usize)]>,
-    unknown: Option<Name>,
+    unknown: Option<Label>,
     again: Again,
 }
 
@@ -133,7 +133,7 @@ impl Tlv {
             add: options.add,
             cases: cases.into(),
             sizes: sizes.into(),
-            unknown: options.unknown.as_deref().map(Name::from),
+            unknown: options.unknown.as_deref().map(|name| inherited.label(name)),
             again: options.again,
         };
         tlv.check(section, problems);
@@ -192,7 +192,7 @@ impl Tlv {
                 None => {
                     run.count_value()?;
                     if self.unknown.is_some() {
-                        unknown.push((Name::from(tag), Value::Text(hex(value))));
+                        unknown.push((Name::from(&*tag), Value::Text(hex(value))));
                     }
                 }
             }
@@ -201,14 +201,14 @@ impl Tlv {
             Some(name) if !unknown.is_empty() => {
                 let merged = run.merged(name, unknown);
                 run.found(name, &merged);
-                run.put(name, merged, None)
+                run.put(name, merged)
             }
             _ => Ok(()),
         }
     }
 
     /// The next element: its tag as text, what the tag means, and its value.
-    fn element<'a>(&self, run: &mut Run<'a>) -> Result<(String, Option<&Case>, &'a [u8]), String> {
+    fn element<'a>(&self, run: &mut Run<'a>) -> Result<(Text, Option<&Case>, &'a [u8]), String> {
         let left = run.cursor.remaining();
         let tag = read_one(&self.tag, run).map_err(|why| format!("a tag {why}"))?;
         if run.cursor.remaining() >= left {
@@ -238,7 +238,7 @@ impl Tlv {
             (None, None) => return Err("has no size".to_owned()),
             (None, Some(size)) => match read_one(size, run)? {
                 Value::Integer(size) => {
-                    let bytes = size.checked_add(self.add.into());
+                    let bytes = size.get().checked_add(self.add.into());
                     let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
                     bytes.ok_or_else(|| format!("cannot have the size {size}"))?
                 }

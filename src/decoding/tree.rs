@@ -97,11 +97,11 @@ impl<'de> Visitor<'de> for Tree<'_, '_> {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
+        Ok(Value::integer(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
+        Ok(Value::integer(value))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
@@ -109,7 +109,7 @@ impl<'de> Visitor<'de> for Tree<'_, '_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
+        Ok(Value::text(text))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
@@ -117,7 +117,7 @@ impl<'de> Visitor<'de> for Tree<'_, '_> {
         while let Some(value) = elements.next_element_seed(self)? {
             values.push(value);
         }
-        Ok(Value::List(values))
+        Ok(Value::List(values.into()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
@@ -125,7 +125,7 @@ impl<'de> Visitor<'de> for Tree<'_, '_> {
         while let Some(name) = members.next_key_seed(Key(self.0))? {
             values.push((name, members.next_value_seed(self)?));
         }
-        Ok(Value::Object(Fields::from(values)))
+        Ok(Value::Object(Box::new(Fields::from(values))))
     }
 }
 
@@ -165,16 +165,16 @@ mod tests {
         match json {
             Json::Null => Value::Null,
             Json::Bool(value) => Value::Bool(*value),
-            Json::String(text) => Value::Text(text.clone()),
+            Json::String(text) => Value::text(&**text),
             Json::Array(values) => Value::List(values.iter().map(expected).collect()),
             Json::Object(members) => {
                 let members = members.iter();
                 let members =
                     members.map(|(name, member)| (Name::from(name.as_str()), expected(member)));
-                Value::Object(members.collect())
+                Value::Object(Box::new(members.collect()))
             }
             Json::Number(number) => match number.as_i128() {
-                Some(value) => Value::Integer(value),
+                Some(value) => Value::integer(value),
                 None => Value::Float(number.as_f64().unwrap()),
             },
         }

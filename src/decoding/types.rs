@@ -190,15 +190,15 @@ impl Type {
         let value = match self {
             Type::Integer(kind) => {
                 return match kind.take(cursor) {
-                    Ok(number) => Ok(Some(Value::Integer(number))),
+                    Ok(number) => Ok(Some(Value::integer(number))),
                     Err(error) => Err(failed(error)),
                 };
             }
             Type::Zigzag => {
-                Value::Integer(zigzag(IntegerKind::Varint.take(cursor).map_err(failed)?))
+                Value::integer(zigzag(IntegerKind::Varint.take(cursor).map_err(failed)?))
             }
             Type::SignMagnitude { width, endian } => {
-                Value::Integer(sign_magnitude(cursor, *width, *endian)?)
+                Value::integer(sign_magnitude(cursor, *width, *endian)?)
             }
             Type::Float { double, endian } => float(cursor, *double, *endian)?,
             Type::Stamp(stamp) => {
@@ -246,9 +246,8 @@ impl Size {
                 cursor.remaining().checked_sub(*kept).ok_or_else(missing)?
             }
             Size::Field(name) => match fields.get(name) {
-                Some(Value::Integer(count)) => {
-                    usize::try_from(*count).map_err(|_| format!("cannot be {count} bytes long"))?
-                }
+                Some(Value::Integer(count)) => usize::try_from(count.get())
+                    .map_err(|_| format!("cannot be {count} bytes long"))?,
                 _ => return Err(format!("has no length: `{name}` is not a whole number")),
             },
         };

@@ -236,7 +236,7 @@ impl IdentityRule {
     pub fn said_secret(&self, fields: &Fields) -> Option<Vec<u8>> {
         let said = match self.secret.as_ref()?.value(fields)? {
             Value::Bytes(bytes) => bytes.to_vec(),
-            Value::Text(text) => text.into_bytes(),
+            Value::Text(text) => text.into_string().into_bytes(),
             other => spelled(&other)?.into_owned().into_bytes(),
         };
         Some(said).filter(|said| !said.is_empty())

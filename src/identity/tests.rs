@@ -73,10 +73,7 @@ fn what_a_frame_says() {
     for (value, expected) in [
         (Value::Text(" 35 ".into()), Some("35")),
         (Value::Text("  ".into()), None),
-        (
-            Value::Integer(u64::MAX.into()),
-            Some("18446744073709551615"),
-        ),
+        (Value::integer(u64::MAX), Some("18446744073709551615")),
         (Value::Bytes(b"\x0a\xff"[..].into()), Some("0aff")),
         (Value::Null, None),
     ] {
@@ -95,7 +92,7 @@ fn what_a_function_says_has_steps_and_units_are_the_frames() {
         rule.spoken(&said.into_iter().collect()).as_deref(),
         Some("7")
     );
-    let fields = [("unit".into(), Value::Integer(3))];
+    let fields = [("unit".into(), Value::integer(3))];
     assert_eq!(
         rule.sub(&fields.into_iter().collect()).as_deref(),
         Some("3")
@@ -132,7 +129,7 @@ fn a_secret_is_said_byte_by_byte() {
     for (value, expected) in [
         (Value::Text(" a b\0\0".into()), Some(&b" a b"[..])),
         (Value::Text("\0".into()), None),
-        (Value::Integer(7), Some(b"7")),
+        (Value::integer(7), Some(b"7")),
         (Value::Null, None),
     ] {
         let fields: Fields = [("password".into(), value.clone())].into_iter().collect();

@@ -1,4 +1,3 @@
-use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
@@ -26,15 +25,15 @@ fn ask<'a>(function: &'a str, fields: &'a Fields) -> Call<'a> {
 /// What the function `f` of a caller says, as JSON, or why it says nothing.
 fn said(caller: &Caller) -> String {
     let fields = Fields::from_iter([
-        ("n".into(), Value::Integer(7)),
-        ("big".into(), Value::Integer(u64::MAX.into())),
-        ("low".into(), Value::Integer(i64::MIN.into())),
+        ("n".into(), Value::integer(7)),
+        ("big".into(), Value::integer(u64::MAX)),
+        ("low".into(), Value::integer(i64::MIN)),
         ("x".into(), Value::Float(0.5)),
         ("t".into(), Value::Text("é".into())),
-        ("b".into(), Value::Bytes(Bytes::from_static(b"\x00\x80"))),
+        ("b".into(), Value::Bytes(b"\x00\x80"[..].into())),
         ("none".into(), Value::Null),
-        ("l".into(), Value::List(vec![Value::Bool(true)])),
-        ("__proto__".into(), Value::Integer(1)),
+        ("l".into(), Value::List([Value::Bool(true)].into())),
+        ("__proto__".into(), Value::integer(1)),
     ]);
     match caller.call(&ask("f", &fields)) {
         Ok(value) => serde_json::to_string(&value).unwrap(),
@@ -306,7 +305,7 @@ fn what_a_call_may_take_is_bounded_and_the_next_one_works() {
             wrong.push(format!("{text}: {failure}"));
         }
         let next = caller.call(&ask("f", &Fields::new()));
-        assert_eq!(next, Ok(Value::Integer(1)), "{text}");
+        assert_eq!(next, Ok(Value::integer(1)), "{text}");
     }
     assert_eq!(wrong, Vec::<String>::new());
 }
@@ -321,7 +320,7 @@ fn memory_that_a_script_fills_over_many_calls_is_given_back() {
         .collect();
     assert!(said.iter().any(Result::is_err));
     let most = said.iter().filter_map(|said| match said {
-        Ok(Value::Integer(count)) => Some(*count),
+        Ok(Value::Integer(count)) => Some(count.get()),
         _ => None,
     });
     assert!(most.max().unwrap() < 9);
@@ -345,15 +344,15 @@ fn the_state_is_that_of_one_connection_and_of_calls_that_did_not_fail() {
         caller.call(&ask("f", &fields)).ok()
     };
     let rows = [
-        (&one, "", Some(Value::Integer(1))),
-        (&one, "", Some(Value::Integer(2))),
-        (&two, "", Some(Value::Integer(1))),
+        (&one, "", Some(Value::integer(1))),
+        (&one, "", Some(Value::integer(2))),
+        (&two, "", Some(Value::integer(1))),
         (&one, "fail", None),
         (&one, "much", None),
-        (&one, "", Some(Value::Integer(3))),
+        (&one, "", Some(Value::integer(3))),
         (&one, "reset", Some(Value::Null)),
-        (&one, "", Some(Value::Integer(1))),
-        (&two, "", Some(Value::Integer(2))),
+        (&one, "", Some(Value::integer(1))),
+        (&two, "", Some(Value::integer(2))),
     ];
     for (at, (caller, name, expected)) in rows.into_iter().enumerate() {
         assert_eq!(with(caller, name), expected, "{at}");
@@ -366,7 +365,7 @@ fn a_state_that_must_not_be_kept_is_not() {
     let fields = Fields::new();
     for (keep, expected) in [(false, 1), (true, 1), (false, 2), (true, 2)] {
         let said = caller.call_and_keep(&ask("f", &fields), |_| keep);
-        assert_eq!(said, Ok(Value::Integer(expected)));
+        assert_eq!(said, Ok(Value::integer(expected)));
     }
 }
 
@@ -394,7 +393,7 @@ fn functions_are_known_however_they_are_declared() {
     let caller = Caller::new(&script);
     assert_eq!(
         caller.call(&ask("b", &Fields::new())),
-        Ok(Value::Integer(1))
+        Ok(Value::integer(1))
     );
     let failure = caller.call(&ask("z", &Fields::new())).unwrap_err();
     assert_eq!(failure.message, "there is no function `z`");
@@ -486,11 +485,11 @@ fn threads_take_turns() {
         for n in 0..4 {
             let caller = Caller::new(&script);
             scope.spawn(move || {
-                let fields = Fields::from_iter([("n".into(), Value::Integer(n))]);
+                let fields = Fields::from_iter([("n".into(), Value::integer(n))]);
                 for _ in 0..50 {
                     assert_eq!(
                         caller.call(&ask("f", &fields)),
-                        Ok(Value::Integer(n * 1000))
+                        Ok(Value::integer(n * 1000))
                     );
                 }
             });

@@ -1,7 +1,6 @@
 //! Values into the script and out of it. What comes out is foreign: its depth, number and bytes are
 //! bounded, whatever it says of itself.
 
-use bytes::Bytes;
 use rquickjs::{Array, BigInt, Ctx, Exception, Function, Object, Type, TypedArray};
 
 use crate::message::{Fields, Name, Value};
@@ -61,14 +60,14 @@ impl Reader {
         if let Some(text) = value.as_string() {
             let text = text.to_string()?;
             self.count(ctx, text.len())?;
-            return Ok(Value::Text(text));
+            return Ok(Value::text(text));
         }
         if let Some(array) = value.as_array() {
             return self.list(ctx, array, depth);
         }
         match value.type_of() {
             Type::Undefined | Type::Null | Type::Uninitialized => Ok(Value::Null),
-            Type::BigInt => whole(ctx, value).map(Value::Integer),
+            Type::BigInt => whole(ctx, value).map(Value::integer),
             Type::Object => {
                 let object = value.as_object();
                 let bytes = object.and_then(|object| object.as_typed_array::<u8>());
@@ -76,7 +75,7 @@ impl Reader {
                     (Some(bytes), _) => {
                         let bytes = bytes_of(ctx, bytes)?;
                         self.count(ctx, bytes.len())?;
-                        Ok(Value::Bytes(Bytes::from(bytes)))
+                        Ok(Value::Bytes(bytes.into()))
                     }
                     (None, Some(object)) => self.object(ctx, object, depth),
                     (None, None) => Ok(Value::Null),
@@ -98,7 +97,7 @@ impl Reader {
         // The array's own `len` does not take what is longer than an `i32` can say.
         let len: f64 = array.as_object().get("length")?;
         let len = match number_of(len) {
-            Value::Integer(len) => usize::try_from(len).ok(),
+            Value::Integer(len) => usize::try_from(len.get()).ok(),
             _ => None,
         };
         let len = len.filter(|len| *len <= self.values);
@@ -107,7 +106,7 @@ impl Reader {
         for index in 0..len {
             values.push(self.value(ctx, &array.get(index)?, depth)?);
         }
-        Ok(Value::List(values))
+        Ok(Value::List(values.into()))
     }
 
     fn object<'js>(
@@ -125,7 +124,7 @@ impl Reader {
                 values.push((Name::from(name), self.value(ctx, &value, depth)?));
             }
         }
-        Ok(Value::Object(Fields::from(values)))
+        Ok(Value::Object(Box::new(Fields::from(values))))
     }
 
     fn count(&mut self, ctx: &Ctx<'_>, bytes: usize) -> rquickjs::Result<()> {
@@ -150,7 +149,7 @@ fn number_of(number: f64) -> Value {
             clippy::cast_possible_truncation,
             reason = "a whole number below 2^53 is exact"
         )]
-        return Value::Integer(i128::from(number as i64));
+        return Value::integer(number as i64);
     }
     Value::Float(number)
 }
@@ -207,7 +206,7 @@ pub(super) mod to_script {
         match value {
             Value::Null => Ok(rquickjs::Value::new_null(ctx.clone())),
             Value::Bool(flag) => flag.into_js(ctx),
-            Value::Integer(number) => integer(ctx, *number),
+            Value::Integer(number) => integer(ctx, number.get()),
             Value::Float(number) => number.into_js(ctx),
             Value::Text(text) => text.as_str().into_js(ctx),
             Value::Bytes(bytes) => {

@@ -94,7 +94,7 @@ pub struct ListenerTask {
 impl ListenerTask {
     /// A listener on a bound socket, and the gateway's hold on it.
     pub fn new(socket: TcpListener, terms: Terms, south: Arc<South>) -> (ListenerHandle, Self) {
-        let listener = Arc::clone(&terms.listener.name);
+        let listener = Name::clone(&terms.listener.name);
         let metrics = south.metrics.listener(&listener);
         show_bounds(&metrics, &terms);
         let (sender, terms) = watch::channel((terms, 0));
@@ -188,7 +188,11 @@ impl ListenerTask {
             tracing::debug!(%error, "the connection was gone at once");
         }
         let listener = &terms.listener;
-        let peer = Peer::new(address, Arc::clone(&listener.name), listener.device.clone());
+        let peer = Peer::new(
+            address,
+            Name::clone(&listener.name),
+            listener.device.clone(),
+        );
         let span =
             tracing::debug_span!("connection", listener = %listener.name, peer = %peer.address);
         let inbox = Inbox::default();

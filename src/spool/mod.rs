@@ -153,7 +153,10 @@ impl<H> Default for Dropped<H> {
 
 impl<H> Dropped<H> {
     fn add_one(&mut self, (message, hold): (Arc<Message>, H)) {
-        *self.outputs.entry(Arc::clone(&message.output)).or_default() += 1;
+        *self
+            .outputs
+            .entry(Name::clone(&message.output))
+            .or_default() += 1;
         self.holds.push(hold);
     }
 
@@ -225,7 +228,7 @@ impl<H: Hold> Spool<H> {
         });
         let mut kept = BTreeMap::new();
         for (output, count) in logs.iter().flat_map(Log::unread_on_disk) {
-            *kept.entry(Arc::clone(output)).or_default() += count;
+            *kept.entry(Name::clone(output)).or_default() += count;
         }
         Spool {
             name: found.name,
@@ -291,7 +294,7 @@ impl<H: Hold> Spool<H> {
         match self.kept.get_mut(&message.output) {
             Some(count) => *count += 1,
             None => {
-                self.kept.insert(Arc::clone(&message.output), 1);
+                self.kept.insert(Name::clone(&message.output), 1);
             }
         }
         self.log(priority).append(sequence, message, hold, now);
@@ -318,7 +321,7 @@ impl<H: Hold> Spool<H> {
         sequence: Sequence,
     ) -> Option<(Arc<Message>, Option<H>)> {
         let ended = self.log(priority).done(sequence)?;
-        self.forget(&Arc::clone(&ended.0.output), 1);
+        self.forget(&Name::clone(&ended.0.output), 1);
         Some(ended)
     }
 

@@ -152,7 +152,7 @@ pub(super) fn write_float(
 ) -> Option<()> {
     let value = match value {
         Value::Float(value) => *value,
-        Value::Integer(value) => *value as f64,
+        Value::Integer(value) => value.get() as f64,
         Value::Text(text) => text.parse().ok()?,
         _ => return None,
     };

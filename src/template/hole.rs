@@ -216,7 +216,7 @@ impl Hole {
             Some(algorithm) => algorithm.compute(out.get(covered)?)?.into(),
         };
         let mut written = Vec::new();
-        self.write(Cow::Owned(Value::Integer(value)), &mut written)?;
+        self.write(Cow::Owned(Value::integer(value)), &mut written)?;
         let free = out.get_mut(at..at.checked_add(written.len())?)?;
         free.copy_from_slice(&written);
         Some(())
@@ -248,15 +248,15 @@ impl Hole {
         let own = match &self.what {
             What::Field(name) => return context.fields.get(name).map(Cow::Borrowed),
             What::Argument(name) => return context.arguments.get(name).map(Cow::Borrowed),
-            What::Device => Value::Text(context.device?.to_owned()),
-            What::Now => Value::Text(context.now?.to_string()),
-            What::Count(name) => Value::Integer(context.counters.next(name).into()),
+            What::Device => Value::text(context.device?),
+            What::Now => Value::text(context.now?.to_string()),
+            What::Count(name) => Value::integer(context.counters.next(name)),
             What::Raw(span) => {
                 let range = span.resolve(context.frame.len())?;
-                Value::Bytes(bytes::Bytes::copy_from_slice(context.frame.get(range)?))
+                Value::Bytes(context.frame.get(range)?.into())
             }
             What::Length(span) => {
-                Value::Integer(i128::try_from(span.resolve(out.len())?.len()).ok()?)
+                Value::integer(i128::try_from(span.resolve(out.len())?.len()).ok()?)
             }
             What::Script(name) => ask(name, context)?,
             What::Checksum(..) | What::OwnChecksum(_) => return None,
@@ -268,7 +268,7 @@ impl Hole {
         let value = self.steps.apply(value)?;
         let value = match self.what {
             What::Count(_) | What::Checksum(..) | What::OwnChecksum(_) => {
-                Cow::Owned(Value::Integer(self.form.wrap(whole(&value)?)))
+                Cow::Owned(Value::integer(self.form.wrap(whole(&value)?)))
             }
             _ => value,
         };
@@ -296,7 +296,7 @@ impl Hole {
     fn plain(&self, value: &Value) -> Option<Vec<u8>> {
         let text = match value {
             Value::Bytes(bytes) => return self.part(bytes),
-            Value::Text(text) => text.clone(),
+            Value::Text(text) => text.to_string(),
             Value::Integer(value) => value.to_string(),
             Value::Float(value) => value.to_string(),
             Value::Bool(value) => value.to_string(),

@@ -246,9 +246,9 @@ pub fn fuzz(data: &[u8]) {
         return;
     };
     let value = |name: &str| match name.len() % 3 {
-        0 => Value::Text(name.to_owned()),
-        1 => Value::Text("2026-01-31T12:00:00Z".to_owned()),
-        _ => Value::Integer(i128::from(u64::MAX)),
+        0 => Value::text(name),
+        1 => Value::text("2026-01-31T12:00:00Z"),
+        _ => Value::integer(u64::MAX),
     };
     let fields: Fields = template
         .field_names()

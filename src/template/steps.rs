@@ -93,17 +93,17 @@ impl Step {
             Step::Unix { milliseconds: true } => timestamp(value)?.as_millisecond().into(),
             Step::Unix { .. } => timestamp(value)?.as_second().into(),
             Step::Time(format) => {
-                return formatted(timestamp(value)?, offset, format).map(Value::Text);
+                return formatted(timestamp(value)?, offset, format).map(Value::text);
             }
         };
-        Some(Value::Integer(number))
+        Some(Value::integer(number))
     }
 }
 
 /// A value as a whole number.
 pub(super) fn whole(value: &Value) -> Option<i128> {
     match value {
-        Value::Integer(value) => Some(*value),
+        Value::Integer(value) => Some(value.get()),
         Value::Bool(value) => Some(i128::from(*value)),
         Value::Text(text) => text.parse().ok(),
         _ => None,

@@ -4,16 +4,16 @@ use proptest::prelude::*;
 
 fn fields() -> Fields {
     let values = [
-        ("type", Value::Integer(1)),
-        ("seq", Value::Integer(0x1234)),
+        ("type", Value::integer(1)),
+        ("seq", Value::integer(0x1234)),
         ("id", Value::Text("0358".into())),
         ("name", Value::Text("Zähler".into())),
         ("raw-field", Value::Bytes(b"\xab\xcd"[..].into())),
         ("weight", Value::Float(-2.5)),
         ("time", Value::Text("2024-01-05T12:30:10.5Z".into())),
         ("local", Value::Text("2024-01-05T12:30:10".into())),
-        ("count", Value::Integer(3)),
-        ("usb", Value::Integer(4)),
+        ("count", Value::integer(3)),
+        ("usb", Value::integer(4)),
         ("none", Value::Null),
     ];
     let values = values.into_iter();
@@ -32,7 +32,7 @@ fn render_after(template: &str, times: u64) -> Result<Vec<u8>, MissingField> {
         fields: &fields(),
         frame: b"0123456789",
         device: Some("truck-1"),
-        arguments: &[("relay".into(), Value::Integer(7))].into_iter().collect(),
+        arguments: &[("relay".into(), Value::integer(7))].into_iter().collect(),
         now: Some("2026-01-31T12:00:00.0004Z".parse().unwrap()),
         counters: &counters,
         checksum: Some(&checksum),
@@ -81,7 +81,7 @@ fn text_and_hex_with_holes() {
 fn the_gt06_reply_has_its_checksum() {
     let fields: Fields = [("type", 1), ("seq", 1)]
         .into_iter()
-        .map(|(name, value)| (name.into(), Value::Integer(value)))
+        .map(|(name, value)| (name.into(), Value::integer(value)))
         .collect();
     let reply =
         Template::parse("0x 7878 05 {type: u8} {seq: u16} {crc-16/ibm-sdlc over 2..: u16} 0d0a")

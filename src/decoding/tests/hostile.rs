@@ -45,7 +45,7 @@ proptest! {
             for (_, value) in reading.fields.iter() {
                 let size = match value {
                     crate::message::Value::Integer(value) => {
-                        prop_assert!((i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(value));
+                        prop_assert!((i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value.get()));
                         0
                     }
                     crate::message::Value::Text(text) => text.len(),

@@ -173,10 +173,7 @@ fn maps_are_keyed_by_a_field_and_merge() {
 
 /// What a message of this element has beside the frame's fields.
 fn part(part: &Part) -> (Json, Option<String>) {
-    let mut fields = part.fields.clone();
-    for dropped in &part.dropped {
-        fields.remove(dropped);
-    }
+    let fields = part.fields.clone().without_hidden();
     let time = part.time.map(|time| time.to_string());
     (serde_json::to_value(fields).unwrap(), time)
 }
@@ -220,11 +217,11 @@ fn lists_of_json_split_and_map_too() {
     assert_eq!(reading.undecoded, None);
     assert_eq!(
         reading.fields.get("io"),
-        Some(&Value::Object(
+        Some(&Value::Object(Box::new(
             [("1".into(), Value::Bool(true))].into_iter().collect()
-        ))
+        )))
     );
-    assert_eq!(reading.fields.get("n"), Some(&Value::Integer(1)));
+    assert_eq!(reading.fields.get("n"), Some(&Value::integer(1)));
     let parts: Vec<_> = reading.parts.unwrap().iter().map(part).collect();
     let time = Some("2024-01-05T12:00:00Z".to_owned());
     assert_eq!(parts, [(json!({"t": 1}), time), (json!({"a": 5}), None)]);

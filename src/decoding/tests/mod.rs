@@ -54,13 +54,7 @@ fn bytes_of(hex: &str) -> Vec<u8> {
 
 /// The values as a message has them: without what is dropped.
 fn values(reading: &Reading) -> Json {
-    let shown = reading
-        .fields
-        .iter()
-        .filter(|(name, _)| !reading.dropped.contains(name));
-    let shown: crate::message::Fields = shown
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let shown = reading.fields.clone().without_hidden();
     serde_json::to_value(&shown).unwrap()
 }
 

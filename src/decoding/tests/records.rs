@@ -22,10 +22,7 @@ fn decode(again: &str, fields: &[&str], frame: &str) -> Reading {
 fn messages(reading: &Reading) -> Vec<Json> {
     let parts = reading.parts.iter().flatten();
     let shown = parts.map(|part| {
-        let mut fields = part.fields.clone();
-        for dropped in &part.dropped {
-            fields.remove(dropped);
-        }
+        let fields = part.fields.clone().without_hidden();
         json!([part.time.map(|time| time.to_string()), fields])
     });
     shown.collect()

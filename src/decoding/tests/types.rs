@@ -433,7 +433,7 @@ proptest! {
     #[test]
     fn what_a_template_writes_a_type_reads(kind in number_type(), value in prop_oneof![-300i128..300, any::<i64>().prop_map(i128::from), any::<u64>().prop_map(i128::from)]) {
         let template = Template::parse(&format!("{{a: {kind}}}")).unwrap();
-        let fields: Fields = [("a".into(), Value::Integer(value))].into_iter().collect();
+        let fields: Fields = [("a".into(), Value::integer(value))].into_iter().collect();
         let counters = Counters::default();
         let arguments = Fields::new();
         let context = Context { fields: &fields, frame: &[], device: None, arguments: &arguments, now: None, counters: &counters, checksum: None, caller: None, confidential: false };
@@ -441,12 +441,12 @@ proptest! {
         let decoder = decoder(json!({"type": "binary", "fields": [format!("a: {kind}")]}), json!({}));
         let reading = decoder.decode(Frame { bytes: &bytes, body: 0 });
         prop_assert_eq!(reading.undecoded, None);
-        prop_assert_eq!(reading.fields.get("a"), Some(&Value::Integer(value)));
+        prop_assert_eq!(reading.fields.get("a"), Some(&Value::integer(value)));
     }
 
     #[test]
     fn digits_of_a_template_come_back(value: u32) {
-        let fields: Fields = [("a".into(), Value::Integer(value.into()))].into_iter().collect();
+        let fields: Fields = [("a".into(), Value::integer(value))].into_iter().collect();
         let counters = Counters::default();
         let arguments = Fields::new();
         let context = Context { fields: &fields, frame: &[], device: None, arguments: &arguments, now: None, counters: &counters, checksum: None, caller: None, confidential: false };

@@ -117,12 +117,15 @@ impl ScriptFramer {
 fn verdict(value: &Value, len: usize) -> Option<Verdict> {
     let more = len.saturating_add(1);
     match value {
-        Value::Null | Value::Integer(0) => Some(Verdict::Need(more)),
-        Value::Integer(number) if *number > 0 => Some(Verdict::Frame(super::saturated(*number))),
-        Value::Integer(number) => Some(Verdict::Garbage(super::saturated(number.saturating_neg()))),
+        Value::Null => Some(Verdict::Need(more)),
+        Value::Integer(number) => Some(match number.get() {
+            0 => Verdict::Need(more),
+            number if number > 0 => Verdict::Frame(super::saturated(number)),
+            number => Verdict::Garbage(super::saturated(number.saturating_neg())),
+        }),
         Value::Object(said) => match said.get("need") {
             Some(Value::Integer(need)) if said.len() == 1 => {
-                Some(Verdict::Need(super::saturated(*need).max(more)))
+                Some(Verdict::Need(super::saturated(need.get()).max(more)))
             }
             _ => None,
         },

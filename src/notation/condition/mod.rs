@@ -142,13 +142,13 @@ impl Clause {
 
     fn test_integer(&self, value: i128) -> bool {
         self.test
-            .holds(&Value::Integer(value & self.mask.unwrap_or(-1)))
+            .holds(&Value::integer(value & self.mask.unwrap_or(-1)))
     }
 
     fn test_value(&self, value: &Value) -> bool {
         match (self.mask, value) {
             (None, value) => self.test.holds(value),
-            (Some(_), Value::Integer(value)) => self.test_integer(*value),
+            (Some(_), Value::Integer(value)) => self.test_integer(value.get()),
             (Some(_), _) => false,
         }
     }
@@ -198,9 +198,9 @@ impl Literal {
         match (&*self.text, self.integer, self.float) {
             ("true", ..) => Value::Bool(true),
             ("false", ..) => Value::Bool(false),
-            (_, Some(integer), _) => Value::Integer(integer),
+            (_, Some(integer), _) => Value::integer(integer),
             (_, None, Some(float)) => Value::Float(float),
-            (text, None, None) => Value::Text(text.to_owned()),
+            (text, None, None) => Value::text(text),
         }
     }
 
@@ -212,11 +212,11 @@ impl Literal {
     /// Whether a decoded value is this one: numbers by value, texts and flags as they are written.
     pub fn equals(&self, value: &Value) -> bool {
         match value {
-            Value::Integer(value) if self.integer.is_some() => self.integer == Some(*value),
+            Value::Integer(value) if self.integer.is_some() => self.integer == Some(value.get()),
             Value::Integer(_) | Value::Float(_) => self.compare(value) == Some(Ordering::Equal),
             Value::Text(value) => self.equals_text(value),
             Value::Bool(value) => self.text == if *value { "true" } else { "false" },
-            Value::Bytes(value) => bytes(&self.text).is_ok_and(|bytes| bytes == *value),
+            Value::Bytes(value) => bytes(&self.text).is_ok_and(|bytes| *bytes == **value),
             Value::Null | Value::List(_) | Value::Object(_) => false,
         }
     }
@@ -229,8 +229,8 @@ impl Literal {
     /// How the literal compares with a decoded number, also one that stands in a text.
     fn compare(&self, value: &Value) -> Option<Ordering> {
         match (value, self.integer, self.float) {
-            (Value::Integer(value), Some(integer), _) => Some(integer.cmp(value)),
-            (Value::Integer(value), None, Some(float)) => float.partial_cmp(&(*value as f64)),
+            (Value::Integer(value), Some(integer), _) => Some(integer.cmp(&value.get())),
+            (Value::Integer(value), None, Some(float)) => float.partial_cmp(&(value.get() as f64)),
             (Value::Float(value), _, Some(float)) => float.partial_cmp(value),
             (Value::Float(value), Some(integer), None) => (integer as f64).partial_cmp(value),
             (Value::Text(text), ..) => self.compare_text(text.trim()),
@@ -250,7 +250,7 @@ fn is_true(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(value) => *value,
-        Value::Integer(value) => *value != 0,
+        Value::Integer(value) => value.get() != 0,
         Value::Float(value) => *value != 0.0,
         Value::Text(text) => !text.is_empty(),
         Value::Bytes(bytes) => !bytes.is_empty(),

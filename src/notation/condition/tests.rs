@@ -2,9 +2,9 @@ use super::*;
 use proptest::prelude::*;
 
 fn fields() -> Fields {
-    let text = |text: &str| Value::Text(text.to_owned());
+    let text = |text: &str| Value::text(text);
     let pairs = [
-        ("type", Value::Integer(18)),
+        ("type", Value::integer(18)),
         ("head", text("V1")),
         ("weight", Value::Float(1.5)),
         ("count", text("12")),

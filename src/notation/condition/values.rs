@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn values_are_those_of_conditions() {
         for (values, value, expected) in [
-            ("16|18|0x22", Value::Integer(34), true),
-            ("16|18|0x22", Value::Integer(17), false),
-            ("1..9|20", Value::Integer(9), true),
+            ("16|18|0x22", Value::integer(34), true),
+            ("16|18|0x22", Value::integer(17), false),
+            ("1..9|20", Value::integer(9), true),
             ("1..9", text("9"), true),
             ("1..9", text("10"), false),
             ("+RESP:GTRTL|+RESP:GTIGL", text("+RESP:GTIGL"), true),

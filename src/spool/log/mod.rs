@@ -261,7 +261,7 @@ impl<H: Hold> Log<H> {
             let left = unread.get(&ahead.message.output).copied().unwrap_or(0);
             match left {
                 0 | 1 => unread.remove(&ahead.message.output),
-                _ => unread.insert(Arc::clone(&ahead.message.output), left - 1),
+                _ => unread.insert(Name::clone(&ahead.message.output), left - 1),
             };
         }
         Flight {

@@ -1,7 +1,6 @@
 //! From memory to the disk: batches, segments, and their end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Batch, FIRST_HOLDS, Log, Place, Segment};
@@ -177,7 +176,7 @@ impl<H: Hold> Log<H> {
             self.keep(sequence, resident.hold);
         }
         self.cursor.get_or_insert(place);
-        Some(Some(Arc::clone(&resident.message.output)))
+        Some(Some(Name::clone(&resident.message.output)))
     }
 
     /// Keeps what a record on disk holds. Whose connection is gone holds nothing: they would be as

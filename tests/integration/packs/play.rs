@@ -333,8 +333,7 @@ impl<'a> Player<'a> {
 
 /// What a reading says; whether it makes a message, the conversation says.
 fn read(reading: &Reading) -> Frame {
-    let kept = reading.fields.iter();
-    let kept = kept.filter(|(name, _)| !reading.dropped.contains(name));
+    let kept = reading.fields.published();
     Frame {
         kind: reading.kind.as_ref().map(ToString::to_string),
         time: reading.time.map(|time| time.to_string()),
