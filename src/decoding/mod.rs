@@ -25,6 +25,7 @@ mod repeat;
 mod run;
 pub mod schema;
 mod script;
+mod shapes;
 mod step_words;
 mod steps;
 mod text;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{ListenerOptions, Settings, Warning};
-use crate::conversation::replies::DENIED;
+use crate::conversation::replies::{DENIED, NAK};
 use crate::conversation::{OnBadChecksum, Otherwise, Protocol};
 use crate::document::{Problem, Problems, Section, child_pointer, nearest, unknown_word};
 use crate::notation::Condition;
@@ -43,7 +43,7 @@ impl<'a> Ports<'a> {
 
 /// Names inside a protocol that must meet.
 pub fn protocol(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
-    layout_replies(section, protocol, problems);
+    layout_replies(section, problems);
     refusals(section, protocol, problems);
     own_checksums(section, protocol, problems);
     calls_for_ids(section, protocol, problems);
@@ -69,7 +69,7 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
             problems.add(&place, unknown_word("field", name, &known));
         }
     }
-    let mut check = |section: &Section<'_>, member: &str, name: &str| {
+    let check = |problems: &mut Problems, section: &Section<'_>, member: &str, name: &str| {
         if !known.contains(&name) {
             problems.member(section, member, unknown_word("field", name, &known));
         }
@@ -80,10 +80,15 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
     for reply in protocol.replies.iter() {
         let (place, send) = template_of(&replies, &reply.name);
         for name in reply.send.field_names() {
-            check(&place, send, name);
+            match name {
+                "checksum" if !known.contains(&name) => {
+                    problems.member(&place, send, no_own_checksum(protocol));
+                }
+                name => check(problems, &place, send, name),
+            }
         }
         for name in (reply.when.iter()).flat_map(Condition::field_names) {
-            check(&place, "when", name);
+            check(problems, &place, "when", name);
         }
     }
 }
@@ -108,6 +113,18 @@ fn own_checksums(section: &Section<'_>, protocol: &Protocol, problems: &mut Prob
         let message = "`checksum over` is the protocol's own checksum, and it has none";
         problems.member(&place, member, message);
     }
+}
+
+/// What to write instead of a field that no frame has, where its name is that of the own checksum.
+fn no_own_checksum(protocol: &Protocol) -> String {
+    let none = if protocol.checksums.is_empty() {
+        ", and it has none"
+    } else {
+        ""
+    };
+    format!(
+        "no field is called \"checksum\"; the protocol's own checksum is `checksum over A..B`{none}"
+    )
 }
 
 /// As many calls as a frame makes messages would have no bound.
@@ -148,12 +165,15 @@ fn message_ids(
     }
 }
 
-fn reply_names(protocol: &Protocol) -> Vec<&str> {
-    protocol.replies.names().map(|name| &**name).collect()
+/// The names of all replies, also of those in which something is wrong: that is one mistake.
+fn reply_names<'a>(section: &Section<'a>) -> Vec<&'a str> {
+    let replies = section.member("replies");
+    let entries = replies.iter().flat_map(Section::members);
+    entries.map(|(name, _)| name).collect()
 }
 
-fn layout_replies(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
-    let known = reply_names(protocol);
+fn layout_replies(section: &Section<'_>, problems: &mut Problems) {
+    let known = reply_names(section);
     let layouts = section.member("layouts");
     for (_, layout) in layouts.iter().flat_map(Section::members) {
         let Some(reply) = layout.member("reply") else {
@@ -180,7 +200,7 @@ fn layout_replies(section: &Section<'_>, protocol: &Protocol, problems: &mut Pro
 
 /// A refusal is the reply named `nak`.
 fn refusals(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
-    if protocol.replies.nak().is_some() {
+    if reply_names(section).contains(&NAK) {
         return;
     }
     let message = "the protocol has no reply named \"nak\"";
@@ -235,7 +255,7 @@ pub fn silent_replies(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning
     let entries: Vec<_> = replies.iter().flat_map(Section::members).collect();
     let silent = entries.into_iter().filter(|(name, reply)| {
         let denies = *name == DENIED && protocol.identity.secret().is_some();
-        *name != "nak" && !denies && !named.contains(name) && reply.member("when").is_none()
+        *name != NAK && !denies && !named.contains(name) && reply.member("when").is_none()
     });
     silent
         .map(|(name, reply)| Problem {

@@ -366,7 +366,7 @@ fn templates_show_only_what_there_is_where_they_are() {
     );
     check(
         &changed(json!({"protocols": {"lines": {"replies": {
-            "a": "{checksum over 0..: u8}", "b": {"send": "{'checksum'}", "when": "length > 3"}}}}})),
+            "a": "a{checksum over 0..: u8}", "b": {"send": "{'checksum'}", "when": "length > 3"}}}}})),
         &[
             (
                 "/protocols/lines/replies/a",
@@ -376,9 +376,17 @@ fn templates_show_only_what_there_is_where_they_are() {
             (
                 "/protocols/lines/replies/b/send",
                 None,
-                "unknown field \"checksum\", expected one of text, raw",
+                "no field is called \"checksum\"; the protocol's own checksum is `checksum over A..B`, and it has none",
             ),
         ],
+    );
+    check(
+        &changed(json!({"protocols": {"gt06": {"replies": {"ok": "{checksum}"}}}})),
+        &[(
+            "/protocols/gt06/replies/ok",
+            None,
+            "no field is called \"checksum\"; the protocol's own checksum is `checksum over A..B`",
+        )],
     );
 }
 
@@ -419,6 +427,24 @@ fn a_protocol_whose_parts_do_not_meet_is_refused() {
                 "/protocols/gt06/acknowledge/else",
                 None,
                 "the protocol has no reply named \"nak\"",
+            ),
+        ],
+    );
+    // What is wrong in a reply is one mistake: it is there.
+    check(
+        &changed(json!({"protocols": {"gt06": {
+            "replies": {"ok": "0x 7", "nak": {"send": "{seq", "frame": true}},
+            "onBadChecksum": "nak", "acknowledge": {"else": "nak"}}}})),
+        &[
+            (
+                "/protocols/gt06/replies/ok",
+                Some(4),
+                "a hex digit is missing: bytes are two digits each",
+            ),
+            (
+                "/protocols/gt06/replies/nak/send",
+                Some(1),
+                "this `{` is not closed; a brace in text is written `{{`",
             ),
         ],
     );
