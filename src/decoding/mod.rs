@@ -164,6 +164,13 @@ impl Decoder {
         self.0.field_names()
     }
 
+    /// Whether the `type` of a layout's messages is made of that field.
+    pub fn types_say(&self, layout: &str, field: &str) -> bool {
+        let mut layouts = self.0.layouts.iter();
+        let layout = layouts.find(|known| known.name.as_deref() == Some(layout));
+        layout.is_some_and(|layout| layout.type_fields().contains(&field))
+    }
+
     /// Layouts that no frame and no element of a list is ever read by.
     pub fn unused_layouts(&self) -> impl Iterator<Item = &Name> {
         self.0.unused()

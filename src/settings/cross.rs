@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::bounds::wrong_name;
 use super::{ListenerOptions, Settings, Warning};
 use crate::conversation::replies::{DENIED, NAK};
 use crate::conversation::{OnBadChecksum, Otherwise, Protocol};
@@ -49,6 +50,24 @@ pub fn protocol(section: &Section<'_>, protocol: &Protocol, problems: &mut Probl
     calls_for_ids(section, protocol, problems);
     logins(section, protocol, problems);
     fields(section, protocol, problems);
+    published_secrets(section, protocol, problems);
+    output_names(section.member("layouts").as_ref(), problems);
+}
+
+/// The secret of a login must not stand in the type of a message.
+fn published_secrets(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
+    let (Some(secret), Some(layouts)) = (protocol.identity.secret(), section.member("layouts"))
+    else {
+        return;
+    };
+    for (_, layout) in layouts
+        .members()
+        .filter(|(name, _)| protocol.decoder.types_say(name, secret))
+    {
+        let message =
+            format!("`{secret}` is the secret of the identity, and messages would show it");
+        problems.member(&layout, "type", message);
+    }
 }
 
 /// What identity, message id and replies name must be a field that some frame can have.
@@ -280,6 +299,30 @@ pub fn unused_layouts(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning
             warning(&layouts.pointer, name, message)
         })
         .collect()
+}
+
+/// Devices and rules that match nobody, because others match the same.
+pub fn hidden_devices(settings: &Settings) -> Vec<Warning> {
+    let hidden = settings.devices.hidden().into_iter();
+    hidden
+        .map(|(pointer, earlier)| Problem {
+            pointer: pointer.to_string(),
+            column: None,
+            message: format!("its \"match\" finds nobody: {earlier} has the same and comes first"),
+        })
+        .collect()
+}
+
+/// The output that an entry says, as a name that IoT Edge takes.
+pub fn output_names(collection: Option<&Section<'_>>, problems: &mut Problems) {
+    for (_, entry) in collection.into_iter().flat_map(Section::members) {
+        let Some(output) = entry.member("output") else {
+            continue;
+        };
+        if let Some(wrong) = output.value.as_str().and_then(wrong_name) {
+            problems.add(&output, wrong);
+        }
+    }
 }
 
 /// Entries that nothing refers to: often a name mistyped in one of two places.

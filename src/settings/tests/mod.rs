@@ -619,6 +619,54 @@ fn what_nothing_refers_to_is_worth_a_warning() {
 }
 
 #[test]
+fn devices_that_others_hide_are_worth_a_warning() {
+    let document = changed(json!({"devices": {"scale-06": {"match": {"address": "10.0.0.71"}}}}));
+    let (_, warnings) = Settings::parse(&document, &Presets::built_in()).unwrap();
+    let found: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "/devices/scale-07: its \"match\" finds nobody: /devices/scale-06 has the same and comes first",
+        ]
+    );
+}
+
+#[test]
+fn outputs_have_names_that_iot_edge_takes() {
+    let wrong = "the name \"a b\" has ' '; letters, digits, - and _ are allowed";
+    check(
+        &changed(json!({
+            "protocols": {"lines": {"layouts": {"other": {"output": "a b"}}}},
+            "devices": {"scale-07": {"output": "a b"}},
+            "deviceRules": {"trucks": {"output": "a b"}}})),
+        &[
+            ("/protocols/lines/layouts/other/output", None, wrong),
+            ("/devices/scale-07/output", None, wrong),
+            ("/deviceRules/trucks/output", None, wrong),
+        ],
+    );
+}
+
+#[test]
+fn a_type_does_not_show_the_secret() {
+    let layouts = |kind: &str| {
+        json!({"protocols": {"p": {
+            "decode": {"type": "regex", "pattern": "(?P<id>.*),(?P<pass>.*),(?P<unit>.*)",
+                "select": {"by": "id", "cases": [], "default": "all"}},
+            "layouts": {"all": {"type": kind}}}}})
+    };
+    check(
+        &with_login(layouts("{id}-{pass}")),
+        &[(
+            "/protocols/p/layouts/all/type",
+            None,
+            "`pass` is the secret of the identity, and messages would show it",
+        )],
+    );
+    check(&with_login(layouts("{id}")), &[]);
+}
+
+#[test]
 fn the_gt06_preset_is_small_enough_to_stand_in_a_twin() {
     let preset = include_str!("../../../protocols/gt06/protocol.json");
     let preset: Value = serde_json::from_str(preset).unwrap();
