@@ -4,6 +4,7 @@
 //! The order in which a document has its members counts nowhere: a twin need not keep it.
 
 mod naming;
+mod pattern;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::naming::{Part, parts};
+use self::pattern::Pattern;
 use super::{Peer, Secret, Secrets, normalised, safe_name};
 use crate::document::{Problems, Section, name_of};
 use crate::message::Name;
@@ -85,10 +87,6 @@ enum Naming {
     AsSpoken,
     Parts(Vec<Part>),
 }
-
-/// An id, exact or with `*` for any characters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Pattern(Vec<String>);
 
 /// What must be true of a device. All members that are there count.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -360,41 +358,6 @@ impl Spoken<'_> {
             Some(sub) => format!("{id}/{sub}"),
             None => id,
         }
-    }
-}
-
-impl Pattern {
-    fn new(text: &str) -> Self {
-        Pattern(text.split('*').map(str::to_owned).collect())
-    }
-
-    fn exact(&self) -> Option<&str> {
-        match self.0.as_slice() {
-            [text] => Some(text),
-            _ => None,
-        }
-    }
-
-    /// Whether it is exact, and how many characters it has beside `*`.
-    fn precision(&self) -> (bool, usize) {
-        let characters = self.0.iter().map(|part| part.chars().count());
-        (self.exact().is_some(), characters.sum())
-    }
-
-    fn matches(&self, id: &str) -> bool {
-        let [first, middle @ .., last] = self.0.as_slice() else {
-            return self.exact() == Some(id);
-        };
-        let Some(mut rest) = id.strip_prefix(first.as_str()) else {
-            return false;
-        };
-        for part in middle {
-            let Some((_, behind)) = rest.split_once(part.as_str()) else {
-                return false;
-            };
-            rest = behind;
-        }
-        rest.ends_with(last.as_str())
     }
 }
 
