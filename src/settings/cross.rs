@@ -8,6 +8,7 @@ use super::{ListenerOptions, Settings, Warning};
 use crate::conversation::replies::{DENIED, NAK};
 use crate::conversation::{OnBadChecksum, Otherwise, Protocol};
 use crate::document::{Problem, Problems, Section, child_pointer, nearest, unknown_word};
+use crate::framing::WrapError;
 use crate::notation::Condition;
 
 /// The sockets that listeners have claimed so far.
@@ -283,6 +284,39 @@ pub fn silent_replies(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning
             message: format!(
                 "reply \"{name}\" is never sent: no layout names it and it has no \"when\""
             ),
+        })
+        .collect()
+}
+
+/// What has `frame` and is never sent, because the framing cannot be put around any bytes.
+pub fn never_framed(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning> {
+    let Some(why) = protocol.framing.never_wraps() else {
+        return Vec::new();
+    };
+    let replies = section.member("replies");
+    let replies = replies.iter().flat_map(Section::members);
+    let replies = replies.filter(|(name, _)| {
+        let reply = protocol.replies.get(name);
+        reply.is_some_and(|reply| reply.frame)
+    });
+    let session = section.member("session");
+    let heartbeat = session.and_then(|session| session.member("heartbeat"));
+    let heartbeat = heartbeat.filter(|_| {
+        let heartbeat = protocol.session.heartbeat.as_ref();
+        heartbeat.is_some_and(|heartbeat| heartbeat.reply.frame)
+    });
+    let remedy = match why {
+        WrapError::Header => ": it must stand right behind `start`, and `body` not behind it",
+        _ => "",
+    };
+    let framed = replies.map(|(_, reply)| reply).chain(heartbeat);
+    framed
+        .map(|place| {
+            warning(
+                &place.pointer,
+                "frame",
+                format!("it is never sent, {why}{remedy}"),
+            )
         })
         .collect()
 }

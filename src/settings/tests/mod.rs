@@ -619,6 +619,37 @@ fn what_nothing_refers_to_is_worth_a_warning() {
 }
 
 #[test]
+fn what_can_never_be_framed_is_worth_a_warning() {
+    let replies = |framing: Value| {
+        changed(json!({"protocols": {"lines": {
+            "framing": {"type": "length", "end": null, "length": framing["length"], "body": framing["body"]},
+            "session": {"heartbeat": {"seconds": 20, "send": "P", "frame": true}},
+            "replies": {"ok": {"send": "OK", "when": "text", "frame": true}, "no": {"send": "NO", "when": "text"}}}}}))
+    };
+    let warnings = |document: &Value| {
+        let (_, warnings) = Settings::parse(document, &Presets::built_in()).unwrap();
+        let found = warnings.iter().map(|found| found.pointer.clone());
+        found.collect::<Vec<_>>()
+    };
+    for wrong in [
+        json!({"length": "u8", "body": 4}),
+        json!({"length": "u8 at 2"}),
+    ] {
+        let expected = [
+            "/protocols/lines/replies/ok/frame",
+            "/protocols/lines/session/heartbeat/frame",
+        ];
+        assert_eq!(warnings(&replies(wrong)), expected);
+    }
+    for right in [
+        json!({"length": "u8"}),
+        json!({"length": "u8", "body": "after"}),
+    ] {
+        assert!(warnings(&replies(right)).is_empty());
+    }
+}
+
+#[test]
 fn devices_that_others_hide_are_worth_a_warning() {
     let document = changed(json!({"devices": {"scale-06": {"match": {"address": "10.0.0.71"}}}}));
     let (_, warnings) = Settings::parse(&document, &Presets::built_in()).unwrap();
