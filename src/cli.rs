@@ -18,7 +18,8 @@ const EXIT_ENVIRONMENT: u8 = 78;
 ///
 /// Environment: IOTEDGE_* as the runtime sets them, or EdgeHubConnectionString and
 /// EdgeModuleCACertificateFile; STORAGE_DIR (default /data); PROTOCOLS_DIR (default
-/// /data/protocols); RuntimeLogLevel (error, warning, info, debug, verbose; default info).
+/// /data/protocols); METRICS_PORT of /metrics and /healthz (default 9600, 0 for none);
+/// RuntimeLogLevel (error, warning, info, debug, verbose; default info).
 ///
 /// Exit codes: 0 asked to stop, 1 an essential part failed, 78 the environment is wrong.
 #[derive(Debug, Parser)]

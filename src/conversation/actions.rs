@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::protocol::ConversationSettings;
+use super::speaker::Denial;
 use crate::identity::Peer;
 use crate::message::{CommandId, HexPrefix, Message, Name, Progress, Ticket};
 
@@ -201,7 +202,7 @@ pub enum Counted {
     /// device, and its bytes as far as they may be shown.
     Quarantined(Name, Bytes),
     /// A login was refused: its secret is wrong or missing, or none is known for who it claims to be.
-    Denied(Name),
+    Denied(Denial),
     /// A frame that makes a message came before the login and was dropped.
     BeforeLogin,
     /// A frame that makes a message came before its connection said which device it is.
@@ -300,7 +301,7 @@ impl fmt::Display for Counted {
                     "frame of unknown device {device} not passed on, it is in quarantine"
                 )
             }
-            Counted::Denied(device) => write!(f, "login as {device} denied"),
+            Counted::Denied(denial) => denial.fmt(f),
             Counted::BeforeLogin => write!(f, "frame before the login dropped"),
             Counted::Unidentified => write!(f, "frame before the device said who it is"),
             Counted::ReplyNotSent(reply, why) => write!(f, "reply {reply} not sent: {why}"),

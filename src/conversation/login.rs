@@ -60,10 +60,10 @@ impl Conversation {
             .identity
             .as_mut()
             .map(|identity| identity.prove(said, spoken.as_deref(), terms));
-        let Some(Err(claimed)) = proof else {
+        let Some(Err(denial)) = proof else {
             return true;
         };
-        actions.push(Action::Count(Counted::Denied(claimed)));
+        actions.push(Action::Count(Counted::Denied(denial)));
         let protocol = Arc::clone(&self.protocol);
         let denial = protocol.replies.get(DENIED);
         if let Some(denial) = denial.or_else(|| protocol.replies.nak()) {

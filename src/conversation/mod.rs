@@ -45,7 +45,7 @@ pub use protocol::{
     OnUndecoded, Otherwise, Promise, Protocol, Session, SessionOptions, UnknownDevices,
 };
 pub use replies::{Replies, Reply, ReplyEntry, ReplyOptions};
-pub use speaker::Attribution;
+pub use speaker::{Attribution, Denial, Expected};
 
 use due::{DueReplies, Turn};
 use encode::LastStamp;

@@ -90,11 +90,6 @@ impl Replies {
         Replies(replies)
     }
 
-    /// Names of all replies.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
-        self.0.iter().map(|reply| &reply.name)
-    }
-
     /// All replies.
     pub fn iter(&self) -> impl Iterator<Item = &Reply> {
         self.0.iter()

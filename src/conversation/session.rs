@@ -174,6 +174,10 @@ impl HeartbeatOptions {
             let message = format!("a heartbeat answers no frame, which could have `{name}`");
             problems.member(section, "send", message);
         }
+        if send.shows_frame() {
+            let message = "a heartbeat answers no frame, of which `raw` could show bytes";
+            problems.member(section, "send", message);
+        }
         Some(Heartbeat {
             after: Duration::from_secs(self.seconds.into()),
             reply: Reply {
@@ -255,6 +259,11 @@ mod tests {
                 "{part} in {found:?}"
             );
         }
+        let (_, found) = read(&json!({"heartbeat": {"seconds": 5, "send": "0x01 {raw 0..2}"}}));
+        assert!(
+            found[0].starts_with("/heartbeat/send: a heartbeat answers no frame"),
+            "{found:?}"
+        );
         let (_, found) = read(&json!({"heartbeat": {"seconds": 5, "send": "0x1"}}));
         assert!(found[0].starts_with("/heartbeat/send column"), "{found:?}");
     }

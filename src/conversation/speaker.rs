@@ -1,6 +1,7 @@
 //! Who speaks on a connection: the identity as spoken, and the device it means now.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use super::session::Login;
@@ -37,6 +38,48 @@ pub struct Attribution {
     pub entry: Option<Name>,
     /// Whether it counts for the frames that follow.
     pub stays: bool,
+}
+
+/// Why a login was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Who the device claims to be.
+    pub claimed: Name,
+    /// Whether it said a secret.
+    pub said: bool,
+    /// The JSON pointer of the entry or rule that matches, if one does.
+    pub entry: Option<Name>,
+    /// What says the secret that was expected.
+    pub expected: Expected,
+}
+
+/// What says which secret is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// The entry or rule.
+    Entry,
+    /// The protocol's login, for devices whose entry or rule has none.
+    Login,
+    /// Nothing, so that no secret is right.
+    Nothing,
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let claimed = &self.claimed;
+        let what = if self.said { "wrong" } else { "missing" };
+        write!(f, "login as {claimed} denied: ")?;
+        match self.expected {
+            Expected::Nothing => write!(f, "no secret is known for it")?,
+            Expected::Login => write!(f, "the secret of the protocol's login is {what}")?,
+            Expected::Entry => write!(f, "the secret is {what}")?,
+        }
+        match (&self.entry, self.expected) {
+            (Some(entry), Expected::Entry) => write!(f, ", {entry} matches"),
+            (Some(entry), _) => write!(f, ", {entry} matches and has none"),
+            (None, _) => write!(f, ", no entry or rule matches"),
+        }
+    }
 }
 
 /// The identity of a connection.
@@ -94,13 +137,14 @@ impl Identity {
     /// A frame that claims nothing new needs none.
     ///
     /// # Errors
-    /// Who it claims to be, where the secret is missing or wrong, or none is known that could be right.
+    /// Who it claims to be and why that is not believed, where the secret is missing or wrong, or
+    /// none is known that could be right.
     pub(super) fn prove(
         &mut self,
         said: Option<&[u8]>,
         spoken: Option<&str>,
         (map, login): (&DeviceMap, &Login),
-    ) -> Result<(), Name> {
+    ) -> Result<(), Denial> {
         let (id, new) = match &self.peer.fixed_device {
             Some(device) => {
                 let claims = said.is_some() || spoken.is_some();
@@ -116,10 +160,20 @@ impl Identity {
             sub: None,
             peer: &self.peer,
         };
-        let expected = map.secret(&speaker).or(login.secret.as_ref());
+        let own = map.secret(&speaker);
+        let expected = own.or(login.secret.as_ref());
         let right = |expected: &Secret| said.is_some_and(|said| expected.is(said));
         if !expected.is_some_and(right) {
-            return Err(safe_name(id).into());
+            return Err(Denial {
+                claimed: safe_name(id).into(),
+                said: said.is_some(),
+                entry: map.said_by(&speaker).cloned(),
+                expected: match (own, expected) {
+                    (Some(_), _) => Expected::Entry,
+                    (None, Some(_)) => Expected::Login,
+                    (None, None) => Expected::Nothing,
+                },
+            });
         }
         self.proven = true;
         Ok(())

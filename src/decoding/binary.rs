@@ -194,11 +194,12 @@ impl Field {
             What::Value(Type::parse(first, words, inherited.endian)?)
         };
         let at = place(&what, words)?;
-        let subject = match what {
-            What::List(_) => Subject::List,
-            What::Value(_) | What::Made(_) => Subject::Value,
+        let (subject, shape) = match &what {
+            What::List(_) => (Subject::List, None),
+            What::Value(kind) => (Subject::Value, Some(kind.shape())),
+            What::Made(_) => (Subject::Value, None),
         };
-        let steps = Steps::parse(words, inherited, subject)?;
+        let steps = Steps::parse(words, inherited, subject, shape)?;
         if let What::List(list) = &what {
             list.check(&steps, first)?;
         }

@@ -190,7 +190,7 @@ impl Column {
         };
         let list = Repeat::parse(&name, words, inherited)?;
         let at = place_by(words, column)?;
-        let steps = Steps::parse(words, inherited, Subject::List)?;
+        let steps = Steps::parse(words, inherited, Subject::List, None)?;
         list.check(&steps, &word)?;
         Ok(Column {
             written: words.whole().into(),

@@ -35,7 +35,7 @@ impl FieldSteps {
             decode: &serde_json::Value::Null,
             labels: &Labels::default(),
         };
-        let steps = Steps::parse(&mut words, &alone, Subject::Value)?;
+        let steps = Steps::parse(&mut words, &alone, Subject::Value, None)?;
         if let (Some(first), false) = (first, steps.change_the_value_alone()) {
             let message =
                 "only steps that change the value itself are possible here, such as `ltrim`";

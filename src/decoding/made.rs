@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Inherited;
 use super::run::{Late, Run};
+use super::shapes::Shape;
 use super::step_words::is_step;
 use super::steps::{Steps, Subject, text};
 use crate::message::{Label, Name, Text, Value};
@@ -40,7 +41,8 @@ impl Made {
     ) -> Result<Option<(Self, Steps)>, NotationError> {
         if first.is("const") {
             let value = Literal::new(&words.require("the value")?.text).value();
-            let steps = Steps::parse(words, inherited, Subject::Value)?;
+            let shape = Shape::of_value(&value);
+            let steps = Steps::parse(words, inherited, Subject::Value, Some(shape))?;
             return Ok(Some((Made::Const(value), steps)));
         }
         if !first.is("join") {
@@ -50,7 +52,7 @@ impl Made {
         while words.peek().is_some_and(|word| !is_step(&word)) {
             of.extend(words.next().map(|word| Name::from(&*word.text)));
         }
-        let steps = Steps::parse(words, inherited, Subject::Value)?;
+        let steps = Steps::parse(words, inherited, Subject::Value, Some(Shape::Text))?;
         // The condition is looked at in its place among the fields, all else when all are read.
         let late = Steps {
             condition: None,

@@ -25,6 +25,7 @@ mod repeat;
 mod run;
 pub mod schema;
 mod script;
+mod shapes;
 mod step_words;
 mod steps;
 mod text;
@@ -162,6 +163,13 @@ impl Decoder {
     /// elements of lists have others.
     pub fn field_names(&self) -> Option<Vec<&str>> {
         self.0.field_names()
+    }
+
+    /// Whether the `type` of a layout's messages is made of that field.
+    pub fn types_say(&self, layout: &str, field: &str) -> bool {
+        let mut layouts = self.0.layouts.iter();
+        let layout = layouts.find(|known| known.name.as_deref() == Some(layout));
+        layout.is_some_and(|layout| layout.type_fields().contains(&field))
     }
 
     /// Layouts that no frame and no element of a list is ever read by.

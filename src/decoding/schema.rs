@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::layout::SelectOptions;
 use super::{binary, csv, json as json_kind, key_value, raw, regex, text, tlv};
-use crate::schema::{Family, Kind, Members, OneOrMore, TextField, members_of, one_of};
+use crate::schema::{EntryName, Family, Kind, Members, OneOrMore, TextField, members_of, one_of};
 
 /// The kinds, in the order in which they are explained.
 const KINDS: [Kind; 9] = [
@@ -118,6 +118,7 @@ struct LayoutOptions {
     #[schemars(with = "Option<OneOrMore<String>>")]
     reply: Option<String>,
     /// The output of its messages.
+    #[schemars(with = "Option<EntryName>")]
     output: Option<String>,
 }
 

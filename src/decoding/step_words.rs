@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
+use super::shapes::{Need, Shape};
 use super::steps::{Bits, Collect, Factor, Negation, Step, Steps, Subject};
 use super::textual::Kind;
 use super::{Inherited, layout_index};
@@ -60,16 +61,30 @@ pub(super) const STEPS: [&str; 39] = [
 const LIST_STEPS: [&str; 5] = ["split", "map", "if", "drop", "unit"];
 
 impl Steps {
-    /// Reads all steps up to the end of the field string.
+    /// Reads all steps up to the end of the field string. A step that can never do with the value,
+    /// which is of that shape, is a mistake; without a shape that is not looked at.
     pub fn parse(
         words: &mut Words<'_>,
         inherited: &Inherited<'_>,
         subject: Subject,
+        mut shape: Option<Shape>,
     ) -> Result<Self, NotationError> {
         let mut steps = Steps::default();
+        // `bits` and `with` take the value behind all steps.
+        let mut behind = Vec::new();
         while let Some(word) = words.next() {
             subject.check(&word)?;
+            let before = steps.steps.len();
             steps.read_one(&word, words, inherited)?;
+            match (shape, steps.steps.get(before)) {
+                (Some(known), Some(step)) => shape = Some(known.behind(step, &word)?),
+                (_, None) if word.is("bits") => behind.push((Need::Whole, word)),
+                (_, None) if word.is("with") => behind.push((Need::Part, word)),
+                _ => {}
+            }
+        }
+        for (need, word) in behind {
+            shape.map_or(Ok(()), |shape| shape.check(need, &word))?;
         }
         if let Some(zone) = steps.zone {
             steps.steps.iter_mut().for_each(|step| step.move_to(zone));
@@ -236,8 +251,18 @@ fn text_step(word: &Word<'_>, words: &mut Words<'_>) -> Result<Step, NotationErr
         "integer" => Step::Convert(Kind::Integer),
         "hexadecimal" => Step::Convert(Kind::Hexadecimal),
         "bool" => Step::Convert(Kind::Bool),
-        other => return Err(word.error(unknown_word("step", other, &STEPS))),
+        _ => return Err(unknown(word)),
     })
+}
+
+fn unknown(word: &Word<'_>) -> NotationError {
+    if word.raw.starts_with(['!', '=', '<', '>', '|']) {
+        return word.error(format!(
+            "`{}` is part of a condition, and what stands before it is none or has ended: conditions stand behind `if`, such as `if valid`, `if !valid`, `if kind != 3`",
+            word.raw
+        ));
+    }
+    word.error(unknown_word("step", word.raw, &STEPS))
 }
 
 /// Seconds, or thousandths of them, since 1970.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::made::Made;
 use super::run::{EMPTY, NOT_WANTED, Run};
+use super::shapes::Shape;
 use super::steps::{Collect, Number, Step, Steps, Subject, float_text};
 use super::{Inherited, Use};
 use crate::message::{Label, Name, Part, Text, Value};
@@ -152,7 +153,12 @@ impl Field {
         }
         let kind = Kind::parse(words)?;
         let place = place_by(words, place)?;
-        let steps = Steps::parse(words, inherited, subject)?;
+        let plain = match subject {
+            Subject::Either => Shape::Any,
+            Subject::Value | Subject::List => Shape::Text,
+        };
+        let shape = Shape::of_kind(kind, plain);
+        let steps = Steps::parse(words, inherited, subject, Some(shape))?;
         if let (Some(word), true) = (first, kind != Kind::Plain && steps.collect.is_some()) {
             return Err(word.error(format!("a list is no `{}`", word.raw)));
         }

@@ -4,6 +4,7 @@ use jiff::tz::Offset;
 
 use super::forms::Form;
 use super::numbers::{sign_magnitude, zigzag};
+use super::shapes::Shape;
 use super::step_words::is_step;
 use super::times::Stamp;
 use crate::cursor::{Cursor, Endian};
@@ -166,6 +167,21 @@ impl Type {
     /// Whether its values are texts.
     pub fn is_text(&self) -> bool {
         matches!(self, Type::Sized { form, .. } if !matches!(form, Form::Bytes | Form::Skip))
+    }
+
+    /// What its values are.
+    pub fn shape(&self) -> Shape {
+        match self {
+            Type::Float { .. } => Shape::Float,
+            Type::Stamp(Stamp::Cp24) => Shape::Whole,
+            Type::Stamp(_) => Shape::Text,
+            Type::Sized { form, .. } => match form {
+                Form::Bytes => Shape::Bytes,
+                Form::Skip => Shape::Any,
+                _ => Shape::Text,
+            },
+            Type::Integer(_) | Type::Zigzag | Type::SignMagnitude { .. } => Shape::Whole,
+        }
     }
 
     /// The field that says how long it is.

@@ -85,6 +85,11 @@ impl First {
         self.then.wrap(body)
     }
 
+    /// The framing of all frames but the first.
+    pub fn then(&self) -> &Framing {
+        &self.then
+    }
+
     fn parts(&self) -> [&Framing; 2] {
         [&self.first, &self.then]
     }

@@ -26,6 +26,7 @@ mod slip;
 mod stuffed;
 mod switch;
 mod walk;
+mod wrapping;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -42,6 +43,7 @@ use crate::script::Caller;
 pub use self::explain::{Explanation, Taken};
 #[doc(hidden)]
 pub use self::fuzz::fuzz;
+pub use self::wrapping::WrapError;
 
 /// Whether bytes may still come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,26 +136,6 @@ pub enum Resync {
     End,
     /// There is no way: close.
     Never,
-}
-
-/// Why bytes cannot be sent as a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum WrapError {
-    /// The length cannot be said in the length field.
-    #[error("no length field can say the length of these bytes")]
-    Length,
-    /// The framing has bytes before its length field that the settings do not name.
-    #[error("the framing does not say what stands before its length field")]
-    Header,
-    /// Only the end of the connection ends such a frame.
-    #[error("a frame of this framing is a whole connection")]
-    Connection,
-    /// The receiver would not read the bytes as this one frame.
-    #[error("the bytes would not be read back as one frame")]
-    Ambiguous,
-    /// A script finds frames and makes none.
-    #[error("a framing by script cannot be put around bytes")]
-    Script,
 }
 
 /// Finds the frames of one connection.

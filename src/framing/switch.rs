@@ -237,6 +237,12 @@ impl Switch {
         Err(why)
     }
 
+    /// Why no case can be put around any bytes.
+    pub fn never_wraps(&self) -> Option<WrapError> {
+        let mut cases = self.cases.iter();
+        cases.try_fold(WrapError::Ambiguous, |_, case| case.framing.never_wraps())
+    }
+
     /// The most that any case allows.
     pub fn max_bytes(&self) -> usize {
         let all = self

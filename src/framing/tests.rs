@@ -222,7 +222,14 @@ fn wrapping_puts_the_framing_around_or_refuses() {
         ),
         (gt06, b"", Ok(b"\x78\x78\0\r\n")),
     ] {
-        let wrapped = framing(document.clone()).wrap(body);
+        let framing = framing(document.clone());
+        let wrapped = framing.wrap(body);
+        let never = wrapped
+            .as_ref()
+            .err()
+            .copied()
+            .filter(|why| !matches!(why, WrapError::Length | WrapError::Ambiguous));
+        assert_eq!(framing.never_wraps(), never, "{document}");
         assert_eq!(
             wrapped.as_deref(),
             expected.as_deref(),

@@ -30,6 +30,13 @@ impl Span {
             to => Some(offset(to).ok_or_else(wrong)?),
         };
         let from = offset(from).ok_or_else(wrong)?;
+        let from_one_side = |to: &i64| (*to < 0) == (from < 0);
+        if to.filter(from_one_side).is_some_and(|to| to <= from) {
+            return Err(word.error(format!(
+                "`{}` is always empty: a range goes from its first offset up to, and without, its second",
+                word.raw
+            )));
+        }
         Ok(Span { from, to })
     }
 
@@ -94,7 +101,7 @@ mod tests {
             ("-6..", 4, None, 0..4),
             ("-6..-2", 4, None, 0..2),
             ("2..12", 10, None, 2..10),
-            ("4..2", 10, None, 4..4),
+            ("4..-8", 10, None, 4..4),
             ("0x2..", 4, Some(2..4), 2..4),
         ] {
             let span = span(text).unwrap();
@@ -107,7 +114,9 @@ mod tests {
                 "{text} is written {written}"
             );
         }
-        for text in ["2", "..", "a..", "1..b", "..4", "1...4"] {
+        for text in [
+            "2", "..", "a..", "1..b", "..4", "1...4", "4..2", "4..4", "-2..-2", "-2..-3",
+        ] {
             assert!(span(text).is_err(), "{text}");
         }
     }

@@ -1,6 +1,7 @@
 //! Notation strings cut into words, with columns and `'…'` quotes.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::{NotationError, bytes};
 
@@ -317,10 +318,13 @@ pub fn number(text: &str) -> Option<i128> {
 pub fn unknown_word(what: &str, word: &str, known: &[&str]) -> String {
     match nearest(word, known) {
         Some(near) => format!("unknown {what} \"{word}\", did you mean \"{near}\"?"),
-        None => format!(
-            "unknown {what} \"{word}\", expected one of {}",
-            known.join(", ")
-        ),
+        None => {
+            let mut seen = BTreeSet::new();
+            let known = known.iter().filter(|known| seen.insert(**known));
+            let known: Vec<&str> = known.copied().collect();
+            let known = known.join(", ");
+            format!("unknown {what} \"{word}\", expected one of {known}")
+        }
     }
 }
 
@@ -430,6 +434,14 @@ mod tests {
                 .unwrap()
                 .split('=')
                 .is_none()
+        );
+    }
+
+    #[test]
+    fn each_known_word_is_listed_once() {
+        assert_eq!(
+            unknown_word("field", "zz", &["b", "a", "b"]),
+            "unknown field \"zz\", expected one of b, a"
         );
     }
 

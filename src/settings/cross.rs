@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::bounds::wrong_name;
 use super::{ListenerOptions, Settings, Warning};
-use crate::conversation::replies::DENIED;
+use crate::conversation::replies::{DENIED, NAK};
 use crate::conversation::{OnBadChecksum, Otherwise, Protocol};
 use crate::document::{Problem, Problems, Section, child_pointer, nearest, unknown_word};
+use crate::framing::WrapError;
 use crate::notation::Condition;
 
 /// The sockets that listeners have claimed so far.
@@ -43,12 +45,30 @@ impl<'a> Ports<'a> {
 
 /// Names inside a protocol that must meet.
 pub fn protocol(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
-    layout_replies(section, protocol, problems);
+    layout_replies(section, problems);
     refusals(section, protocol, problems);
     own_checksums(section, protocol, problems);
     calls_for_ids(section, protocol, problems);
     logins(section, protocol, problems);
     fields(section, protocol, problems);
+    published_secrets(section, protocol, problems);
+    output_names(section.member("layouts").as_ref(), problems);
+}
+
+/// The secret of a login must not stand in the type of a message.
+fn published_secrets(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
+    let (Some(secret), Some(layouts)) = (protocol.identity.secret(), section.member("layouts"))
+    else {
+        return;
+    };
+    for (_, layout) in layouts
+        .members()
+        .filter(|(name, _)| protocol.decoder.types_say(name, secret))
+    {
+        let message =
+            format!("`{secret}` is the secret of the identity, and messages would show it");
+        problems.member(&layout, "type", message);
+    }
 }
 
 /// What identity, message id and replies name must be a field that some frame can have.
@@ -69,7 +89,7 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
             problems.add(&place, unknown_word("field", name, &known));
         }
     }
-    let mut check = |section: &Section<'_>, member: &str, name: &str| {
+    let check = |problems: &mut Problems, section: &Section<'_>, member: &str, name: &str| {
         if !known.contains(&name) {
             problems.member(section, member, unknown_word("field", name, &known));
         }
@@ -80,10 +100,15 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
     for reply in protocol.replies.iter() {
         let (place, send) = template_of(&replies, &reply.name);
         for name in reply.send.field_names() {
-            check(&place, send, name);
+            match name {
+                "checksum" if !known.contains(&name) => {
+                    problems.member(&place, send, no_own_checksum(protocol));
+                }
+                name => check(problems, &place, send, name),
+            }
         }
         for name in (reply.when.iter()).flat_map(Condition::field_names) {
-            check(&place, "when", name);
+            check(problems, &place, "when", name);
         }
     }
 }
@@ -108,6 +133,18 @@ fn own_checksums(section: &Section<'_>, protocol: &Protocol, problems: &mut Prob
         let message = "`checksum over` is the protocol's own checksum, and it has none";
         problems.member(&place, member, message);
     }
+}
+
+/// What to write instead of a field that no frame has, where its name is that of the own checksum.
+fn no_own_checksum(protocol: &Protocol) -> String {
+    let none = if protocol.checksums.is_empty() {
+        ", and it has none"
+    } else {
+        ""
+    };
+    format!(
+        "no field is called \"checksum\"; the protocol's own checksum is `checksum over A..B`{none}"
+    )
 }
 
 /// As many calls as a frame makes messages would have no bound.
@@ -148,12 +185,15 @@ fn message_ids(
     }
 }
 
-fn reply_names(protocol: &Protocol) -> Vec<&str> {
-    protocol.replies.names().map(|name| &**name).collect()
+/// The names of all replies, also of those in which something is wrong: that is one mistake.
+fn reply_names<'a>(section: &Section<'a>) -> Vec<&'a str> {
+    let replies = section.member("replies");
+    let entries = replies.iter().flat_map(Section::members);
+    entries.map(|(name, _)| name).collect()
 }
 
-fn layout_replies(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
-    let known = reply_names(protocol);
+fn layout_replies(section: &Section<'_>, problems: &mut Problems) {
+    let known = reply_names(section);
     let layouts = section.member("layouts");
     for (_, layout) in layouts.iter().flat_map(Section::members) {
         let Some(reply) = layout.member("reply") else {
@@ -180,7 +220,7 @@ fn layout_replies(section: &Section<'_>, protocol: &Protocol, problems: &mut Pro
 
 /// A refusal is the reply named `nak`.
 fn refusals(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
-    if protocol.replies.nak().is_some() {
+    if reply_names(section).contains(&NAK) {
         return;
     }
     let message = "the protocol has no reply named \"nak\"";
@@ -235,7 +275,7 @@ pub fn silent_replies(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning
     let entries: Vec<_> = replies.iter().flat_map(Section::members).collect();
     let silent = entries.into_iter().filter(|(name, reply)| {
         let denies = *name == DENIED && protocol.identity.secret().is_some();
-        *name != "nak" && !denies && !named.contains(name) && reply.member("when").is_none()
+        *name != NAK && !denies && !named.contains(name) && reply.member("when").is_none()
     });
     silent
         .map(|(name, reply)| Problem {
@@ -244,6 +284,39 @@ pub fn silent_replies(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning
             message: format!(
                 "reply \"{name}\" is never sent: no layout names it and it has no \"when\""
             ),
+        })
+        .collect()
+}
+
+/// What has `frame` and is never sent, because the framing cannot be put around any bytes.
+pub fn never_framed(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning> {
+    let Some(why) = protocol.framing.never_wraps() else {
+        return Vec::new();
+    };
+    let replies = section.member("replies");
+    let replies = replies.iter().flat_map(Section::members);
+    let replies = replies.filter(|(name, _)| {
+        let reply = protocol.replies.get(name);
+        reply.is_some_and(|reply| reply.frame)
+    });
+    let session = section.member("session");
+    let heartbeat = session.and_then(|session| session.member("heartbeat"));
+    let heartbeat = heartbeat.filter(|_| {
+        let heartbeat = protocol.session.heartbeat.as_ref();
+        heartbeat.is_some_and(|heartbeat| heartbeat.reply.frame)
+    });
+    let remedy = match why {
+        WrapError::Header => ": it must stand right behind `start`, and `body` not behind it",
+        _ => "",
+    };
+    let framed = replies.map(|(_, reply)| reply).chain(heartbeat);
+    framed
+        .map(|place| {
+            warning(
+                &place.pointer,
+                "frame",
+                format!("it is never sent, {why}{remedy}"),
+            )
         })
         .collect()
 }
@@ -260,6 +333,30 @@ pub fn unused_layouts(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning
             warning(&layouts.pointer, name, message)
         })
         .collect()
+}
+
+/// Devices and rules that match nobody, because others match the same.
+pub fn hidden_devices(settings: &Settings) -> Vec<Warning> {
+    let hidden = settings.devices.hidden().into_iter();
+    hidden
+        .map(|(pointer, earlier)| Problem {
+            pointer: pointer.to_string(),
+            column: None,
+            message: format!("its \"match\" finds nobody: {earlier} has the same and comes first"),
+        })
+        .collect()
+}
+
+/// The output that an entry says, as a name that IoT Edge takes.
+pub fn output_names(collection: Option<&Section<'_>>, problems: &mut Problems) {
+    for (_, entry) in collection.into_iter().flat_map(Section::members) {
+        let Some(output) = entry.member("output") else {
+            continue;
+        };
+        if let Some(wrong) = output.value.as_str().and_then(wrong_name) {
+            problems.add(&output, wrong);
+        }
+    }
 }
 
 /// Entries that nothing refers to: often a name mistyped in one of two places.

@@ -221,6 +221,9 @@ impl<'a> Reader<'a> {
             secrets,
             &mut self.problems,
         );
+        for collection in [&devices, &rules] {
+            cross::output_names(collection.as_ref(), &mut self.problems);
+        }
         let outputs = self.outputs();
         let spool = self.document.member("spool");
         let spool = spool.map_or(Some(SpoolSettings::default()), |spool| {
@@ -240,6 +243,7 @@ impl<'a> Reader<'a> {
             ),
         };
         warnings.extend(cross::unused(&settings));
+        warnings.extend(cross::hidden_devices(&settings));
         Some((settings, warnings))
     }
 

@@ -92,6 +92,7 @@ pub fn read(
         if found.is_empty() {
             warnings.extend(cross::silent_replies(&section, protocol));
             warnings.extend(cross::unused_layouts(&section, protocol));
+            warnings.extend(cross::never_framed(&section, protocol));
         }
     }
     let clean = found.is_empty();

@@ -4,18 +4,26 @@ use jiff::civil::DateTime;
 
 use crate::cursor::Endian;
 use crate::message::Value;
-use crate::notation::{IntegerKind, NotationError, Words, split_endian, unknown_word, write_bcd};
+use crate::notation::{
+    IntegerKind, NotationError, Word, Words, split_endian, unknown_word, write_bcd,
+};
+
+use super::steps::STEPS;
 
 /// Most bytes of a text of fixed length.
 const MOST: usize = 4096;
 
-pub(super) const FORMS: [&str; 16] = [
+pub(super) const FORMS: [&str; 20] = [
     "u8",
     "u16",
+    "u24",
     "u32",
     "u64",
+    "i8",
     "i16",
+    "i24",
     "i32",
+    "i64",
     "f32",
     "f64",
     "decimal",
@@ -77,12 +85,16 @@ impl Form {
             "bcdtime" => Form::Date { bcd: true },
             _ => match IntegerKind::parse(&first, &mut words, Endian::Big)? {
                 Some(kind) => Form::Integer(kind),
-                None => float(first.raw)
-                    .ok_or_else(|| first.error(unknown_word("type", first.raw, &FORMS)))?,
+                None => float(first.raw).ok_or_else(|| unknown(&first))?,
             },
         };
         words.end()?;
         Ok(form)
+    }
+
+    /// Whether a word is a type, or begins one.
+    pub fn is_type(word: &str) -> bool {
+        FORMS.contains(&split_endian(word, Endian::Big).0)
     }
 
     /// How many bytes it takes, where that is always the same.
@@ -163,6 +175,16 @@ pub(super) fn write_float(
         (false, Endian::Little) => out.extend_from_slice(&(value as f32).to_le_bytes()),
     }
     Some(())
+}
+
+fn unknown(word: &Word<'_>) -> NotationError {
+    if STEPS.contains(&word.raw) {
+        return word.error(format!(
+            "`{}` is a step and stands before the colon; behind it stands how the value is written, such as `u32`",
+            word.raw
+        ));
+    }
+    word.error(unknown_word("type", word.raw, &FORMS))
 }
 
 fn float(word: &str) -> Option<Form> {

@@ -188,6 +188,11 @@ impl Hole {
         }
     }
 
+    /// How many bytes it takes, where that is always the same.
+    pub fn width(&self) -> Option<usize> {
+        self.form.width()
+    }
+
     pub fn is_checksum(&self) -> bool {
         matches!(self.what, What::Checksum(..) | What::OwnChecksum(_))
     }

@@ -4,6 +4,7 @@
 mod counters;
 mod forms;
 mod hole;
+mod ranges;
 mod steps;
 pub mod words;
 
@@ -82,6 +83,7 @@ impl Template {
             before.saturating_add(1)
         };
         let mut parts = Vec::new();
+        let mut ranges = Vec::new();
         while let Some((before, behind)) = rest.split_once('{') {
             parts.push(literal(before, hex, column(rest))?);
             if let (false, Some(behind)) = (hex, behind.strip_prefix('{')) {
@@ -100,11 +102,15 @@ impl Template {
             let braced = Braced::parse(hole).map_err(|error| error.inside(column(behind)))?;
             parts.push(match braced {
                 Braced::Bytes(bytes) => Part::Bytes(bytes),
-                Braced::Hole(hole) => Part::Hole(hole),
+                Braced::Hole(filled) => {
+                    ranges.push(ranges::column(hole, column(behind)));
+                    Part::Hole(filled)
+                }
             });
             rest = behind_hole.strip_prefix('}').unwrap_or_default();
         }
         parts.push(literal(rest, hex, column(rest))?);
+        ranges::check(&parts, &ranges)?;
         Ok(Template { parts })
     }
 
@@ -173,6 +179,11 @@ impl Template {
     pub fn needs_own_checksum(&self) -> bool {
         let own = |hole: &Hole| matches!(hole.what, What::OwnChecksum(_));
         self.holes().any(own)
+    }
+
+    /// Whether it shows bytes of the frame that is answered.
+    pub fn shows_frame(&self) -> bool {
+        self.holes().any(|hole| matches!(hole.what, What::Raw(_)))
     }
 
     /// What it shows that only bytes to a device can show: the moment, a counter, an argument.

@@ -7,6 +7,7 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime;
 use jiff::tz::{Offset, TimeZone};
 
+use super::forms::Form;
 use crate::message::Value;
 use crate::notation::{NotationError, Span, Word, Words, unknown_word, zone};
 
@@ -143,6 +144,16 @@ fn step(word: &Word<'_>, words: &mut Words<'_>) -> Result<Step, NotationError> {
             }
             Step::Time(format.text.into_owned())
         }
-        _ => return Err(word.error(unknown_word("step", word.raw, &STEPS))),
+        _ => return Err(unknown(word)),
     })
+}
+
+fn unknown(word: &Word<'_>) -> NotationError {
+    if Form::is_type(word.raw) {
+        return word.error(format!(
+            "`{0}` is a type: how the value is written stands behind a colon, `: {0}`",
+            word.raw
+        ));
+    }
+    word.error(unknown_word("step", word.raw, &STEPS))
 }

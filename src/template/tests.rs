@@ -246,9 +246,9 @@ fn what_is_missing_has_a_name() {
         ("{seq unix}", "seq"),
         ("x{luhn}", "luhn"),
         ("{nmea}", "nmea"),
-        ("{sum8 over 4..: u8}", "sum8"),
+        ("{id}{sum8 over 9..: u8}", "sum8"),
         (
-            "0x{sum8 over 1..: u8}{xor over 0..: u8}{sum8 over 0..3: u8}",
+            "0x{sum8 over 1..3: u8}{xor over 0..: u8}{sum8 over 0..3: u8}",
             "sum8",
         ),
     ] {
@@ -257,6 +257,17 @@ fn what_is_missing_has_a_name() {
             Err(MissingField { name: name.into() }),
             "{template}"
         );
+    }
+}
+
+#[test]
+fn ranges_of_bytes_that_may_come_are_taken() {
+    for (template, expected) in [
+        ("{length 0..-1 + 1: u8}abc", &b"\x04abc"[..]),
+        ("{id}{length 0..: u8}", b"0358\x04"),
+        ("0x 02 {length 2..-1: u8} 03", b"\x02\0\x03"),
+    ] {
+        assert_eq!(render(template).as_deref(), Ok(expected), "{template}");
     }
 }
 
@@ -288,6 +299,17 @@ fn mistakes_have_their_column() {
         ("a{seq ** 2}", 7, "step"),
         ("a{length 0..-1}", 3, "needs a type"),
         ("{}", 2, "expected a field"),
+        ("a{now: unix}", 8, "`unix` is a step"),
+        ("a{seq u16le}", 7, "`u16le` is a type"),
+        ("a{seq: u96}", 8, "bytes"),
+        ("a{raw 4..4: hex}", 7, "always empty"),
+        ("a{id -2..-3}", 6, "always empty"),
+        ("{length 0..: u16}", 9, "`0..-1 + 1`"),
+        ("0x{seq: u8} {length 1..: u16} 00", 21, "stands before it"),
+        ("ab{modbus over 2..}{id}", 16, "stands before it"),
+        ("{crc-16/arc}{id}", 2, "stands before it"),
+        ("{checksum over 4..: u16}", 16, "stands before it"),
+        ("abc{sum8 over 2..9: u8}", 15, "4 bytes"),
     ] {
         let error = Template::parse(template).unwrap_err();
         assert_eq!(error.column, column, "{template}: {error}");

@@ -119,6 +119,59 @@ fn only_the_right_secret_lets_a_device_in() {
     }
 }
 
+/// An operator sees which entry counted, and which secret was not right.
+#[test]
+fn a_refused_login_says_why() {
+    let listener = json!({
+        "devices": {"a": {"secret": "1234"}, "b": {}},
+        "deviceRules": {"r": {"match": {"id": "c*"}, "secret": "5678"}}
+    });
+    let (own, all) = (json!({}), json!({"login": {"secret": "all"}}));
+    for (session, frame, why) in [
+        (
+            &own,
+            "{'id':'a','pass':'x'}",
+            "login as a denied: the secret is wrong, /a matches",
+        ),
+        (
+            &own,
+            "{'id':'c1'}",
+            "login as c1 denied: the secret is missing, /r matches",
+        ),
+        (
+            &own,
+            "{'id':'b','pass':'x'}",
+            "login as b denied: no secret is known for it, /b matches and has none",
+        ),
+        (
+            &own,
+            "{'id':'z','pass':'x'}",
+            "login as z denied: no secret is known for it, no entry or rule matches",
+        ),
+        (
+            &all,
+            "{'id':'b','pass':'x'}",
+            "login as b denied: the secret of the protocol's login is wrong, /b matches and has none",
+        ),
+        (
+            &all,
+            "{'id':'z'}",
+            "login as z denied: the secret of the protocol's login is missing, no entry or rule matches",
+        ),
+    ] {
+        let mut play = Play::new(protocol(&secret(session.clone())), &listener);
+        play.play("open");
+        let actions = play.act(&format!("data {frame}|"));
+        let said = actions.iter().find_map(|action| match action {
+            Action::Count(counted) if counted.word() == "denied" => Some(counted.to_string()),
+            _ => None,
+        });
+        // The settings of tests have their sections at the root.
+        let said = said.map(|said| said.replace("/devices", "").replace("/deviceRules", ""));
+        assert_eq!(said.as_deref(), Some(why), "{frame}");
+    }
+}
+
 #[test]
 fn one_secret_for_all_counts_where_the_device_has_none_of_its_own() {
     let session = || json!({"login": {"secret": "all"}});

@@ -124,7 +124,7 @@ fn mistakes_point_into_their_string() {
         ("/fields/21", Some(12), "field that negates"),
         ("/fields/22", Some(14), "expected a value"),
         ("/fields/23", Some(11), "found `=`"),
-        ("/fields/24", Some(13), "unknown step \"!=\""),
+        ("/fields/24", Some(13), "`!=` is part of a condition"),
         ("/select/cases/0/1", None, "layout"),
         ("/select/cases/1/0", None, "null"),
         ("/layout/feilds", None, "did you mean"),
@@ -135,6 +135,70 @@ fn mistakes_point_into_their_string() {
             .iter()
             .any(|(p, c, m)| *p == pointer && *c == column && m.contains(part));
         assert!(hit, "{pointer} {column:?} {part} in {found:#?}");
+    }
+}
+
+/// What a field string says of its value is known before a frame comes.
+#[test]
+fn steps_that_can_never_work_are_mistakes() {
+    let layouts = json!({"l": {"type": "json"}});
+    let found = |kind: &str, field: &str| {
+        let fields = [format!("a: {field}")];
+        let decode = match kind {
+            "regex" => json!({"type": kind, "pattern": "(?P<a>.*)", "fields": fields}),
+            _ => json!({"type": kind, "fields": fields}),
+        };
+        let mut problems = Problems::new();
+        let layouts = Section::root(&layouts);
+        read(Some(&Section::root(&decode)), Some(&layouts), &mut problems);
+        let problem = problems.as_slice().first().cloned();
+        problem.map(|problem| (problem.column.unwrap_or_default(), problem.message))
+    };
+    for (kind, field, column, part) in [
+        ("binary", "hex 4 - 1", 10, "`integer`"),
+        ("binary", "bcd 2 / 10", 10, "is a text"),
+        ("binary", "ascii until , unix", 18, "`time FORMAT`"),
+        ("binary", "u32 ltrim 0", 8, "put `text` before it"),
+        ("binary", "u32 time %Y", 8, "`unixms`"),
+        ("binary", "u8 unhex", 7, "a whole number"),
+        ("binary", "u32 / 10 & 3", 13, "do it before that"),
+        ("binary", "f32 bits on@0", 8, "whole numbers"),
+        ("binary", "bytes 4 * 2", 12, "such as `u32`"),
+        ("binary", "bytes 4 hexadecimal", 12, "`hex N`"),
+        ("binary", "u16 with l", 8, "`bytes N`"),
+        ("binary", "u8 unix unix", 12, "texts"),
+        ("binary", "ymdhms + 1", 11, "is a text"),
+        ("binary", "repeat 2 'hex 2 + 1'", 20, "is a text"),
+        ("binary", "const x * 2", 12, "is a text"),
+        ("binary", "join a a & 2", 13, "is a text"),
+        ("csv", "* 2", 4, "`number`"),
+        ("csv", "number & 3", 11, "a fraction"),
+        ("csv", "repeat rest 'integer upper'", 25, "put `text`"),
+        ("regex", "bool trim 0", 9, "true or false"),
+        ("key-value", "integer time %Y", 12, "`unix`"),
+        ("text", "bits a@0", 4, "whole numbers"),
+        ("json", "integer upper", 12, "put `text`"),
+    ] {
+        let message = found(kind, field).unwrap_or_default();
+        let hit = message.0 == column && message.1.contains(part);
+        assert!(hit, "{kind} {field}: {message:?}");
+    }
+    for (kind, field) in [
+        ("binary", "hex 4 hexadecimal - 1"),
+        ("binary", "bcd 2 integer / 10"),
+        ("binary", "u32 text ltrim 0"),
+        ("binary", "u32 hexadecimal"),
+        ("binary", "u8 enum 1=a upper"),
+        ("binary", "bytes 4 with l"),
+        ("binary", "hex rest unhex with l"),
+        ("binary", "u16 / 10 round 1 - 40"),
+        ("binary", "cp24 / 1000"),
+        ("csv", "dm"),
+        ("csv", "round 1"),
+        ("json", "* 2 & 3"),
+        ("json", "ltrim 0"),
+    ] {
+        assert_eq!(found(kind, field), None, "{kind} {field}");
     }
 }
 

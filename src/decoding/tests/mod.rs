@@ -336,7 +336,11 @@ fn what_cannot_be_read_is_undecoded() {
             "a needs `b`",
         ),
         (&["time: u8"], b"\x01", "time is not a text"),
-        (&["a: ascii 1 * 3"], b"x", "a is not a whole number"),
+        (
+            &["a: ascii 1 enum y=1 * 3"],
+            b"x",
+            "a is not a whole number",
+        ),
     ];
     for (fields, frame, why) in cases {
         check_field(fields, frame, Err(why));

@@ -148,7 +148,7 @@ fn parts_are_held_against_what_is_there() {
             "too much text is made",
         ),
         (
-            &["more: u8 with pair"],
+            &["more: u8 enum 9=x with pair"],
             &[1],
             "more is neither bytes nor text",
         ),

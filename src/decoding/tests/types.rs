@@ -315,7 +315,7 @@ fn steps_on_texts() {
             Err(why),
         );
     }
-    check_field(&["a: u8 upper"], b"\x01", Err("a is not a text"));
+    check_field(&["a: u8 enum 9=x upper"], b"\x01", Err("a is not a text"));
 }
 
 #[test]

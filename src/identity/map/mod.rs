@@ -1,7 +1,12 @@
-//! The known devices: exact entries first, then rules by their order; the first match counts.
+//! The known devices: entries first, the one that says most of whom it matches before the others,
+//! then rules by their order; the first match counts.
+//!
+//! The order in which a document has its members counts nowhere: a twin need not keep it.
 
 mod naming;
+mod pattern;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,10 +17,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::naming::{Part, parts};
+use self::pattern::Pattern;
 use super::{Peer, Secret, Secrets, normalised, safe_name};
 use crate::document::{Problems, Section, name_of};
 use crate::message::Name;
-use crate::schema::{Network, SecretText};
+use crate::schema::{EntryName, Network, SecretText};
 
 /// A device as the gateway knows it; cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,10 +88,6 @@ enum Naming {
     Parts(Vec<Part>),
 }
 
-/// An id, exact or with `*` for any characters.
-#[derive(Clone, Debug)]
-struct Pattern(Vec<String>);
-
 /// What must be true of a device. All members that are there count.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -140,6 +142,7 @@ struct DeviceTerms {
     /// message itself use are a mistake.
     properties: Option<BTreeMap<String, String>>,
     /// The output of its messages, where the layout names none.
+    #[schemars(with = "Option<EntryName>")]
     output: Option<String>,
     /// What the device must say at its login, where the protocol's identity has a `secret`.
     #[schemars(with = "Option<SecretText>")]
@@ -168,11 +171,19 @@ impl DeviceMap {
     ) -> Option<DeviceMap> {
         let before = problems.len();
         let mut map = DeviceMap::default();
-        for (name, section) in sections(devices, problems) {
-            if let Some((_, entry)) = read_entry(&section, Some(name), secrets, problems) {
-                map.names.insert(name.into(), map.entries.len());
-                map.entries.push(entry);
-            }
+        let mut read_entries: Vec<_> = sections(devices, problems)
+            .into_iter()
+            .filter_map(|(name, section)| {
+                let (_, entry) = read_entry(&section, Some(name), secrets, problems)?;
+                Some((name, entry))
+            })
+            .collect();
+        read_entries.sort_by(|(a, first), (b, second)| {
+            (first.precision(), a).cmp(&(second.precision(), b))
+        });
+        for (name, entry) in read_entries {
+            map.names.insert(name.into(), map.entries.len());
+            map.entries.push(entry);
         }
         let mut read_rules: Vec<_> = sections(rules, problems)
             .into_iter()
@@ -193,6 +204,18 @@ impl DeviceMap {
         self.names.contains_key(name)
     }
 
+    /// The pointers of entries and rules that match whom an earlier one matches, and that one's.
+    pub fn hidden(&self) -> Vec<(&Name, &Name)> {
+        let mut first = HashMap::new();
+        let entries = self.entries.iter();
+        let hidden = entries.filter_map(|entry| {
+            let whom = (&entry.id, entry.address, &entry.listener);
+            let earlier = *first.entry(whom).or_insert(&entry.pointer);
+            (*earlier != entry.pointer).then_some((&entry.pointer, earlier))
+        });
+        hidden.collect()
+    }
+
     /// The outputs that devices name.
     pub fn outputs(&self) -> impl Iterator<Item = &Name> {
         self.entries
@@ -206,7 +229,7 @@ impl DeviceMap {
             return Resolved::Known(self.fixed(name, spoken.sub));
         }
         let id = spoken.whole();
-        match self.of(&id, spoken) {
+        match self.first(&id, spoken.peer) {
             Some(entry) => Resolved::Known(entry.device(&id, spoken)),
             None => Resolved::Unknown(safe_name(&id).into()),
         }
@@ -225,7 +248,7 @@ impl DeviceMap {
     fn entry_of(&self, spoken: &Spoken<'_>) -> Option<&Entry> {
         match &spoken.peer.fixed_device {
             Some(name) => self.entry(name),
-            None => self.of(&spoken.whole(), spoken),
+            None => self.first(&spoken.whole(), spoken.peer),
         }
     }
 
@@ -245,17 +268,7 @@ impl DeviceMap {
         self.entries.get(*self.names.get(name)?)
     }
 
-    /// The entry of a speaker. That of a unit itself goes before those of what it is behind,
-    /// whatever their order.
-    fn of(&self, id: &str, spoken: &Spoken<'_>) -> Option<&Entry> {
-        let own = spoken.sub.and_then(|_| self.by_id.get(id)?.first());
-        let own = own.filter(|at| **at < self.names.len());
-        let own = own.and_then(|at| self.entries.get(*at));
-        let (address, listener) = (spoken.peer.address.ip(), &*spoken.peer.listener);
-        let own = own.filter(|entry| entry.matches(id, address, listener));
-        own.or_else(|| self.first(id, spoken.peer))
-    }
-
+    /// The entry of a speaker.
     fn first(&self, id: &str, peer: &Peer) -> Option<&Entry> {
         let (address, listener) = (peer.address.ip(), &*peer.listener);
         let matching = |list: &[usize]| {
@@ -291,6 +304,14 @@ impl DeviceMap {
 }
 
 impl Entry {
+    /// How much it says of whom it matches, the most first: the id, exact before `*`, then the
+    /// address, one before networks, then the listener.
+    fn precision(&self) -> impl Ord + use<> {
+        let id = self.id.as_ref().map(Pattern::precision);
+        let address = self.address.map(|network| network.prefix_len());
+        Reverse((id, address, self.listener.is_some()))
+    }
+
     fn matches(&self, id: &str, address: IpAddr, listener: &str) -> bool {
         self.id.as_ref().is_none_or(|pattern| pattern.matches(id))
             && self.address.is_none_or(|net| net.contains(&address))
@@ -337,35 +358,6 @@ impl Spoken<'_> {
             Some(sub) => format!("{id}/{sub}"),
             None => id,
         }
-    }
-}
-
-impl Pattern {
-    fn new(text: &str) -> Self {
-        Pattern(text.split('*').map(str::to_owned).collect())
-    }
-
-    fn exact(&self) -> Option<&str> {
-        match self.0.as_slice() {
-            [text] => Some(text),
-            _ => None,
-        }
-    }
-
-    fn matches(&self, id: &str) -> bool {
-        let [first, middle @ .., last] = self.0.as_slice() else {
-            return self.exact() == Some(id);
-        };
-        let Some(mut rest) = id.strip_prefix(first.as_str()) else {
-            return false;
-        };
-        for part in middle {
-            let Some((_, behind)) = rest.split_once(part.as_str()) else {
-                return false;
-            };
-            rest = behind;
-        }
-        rest.ends_with(last.as_str())
     }
 }
 

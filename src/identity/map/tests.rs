@@ -89,6 +89,63 @@ fn exact_entries_first_then_rules_by_order() {
     }
 }
 
+/// A twin need not keep the order of members, so that it says nothing.
+#[test]
+fn of_several_entries_that_match_the_most_precise_counts() {
+    let entries = [
+        ("z-id", json!({"match": {"id": "x1"}})),
+        ("z-id-here", json!({"match": {"id": "x1", "listener": "b"}})),
+        ("m-long", json!({"match": {"id": "x2*"}})),
+        (
+            "m-short",
+            json!({"match": {"id": "x*", "address": "10.1.0.7"}}),
+        ),
+        ("a-host", json!({"match": {"address": "10.1.0.7"}})),
+        ("a-net", json!({"match": {"address": "10.1.0.0/16"}})),
+        ("a-wide", json!({"match": {"address": "10.0.0.0/8"}})),
+        ("a-b", json!({"match": {"listener": "b"}})),
+        ("twin-2", json!({"match": {"id": "*t"}})),
+        ("twin-1", json!({"match": {"id": "t*"}})),
+        ("twin-3", json!({"match": {"id": "t*"}})),
+    ];
+    let read = |entries: &mut dyn Iterator<Item = &(&str, Value)>| {
+        let entries = entries.map(|(name, entry)| ((*name).to_owned(), entry.clone()));
+        let devices = Value::Object(entries.collect());
+        let mut problems = Problems::new();
+        let section = Section::root(&devices);
+        let map = DeviceMap::read(Some(&section), None, &Secrets::default(), &mut problems);
+        map.unwrap()
+    };
+    for map in [read(&mut entries.iter()), read(&mut entries.iter().rev())] {
+        for (id, address, listener, expected) in [
+            ("x1", "10.1.0.7", "a", "z-id"),
+            ("x1", "10.1.0.7", "b", "z-id-here"),
+            ("x23", "10.1.0.7", "b", "m-long"),
+            ("x3", "10.1.0.7", "b", "m-short"),
+            ("x3", "10.1.0.8", "b", "a-net"),
+            ("y", "10.1.0.7", "b", "a-host"),
+            ("y", "10.2.0.7", "b", "a-wide"),
+            ("y", "192.0.2.1", "b", "a-b"),
+            ("t and t", "192.0.2.1", "b", "twin-1"),
+        ] {
+            let address = format!("{address}:1").parse().unwrap();
+            let spoken = Spoken {
+                id: Some(id),
+                sub: None,
+                peer: &Peer::new(address, listener.into(), None),
+            };
+            let found = map.said_by(&spoken).map(|pointer| &**pointer);
+            assert_eq!(
+                found,
+                Some(&*format!("/{expected}")),
+                "{id} {address} {listener}"
+            );
+        }
+        let hidden = map.hidden();
+        assert_eq!(hidden, [(&Name::from("/twin-3"), &Name::from("/twin-1"))]);
+    }
+}
+
 #[test]
 fn properties_and_output_come_with_the_device() {
     let peer = Peer::new("10.0.0.71:1".parse().unwrap(), "a".into(), None);
@@ -258,5 +315,9 @@ fn a_unit_is_behind_its_identity() {
         peer: &plc,
     };
     assert_eq!(map.secret(&spoken(Some("any"))), Some(&Secret::of(b"p")));
-    assert_eq!(map.secret(&spoken(Some("gate"))), Some(&Secret::of(b"p")));
+    assert_eq!(
+        map.secret(&spoken(Some("gate"))),
+        None,
+        "its own entry says more of it than that of its address"
+    );
 }

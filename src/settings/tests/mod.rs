@@ -366,7 +366,7 @@ fn templates_show_only_what_there_is_where_they_are() {
     );
     check(
         &changed(json!({"protocols": {"lines": {"replies": {
-            "a": "{checksum over 0..: u8}", "b": {"send": "{'checksum'}", "when": "length > 3"}}}}})),
+            "a": "a{checksum over 0..: u8}", "b": {"send": "{'checksum'}", "when": "length > 3"}}}}})),
         &[
             (
                 "/protocols/lines/replies/a",
@@ -376,9 +376,17 @@ fn templates_show_only_what_there_is_where_they_are() {
             (
                 "/protocols/lines/replies/b/send",
                 None,
-                "unknown field \"checksum\", expected one of text, raw",
+                "no field is called \"checksum\"; the protocol's own checksum is `checksum over A..B`, and it has none",
             ),
         ],
+    );
+    check(
+        &changed(json!({"protocols": {"gt06": {"replies": {"ok": "{checksum}"}}}})),
+        &[(
+            "/protocols/gt06/replies/ok",
+            None,
+            "no field is called \"checksum\"; the protocol's own checksum is `checksum over A..B`",
+        )],
     );
 }
 
@@ -419,6 +427,24 @@ fn a_protocol_whose_parts_do_not_meet_is_refused() {
                 "/protocols/gt06/acknowledge/else",
                 None,
                 "the protocol has no reply named \"nak\"",
+            ),
+        ],
+    );
+    // What is wrong in a reply is one mistake: it is there.
+    check(
+        &changed(json!({"protocols": {"gt06": {
+            "replies": {"ok": "0x 7", "nak": {"send": "{seq", "frame": true}},
+            "onBadChecksum": "nak", "acknowledge": {"else": "nak"}}}})),
+        &[
+            (
+                "/protocols/gt06/replies/ok",
+                Some(4),
+                "a hex digit is missing: bytes are two digits each",
+            ),
+            (
+                "/protocols/gt06/replies/nak/send",
+                Some(1),
+                "this `{` is not closed; a brace in text is written `{{`",
             ),
         ],
     );
@@ -590,6 +616,85 @@ fn what_nothing_refers_to_is_worth_a_warning() {
             ("/protocols/gt06", "no listener uses protocol \"gt06\""),
         ]
     );
+}
+
+#[test]
+fn what_can_never_be_framed_is_worth_a_warning() {
+    let replies = |framing: Value| {
+        changed(json!({"protocols": {"lines": {
+            "framing": {"type": "length", "end": null, "length": framing["length"], "body": framing["body"]},
+            "session": {"heartbeat": {"seconds": 20, "send": "P", "frame": true}},
+            "replies": {"ok": {"send": "OK", "when": "text", "frame": true}, "no": {"send": "NO", "when": "text"}}}}}))
+    };
+    let warnings = |document: &Value| {
+        let (_, warnings) = Settings::parse(document, &Presets::built_in()).unwrap();
+        let found = warnings.iter().map(|found| found.pointer.clone());
+        found.collect::<Vec<_>>()
+    };
+    for wrong in [
+        json!({"length": "u8", "body": 4}),
+        json!({"length": "u8 at 2"}),
+    ] {
+        let expected = [
+            "/protocols/lines/replies/ok/frame",
+            "/protocols/lines/session/heartbeat/frame",
+        ];
+        assert_eq!(warnings(&replies(wrong)), expected);
+    }
+    for right in [
+        json!({"length": "u8"}),
+        json!({"length": "u8", "body": "after"}),
+    ] {
+        assert!(warnings(&replies(right)).is_empty());
+    }
+}
+
+#[test]
+fn devices_that_others_hide_are_worth_a_warning() {
+    let document = changed(json!({"devices": {"scale-06": {"match": {"address": "10.0.0.71"}}}}));
+    let (_, warnings) = Settings::parse(&document, &Presets::built_in()).unwrap();
+    let found: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "/devices/scale-07: its \"match\" finds nobody: /devices/scale-06 has the same and comes first",
+        ]
+    );
+}
+
+#[test]
+fn outputs_have_names_that_iot_edge_takes() {
+    let wrong = "the name \"a b\" has ' '; letters, digits, - and _ are allowed";
+    check(
+        &changed(json!({
+            "protocols": {"lines": {"layouts": {"other": {"output": "a b"}}}},
+            "devices": {"scale-07": {"output": "a b"}},
+            "deviceRules": {"trucks": {"output": "a b"}}})),
+        &[
+            ("/protocols/lines/layouts/other/output", None, wrong),
+            ("/devices/scale-07/output", None, wrong),
+            ("/deviceRules/trucks/output", None, wrong),
+        ],
+    );
+}
+
+#[test]
+fn a_type_does_not_show_the_secret() {
+    let layouts = |kind: &str| {
+        json!({"protocols": {"p": {
+            "decode": {"type": "regex", "pattern": "(?P<id>.*),(?P<pass>.*),(?P<unit>.*)",
+                "select": {"by": "id", "cases": [], "default": "all"}},
+            "layouts": {"all": {"type": kind}}}}})
+    };
+    check(
+        &with_login(layouts("{id}-{pass}")),
+        &[(
+            "/protocols/p/layouts/all/type",
+            None,
+            "`pass` is the secret of the identity, and messages would show it",
+        )],
+    );
+    check(&with_login(layouts("{id}")), &[]);
 }
 
 #[test]
