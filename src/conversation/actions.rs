@@ -8,9 +8,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::protocol::ConversationSettings;
-use super::speaker::Denial;
+use super::speaker::{Attribution, Denial};
+use crate::decoding::Trace;
+use crate::framing::Broken;
 use crate::identity::Peer;
-use crate::message::{CommandId, HexPrefix, Message, Name, Progress, Ticket};
+use crate::message::{CommandId, HexPrefix, Message, Name, Progress, Reading, Ticket};
+use crate::pipeline::{Received, Seen};
 
 /// What happens to a conversation.
 #[derive(Debug)]
@@ -171,6 +174,24 @@ pub enum Action {
     Close(Reason),
     /// Count it, and log what is trouble.
     Count(Counted),
+    /// Show it: only of a conversation that is [`super::Conversation::watched`], and before all else
+    /// that follows from it.
+    Show(Box<Sight>),
+}
+
+/// What a conversation has made of bytes, for who shows it.
+#[derive(Debug, PartialEq)]
+pub struct Sight {
+    /// What the bytes were.
+    pub received: Received,
+    /// How that was found.
+    pub seen: Seen,
+    /// Bytes behind it that had come already.
+    pub buffered: usize,
+    /// What a frame says, and how it was read; `None` where it was not decoded.
+    pub reading: Option<(Reading, Trace)>,
+    /// Who a frame was from.
+    pub from: Option<Attribution>,
 }
 
 /// Something worth a number.
@@ -182,8 +203,9 @@ pub enum Counted {
     BadChecksum(Bytes),
     /// A frame would have been longer than allowed.
     TooLong(Bytes),
-    /// Bytes between frames that belong to none, and why.
-    Skipped(usize, Bytes),
+    /// So many bytes that belong to no frame, the first of them, and why no frame could begin with
+    /// them where one seemed to.
+    Skipped(usize, Bytes, Option<Broken>),
     /// The stream ended inside a frame of so many bytes.
     HalfFrame(usize),
     /// The connection had to end while there was no room for frames in so many bytes.
@@ -263,35 +285,34 @@ impl fmt::Display for Counted {
         match self {
             Counted::Frame => write!(f, "frame taken"),
             Counted::BadChecksum(frame) => {
-                write!(f, "wrong checksum in frame {}", HexPrefix(frame))
+                write!(f, "wrong checksum in frame {}", Shown(frame))
             }
             Counted::TooLong(prefix) => {
-                write!(f, "frame longer than maxBytes: {}", HexPrefix(prefix))
+                write!(f, "frame longer than maxBytes: {}", Shown(prefix))
             }
-            Counted::Skipped(count, prefix) => {
-                write!(
-                    f,
-                    "{count} bytes that belong to no frame skipped: {}",
-                    HexPrefix(prefix)
-                )
+            Counted::Skipped(count, prefix, None) => {
+                let (count, more) = (Count(*count), Count(*count).more_than(prefix));
+                write!(f, "{count} of no frame skipped: {}{more}", Shown(prefix))
+            }
+            Counted::Skipped(count, prefix, Some(why)) => {
+                let (count, more) = (Count(*count), Count(*count).more_than(prefix));
+                write!(f, "{why}: {}{more}; {count} skipped", Shown(prefix))
             }
             Counted::HalfFrame(count) => {
-                write!(f, "the stream ended after {count} bytes of a frame")
+                write!(f, "the stream ended after {} of a frame", Count(*count))
             }
             Counted::NotTaken(count) => {
-                write!(
-                    f,
-                    "{count} bytes found no room before the connection had to end"
-                )
+                let count = Count(*count);
+                write!(f, "{count} found no room before the connection had to end")
             }
             Counted::IncompleteTimeout(count) => {
-                write!(f, "a frame stayed incomplete after {count} bytes")
+                write!(f, "a frame stayed incomplete after {}", Count(*count))
             }
             Counted::Broken(why) => {
                 write!(f, "the stream cannot be cut into frames any more: {why}")
             }
             Counted::Undecoded(why, frame) => {
-                write!(f, "frame {} not decoded: {why}", HexPrefix(frame))
+                write!(f, "frame {} not decoded: {why}", Shown(frame))
             }
             Counted::UnknownDevice(device) => write!(f, "unknown device {device} forwarded"),
             Counted::RejectedDevice(device) => write!(f, "unknown device {device} rejected"),
@@ -303,7 +324,7 @@ impl fmt::Display for Counted {
             }
             Counted::Denied(denial) => denial.fmt(f),
             Counted::BeforeLogin => write!(f, "frame before the login dropped"),
-            Counted::Unidentified => write!(f, "frame before the device said who it is"),
+            Counted::Unidentified => write!(f, "nothing has said which device the frame is from"),
             Counted::ReplyNotSent(reply, why) => write!(f, "reply {reply} not sent: {why}"),
             Counted::PromiseLate(ticket) => {
                 write!(f, "frame {} not acknowledged in time", ticket.0)
@@ -313,6 +334,40 @@ impl fmt::Display for Counted {
             Counted::PropertyLeftOut(name) => write!(f, "application property {name} left out"),
             Counted::ScriptFailed(why) => write!(f, "the script failed: {why}"),
             Counted::NoMessageId(why) => write!(f, "no message id from the device's fields: {why}"),
+        }
+    }
+}
+
+/// Bytes of a device, which are hidden where frames carry secrets.
+struct Shown<'a>(&'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("(no bytes shown)"),
+            bytes => HexPrefix(bytes).fmt(f),
+        }
+    }
+}
+
+/// A number of bytes.
+struct Count(usize);
+
+impl Count {
+    /// What stands behind bytes that are not all of them.
+    fn more_than(&self, shown: &[u8]) -> &'static str {
+        match shown.len() {
+            1.. if self.0 > shown.len() => "…",
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 byte"),
+            count => write!(f, "{count} bytes"),
         }
     }
 }

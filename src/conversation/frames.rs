@@ -79,7 +79,9 @@ impl Conversation {
             }
             Received::BadChecksum { bytes, body } => return self.refuse(now, bytes, body, actions),
             Received::TooLong { prefix } => Counted::TooLong(self.shown(&prefix)),
-            Received::Skipped { count, prefix } => Counted::Skipped(count, self.shown(&prefix)),
+            Received::Skipped { count, prefix, why } => {
+                Counted::Skipped(count, self.shown(&prefix), why)
+            }
             Received::Incomplete { count } => Counted::IncompleteTimeout(count),
             Received::HalfFrame { count, .. } => Counted::HalfFrame(count),
             Received::Broken(why) => {
@@ -90,13 +92,19 @@ impl Conversation {
         actions.push(Action::Count(counted));
     }
 
-    fn decode(&self, bytes: Bytes, body: usize, checksum_ok: bool) -> Taken {
+    fn decode(&mut self, bytes: Bytes, body: usize, checksum_ok: bool) -> Taken {
         let frame = Frame {
             bytes: &bytes,
             body,
         };
-        let decoder = &self.protocol.decoder;
-        let reading = decoder.decode_for(frame, self.caller.as_ref());
+        let (decoder, caller) = (&self.protocol.decoder, self.caller.as_ref());
+        let reading = match &mut self.sight {
+            None => decoder.decode_for(frame, caller),
+            Some(sight) => {
+                let read = sight.reading.insert(decoder.explain(frame, caller));
+                read.0.clone()
+            }
+        };
         Taken::new(bytes, reading, checksum_ok)
     }
 
@@ -148,7 +156,9 @@ impl Conversation {
         if !self.proves(now, secret.as_deref(), &taken, actions) {
             return;
         }
-        let speaker = match self.admit(now, &taken, publish, actions) {
+        let admission = self.admit(now, &taken, publish, actions);
+        self.tell_from(&taken);
+        let speaker = match admission {
             Admission::Admitted(speaker) => Some(speaker),
             Admission::Nameless => None,
             Admission::Refused => return,

@@ -26,6 +26,7 @@ mod login;
 pub mod protocol;
 pub mod replies;
 pub mod session;
+mod sight;
 mod speaker;
 mod writes;
 
@@ -33,12 +34,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use crate::identity::Peer;
-use crate::message::{CommandId, Fields, Name, Now};
+use crate::message::{CommandId, Name, Now};
 use crate::pipeline::Pipeline;
 use crate::script::Caller;
 use crate::template::Counters;
 
-pub use actions::{Action, Counted, End, Input, Outcome, Reason, Request};
+pub use actions::{Action, Counted, End, Input, Outcome, Reason, Request, Sight};
 pub use encode::{reserved_property, values};
 pub use protocol::{
     Acknowledge, BodyForm, Bounds, ConversationSettings, Heartbeat, Login, OnBadChecksum,
@@ -97,6 +98,8 @@ pub struct Conversation {
     /// How long the rest of a frame may take that is half there when we want to end.
     half_frame: Duration,
     closed: bool,
+    /// What is shown of what is received right now.
+    sight: Option<Box<Sight>>,
 }
 
 /// A conversation on its way to its close.
@@ -149,6 +152,7 @@ impl Conversation {
             ending: None,
             half_frame: HALF_FRAME,
             closed: false,
+            sight: None,
             protocol,
             settings,
         }
@@ -199,13 +203,6 @@ impl Conversation {
     /// written yet.
     pub fn waiting(&self) -> (usize, usize) {
         (self.due.len(), self.due.bytes() + self.writes.bytes())
-    }
-
-    /// Who a frame with these fields was from, which was taken last; `None` before
-    /// [`Input::Opened`].
-    pub fn attribution(&self, fields: &Fields) -> Option<Attribution> {
-        let identity = self.identity.as_ref()?;
-        Some(identity.explain(fields, &self.settings.devices))
     }
 
     /// Whether bytes of the device may be read now.
@@ -391,6 +388,9 @@ impl Conversation {
         self.take_turns(now);
         while self.takes_frames() {
             match self.pipeline.next(now.monotonic) {
+                Some(received) if self.is_watched() => {
+                    self.receive_and_show(now, received, actions);
+                }
                 Some(received) => {
                     self.receive(now, received, actions);
                     self.tell_failure(actions);

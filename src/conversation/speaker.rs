@@ -240,9 +240,9 @@ impl Identity {
         another
     }
 
-    /// Says who a frame was from that [`Identity::of_frame`] has seen.
-    pub(super) fn explain(&self, fields: &Fields, map: &DeviceMap) -> Attribution {
-        let spoken = self.rule.spoken(fields);
+    /// Says who a frame was from that [`Identity::of_frame`] has seen, of the same fields.
+    pub(super) fn explain(&self, says: &Fields, fields: &Fields, map: &DeviceMap) -> Attribution {
+        let spoken = self.rule.spoken(says);
         let id = match self.scope() {
             None => self.rule.of_peer(&self.peer),
             Some(Scope::Connection) => self.login.as_deref(),
@@ -256,7 +256,7 @@ impl Identity {
             peer: &self.peer,
         };
         Attribution {
-            by: self.rule.said_by(fields).map(str::to_owned),
+            by: self.rule.said_by(says).map(str::to_owned),
             id: id.map(str::to_owned),
             entry: map.said_by(&who).filter(|_| known).cloned(),
             fixed: self.peer.fixed_device.clone(),

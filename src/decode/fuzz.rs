@@ -58,11 +58,11 @@ fn play(settings: &Settings, listener: &Listener, protocol: &Arc<Protocol>, byte
     let mut player = Player::new(protocol, settings.conversation(listener), now, &mut out);
     let peer = Peer::new(([10, 0, 0, 7], 4000).into(), listener.name.clone(), None);
     assert!(
-        player.play(peer, bytes).is_ok(),
+        player.play(peer, bytes.chunks(1)).is_ok(),
         "nothing is written anywhere"
     );
     assert!(
-        player.pipeline.buffered() <= MOST_WAITING,
+        player.conversation.buffered() <= MOST_WAITING,
         "more waits than a frame"
     );
 }

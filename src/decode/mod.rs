@@ -2,6 +2,7 @@
 
 mod explain;
 mod fuzz;
+mod skipped;
 #[cfg(test)]
 mod tests;
 
@@ -9,25 +10,29 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read as _, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use self::explain::Explanations;
+use self::skipped::{Run, Skipped};
 use crate::check::{CLEAN, MISTAKES, load};
 use crate::conversation::{
-    Action, Conversation, ConversationSettings, Counted, End, Input, Protocol,
+    Action, Conversation, ConversationSettings, Counted, End, Input, Protocol, Sight,
 };
 use crate::document::unknown_word;
 use crate::identity::Peer;
-use crate::message::{Body, Frame, Message, Name, Now, Progress, Reading, base64};
+use crate::message::{Body, Message, Name, Now, Progress, Reading, base64};
 use crate::notation;
-use crate::pipeline::{Pipeline, Received};
-use crate::script::Caller;
+use crate::pipeline::Received;
 use crate::settings::{Listener, Settings};
 
 pub use fuzz::fuzz;
+
+/// Bytes of a piece where nothing else is said: what the module reads at once.
+const PIECE: usize = 16 * 1024;
 
 /// Runs bytes through a protocol with the code of the module; prints frames, readings, messages and
 /// replies as one JSON object each line. Every message counts as delivered at once.
@@ -63,6 +68,9 @@ pub struct Arguments {
     /// Show how each frame was understood, byte by byte
     #[arg(long)]
     pub explain: bool,
+    /// So many bytes at a time instead of all at once, as TCP may cut them; nothing else may come of it
+    #[arg(long, value_name = "BYTES")]
+    pub chunk: Option<NonZeroUsize>,
     /// The bytes in hex; spaces are allowed
     #[arg(
         long,
@@ -108,7 +116,8 @@ pub fn run(arguments: &Arguments, now: Now, out: &mut dyn Write) -> io::Result<u
     if arguments.explain {
         player = player.explaining();
     }
-    player.play(peer(arguments, listener), &bytes)?;
+    let piece = arguments.chunk.map_or(PIECE, usize::from);
+    player.play(peer(arguments, listener), bytes.chunks(piece))?;
     Ok(if player.troubles == 0 {
         CLEAN
     } else {
@@ -160,18 +169,18 @@ fn peer(arguments: &Arguments, listener: Option<&Listener>) -> Peer {
     Peer::new(SocketAddr::new(arguments.address, 0), name, device)
 }
 
-/// Plays bytes to a conversation, and beside it to the same pipeline and decoder, which show the
-/// frames that the conversation makes its messages of.
+/// Plays bytes to a conversation, which shows what it makes of them.
 struct Player<'a> {
     protocol: &'a Protocol,
-    pipeline: Pipeline,
-    /// It has a state of its own, beside the conversation's.
-    caller: Option<Caller>,
     conversation: Conversation,
     now: Now,
     out: &'a mut dyn Write,
     troubles: usize,
     closed: bool,
+    /// All bytes so far.
+    stream: Vec<u8>,
+    /// Those of them that belong to no frame and are not told yet.
+    skipped: Skipped,
     /// What was explained, where that is asked for.
     explained: Option<Explanations>,
 }
@@ -183,21 +192,16 @@ impl<'a> Player<'a> {
         now: Now,
         out: &'a mut dyn Write,
     ) -> Self {
-        let checksums = Arc::clone(&protocol.checksums);
-        let mut pipeline = Pipeline::new(&protocol.framing, checksums, protocol.on_bad_checksum);
-        let caller = protocol.caller();
-        if let Some(caller) = &caller {
-            pipeline.attach(caller);
-        }
+        let conversation = Conversation::new(Arc::clone(protocol), Arc::new(terms));
         Player {
             protocol,
-            pipeline,
-            caller,
-            conversation: Conversation::new(Arc::clone(protocol), Arc::new(terms)),
+            conversation: conversation.watched(),
             now,
             out,
             troubles: 0,
             closed: false,
+            stream: Vec::new(),
+            skipped: Skipped::default(),
             explained: None,
         }
     }
@@ -205,72 +209,106 @@ impl<'a> Player<'a> {
     /// Prints how frames were understood, and no JSON.
     fn explaining(self) -> Self {
         Player {
-            pipeline: self.pipeline.watched(),
             explained: Some(Explanations::default()),
             ..self
         }
     }
 
-    /// Byte by byte, so that a frame is printed before what follows from it.
-    fn play(&mut self, peer: Peer, bytes: &[u8]) -> io::Result<()> {
-        if let Some(caller) = &self.caller {
-            caller.introduce(&peer.listener, peer.address.ip());
-        }
+    /// Plays a whole connection. How its bytes are cut into pieces shows nowhere.
+    fn play<'b>(
+        &mut self,
+        peer: Peer,
+        pieces: impl IntoIterator<Item = &'b [u8]>,
+    ) -> io::Result<()> {
         self.step(Input::Opened(peer))?;
-        for byte in bytes.chunks(1) {
-            self.pipeline.push(byte);
-            self.pushed(byte);
-            self.frames()?;
-            self.step(Input::Bytes(byte))?;
+        for piece in pieces {
             if self.closed {
-                return self.finish_explaining();
+                break;
             }
+            self.stream.extend_from_slice(piece);
+            self.step(Input::Bytes(piece))?;
         }
-        self.pipeline.end();
-        self.frames()?;
-        self.finish_explaining()?;
-        self.step(Input::End(End::Fin))
+        if !self.closed {
+            self.step(Input::End(End::Fin))?;
+        }
+        self.tell_skipped()
     }
 
-    fn frames(&mut self) -> io::Result<()> {
-        while let Some(received) = self.pipeline.next(self.now.monotonic) {
-            if self.explained.is_some() {
-                self.explain(&received)?;
-            } else if let Received::Frame {
-                bytes,
-                body,
-                checksum_ok,
-            } = received
-            {
-                let frame = Frame {
-                    bytes: &bytes,
-                    body,
-                };
-                let decoder = &self.protocol.decoder;
-                let reading = decoder.decode_for(frame, self.caller.as_ref());
-                let line = json!({ "frame": hex(&bytes), "checksumOk": checksum_ok, "reading": shown(&reading) });
-                writeln!(self.out, "{line}")?;
+    /// One input, and all that follows from it, one frame after the other: messages are delivered
+    /// and bytes written at once.
+    fn step(&mut self, input: Input<'_>) -> io::Result<()> {
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let mut due = VecDeque::from(self.actions(input));
+            while let Some(action) = due.pop_front() {
+                if matches!(action, Action::Show(_)) {
+                    next = Some(Input::TakenOver);
+                }
+                if let Some(input) = self.action(action)? {
+                    due.extend(self.actions(input));
+                }
             }
         }
         Ok(())
     }
 
-    /// One input, and all that follows from it: messages are delivered and bytes written at once.
-    fn step(&mut self, input: Input<'_>) -> io::Result<()> {
+    fn actions(&mut self, input: Input<'_>) -> Vec<Action> {
         let mut actions = Vec::new();
         self.conversation.step(self.now, input, &mut actions);
-        self.attribute()?;
-        let mut due = VecDeque::from(actions);
-        while let Some(action) = due.pop_front() {
-            let submitted = matches!(action, Action::Submit(..));
-            let taken_over = submitted.then_some(Input::TakenOver);
-            for next in self.action(action)?.into_iter().chain(taken_over) {
-                let mut actions = Vec::new();
-                self.conversation.step(self.now, next, &mut actions);
-                due.extend(actions);
-            }
+        actions
+    }
+
+    /// Shows what the conversation has made of bytes.
+    fn show(&mut self, sight: &Sight) -> io::Result<()> {
+        let position = self.stream.len() - sight.buffered;
+        if let Received::Skipped { count, why, .. } = sight.received {
+            let run = Run::new(position - count..position, why);
+            return match self.skipped.add(run) {
+                Some(before) => self.tell_run(&before),
+                None => Ok(()),
+            };
         }
-        Ok(())
+        self.tell_skipped()?;
+        if self.explained.is_some() {
+            return self.explain(sight, position);
+        }
+        let (
+            Received::Frame {
+                bytes, checksum_ok, ..
+            },
+            Some((reading, _)),
+        ) = (&sight.received, &sight.reading)
+        else {
+            return Ok(());
+        };
+        let line =
+            json!({ "frame": hex(bytes), "checksumOk": checksum_ok, "reading": shown(reading) });
+        writeln!(self.out, "{line}")
+    }
+
+    /// Tells of the bytes that belong to no frame up to here.
+    fn tell_skipped(&mut self) -> io::Result<()> {
+        match self.skipped.take() {
+            Some(run) => self.tell_run(&run),
+            None => Ok(()),
+        }
+    }
+
+    fn tell_run(&mut self, run: &Run) -> io::Result<()> {
+        let bytes = self.stream.get(run.place.clone()).unwrap_or_default();
+        if self.explained.is_some() {
+            return explain::skipped(run, bytes, self.out);
+        }
+        self.tell_trouble(&run.counted(bytes))
+    }
+
+    fn tell_trouble(&mut self, counted: &Counted) -> io::Result<()> {
+        if self.explained.is_some() {
+            let text = format!("{}: {counted}", counted.word());
+            return explain::item("trouble", &text, self.out);
+        }
+        let line = json!({ "trouble": counted.word(), "text": counted.to_string() });
+        writeln!(self.out, "{line}")
     }
 
     /// Prints an action; gives what the outside would say to it.
@@ -291,21 +329,13 @@ impl<'a> Player<'a> {
                 self.closed = true;
                 self.tell("closed", reason.word().into())?;
             }
+            Action::Show(sight) => self.show(&sight)?,
+            // It is told with those that follow it.
+            Action::Count(Counted::Skipped(..)) => self.troubles += 1,
             Action::Count(counted) if counted.is_trouble() => {
                 self.troubles += 1;
-                if self.explained.is_some() {
-                    if matches!(counted, Counted::Skipped(..)) {
-                        // It is shown with its bytes.
-                        return Ok(None);
-                    }
-                    let text = format!("{}: {counted}", counted.word());
-                    return self.tell("trouble", text.into()).map(|()| None);
-                }
-                writeln!(
-                    self.out,
-                    "{}",
-                    json!({ "trouble": counted.word(), "text": counted.to_string() })
-                )?;
+                self.tell_skipped()?;
+                self.tell_trouble(&counted)?;
             }
             Action::Count(_) | Action::Withdraw | Action::Forget(_) | Action::Answer(..) => {}
         }
@@ -314,6 +344,7 @@ impl<'a> Player<'a> {
 
     /// One line about what follows from a frame.
     fn tell(&mut self, word: &str, what: Value) -> io::Result<()> {
+        self.tell_skipped()?;
         if self.explained.is_none() {
             return writeln!(self.out, "{}", json!({ word: what }));
         }

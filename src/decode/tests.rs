@@ -2,19 +2,34 @@ use serde_json::Value;
 
 use super::*;
 
-const SETTINGS: &str = r#"{"listeners": {"t": {"port": 5001, "protocol": "gt06"}}, "protocols": {"gt06": {"preset": "gt06@1"}}}"#;
+const SETTINGS: &str = r#"{
+    "listeners": {"t": {"port": 5001, "protocol": "gt06"}},
+    "protocols": {
+        "gt06": {"preset": "gt06@1"},
+        "secret": {
+            "framing": {"type": "delimiter", "end": "\n"},
+            "decode": {"type": "csv", "fields": ["number: integer", "id", "key"]},
+            "identity": {"field": "id", "scope": "connection", "secret": "key"}
+        }
+    }
+}"#;
 
 fn decode(hex: &str) -> (u8, Vec<Value>) {
+    decode_as("gt06", hex, None)
+}
+
+fn decode_as(protocol: &str, hex: &str, chunk: Option<usize>) -> (u8, Vec<Value>) {
     let folder = tempfile::tempdir().unwrap();
     let settings = folder.path().join("settings.json");
     std::fs::write(&settings, SETTINGS).unwrap();
     let arguments = Arguments {
         settings,
-        protocol: "gt06".into(),
+        protocol: protocol.into(),
         listener: None,
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         protocols: None,
         explain: false,
+        chunk: chunk.and_then(NonZeroUsize::new),
         hex: Some(hex.into()),
         file: None,
     };
@@ -50,5 +65,46 @@ fn a_wrong_checksum_is_trouble() {
     assert!(
         lines.iter().any(|line| line["trouble"] == "bad_checksum"),
         "{lines:?}"
+    );
+}
+
+#[test]
+fn bytes_that_belong_to_no_frame_are_one_trouble_with_its_reason() {
+    let noise = "00".repeat(20);
+    let wrong_end = "78780d01 0123456789012345 0001 8cdd 0d0b";
+    let good = "78780d01 0123456789012345 0001 8cdd 0d0a";
+    let bytes = format!("{noise} {wrong_end} {good} ff");
+    let (code, lines) = decode_as("gt06", &bytes, None);
+    assert_eq!(code, 1);
+    let texts: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line["text"].as_str())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "20 bytes of no frame skipped: 00000000000000000000000000000000…",
+            "the frame does not end as it must: 78780d01012345678901234500018cdd…; 18 bytes skipped",
+            "1 byte of no frame skipped: ff",
+        ],
+    );
+    assert_eq!(
+        decode_as("gt06", &bytes, NonZeroUsize::MIN.get().into())
+            .1
+            .len(),
+        lines.len()
+    );
+}
+
+#[test]
+fn where_no_bytes_are_shown_it_is_said_so() {
+    let (_, lines) = decode_as("secret", "61 2c 78 2c 79 0a", None);
+    let texts: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line["text"].as_str())
+        .collect();
+    assert!(
+        texts[0].starts_with("frame (no bytes shown) not decoded: "),
+        "{texts:?}"
     );
 }

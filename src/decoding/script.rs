@@ -82,7 +82,7 @@ fn ask(function: &str, first: First<'_>, run: &Run<'_>) -> Result<Value, String>
         // As many calls as a frame has elements would have no bound that a frame may take.
         return Err(format!("{function}: {FRAMES_ONLY}"));
     }
-    let caller = run.caller.ok_or("there is no script")?;
+    let caller = run.caller.ok_or("the script is not called for it")?;
     let call = Call {
         function,
         first,

@@ -212,7 +212,7 @@ impl IdentityRule {
                 let counts = named.find(|field| text(field, fields).is_some());
                 counts.map(|field| &**field.written())
             }
-            Source::Script { said, .. } => Some(said.written()),
+            Source::Script { said, .. } => text(said, fields).map(|_| &**said.written()),
             Source::Address => Some("address"),
             Source::Listener => Some("listener"),
         }

@@ -47,8 +47,10 @@ pub enum Received {
     Skipped {
         /// How many.
         count: usize,
-        /// The first of them, at most 16.
+        /// The first of them, at most 16; of a frame that could not begin, its own first bytes.
         prefix: Bytes,
+        /// Why no frame could begin there, where one seemed to.
+        why: Option<Broken>,
     },
     /// A frame stayed incomplete for too long and was given up; the next one is looked for.
     Incomplete {
@@ -75,8 +77,6 @@ pub struct Seen {
     pub wire: Bytes,
     /// The frame before check values were taken out of it.
     pub frame: Bytes,
-    /// Why no frame could begin there.
-    pub broken: Option<Broken>,
     /// It belongs to what was given last.
     told: bool,
 }
@@ -324,7 +324,8 @@ impl Pipeline {
                 count,
                 Some(Received::Skipped {
                     count,
-                    prefix: self.prefix(),
+                    prefix: self.prefix_of(count),
+                    why: None,
                 }),
             ),
             Step::Skip {
@@ -373,9 +374,6 @@ impl Pipeline {
     }
 
     fn broken(&mut self, why: Broken) -> Received {
-        if let Some(seen) = &mut self.seen {
-            seen.broken = Some(why);
-        }
         let too_long = matches!(why, Broken::TooLong { .. });
         if self.framer.resync() == Resync::Never || too_long && self.framing.closes_when_too_long()
         {
@@ -397,17 +395,25 @@ impl Pipeline {
             | Broken::Script => Received::Skipped {
                 count: dropped,
                 prefix,
+                why: Some(why),
             },
         }
     }
 
     /// Goes on dropping; outer `None` when more bytes are needed.
     fn drop_rest(&mut self, counted: bool) -> Option<Option<Received>> {
-        let prefix = if counted { Bytes::new() } else { self.prefix() };
+        let mut prefix = if counted { Bytes::new() } else { self.prefix() };
         match self.drop_some(counted) {
             0 if matches!(self.state, State::Dropping { .. }) => None,
             0 => Some(None),
-            count => Some((!counted).then_some(Received::Skipped { count, prefix })),
+            count => {
+                prefix.truncate(count);
+                Some((!counted).then_some(Received::Skipped {
+                    count,
+                    prefix,
+                    why: None,
+                }))
+            }
         }
     }
 
@@ -438,7 +444,13 @@ impl Pipeline {
     }
 
     fn prefix(&self) -> Bytes {
-        Bytes::copy_from_slice(self.buffer.get(..PREFIX).unwrap_or(&self.buffer))
+        self.prefix_of(PREFIX)
+    }
+
+    /// The first bytes at hand, of no more than so many.
+    fn prefix_of(&self, count: usize) -> Bytes {
+        let count = count.min(PREFIX);
+        Bytes::copy_from_slice(self.buffer.get(..count).unwrap_or(&self.buffer))
     }
 }
 

@@ -329,6 +329,8 @@ impl Connection {
                 self.ends_within(self.port.south.timeouts.room);
             }
             Action::Count(counted) => self.count(&counted),
+            // Nobody watches here.
+            Action::Show(_) => {}
         }
     }
 

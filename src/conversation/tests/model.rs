@@ -37,7 +37,11 @@ impl Model {
                 }
                 Action::Write(bytes) => self.take_write(bytes),
                 Action::Close(_) => self.closed = true,
-                Action::Withdraw | Action::Forget(_) | Action::Bind { .. } | Action::Count(_) => {}
+                Action::Withdraw
+                | Action::Forget(_)
+                | Action::Bind { .. }
+                | Action::Count(_)
+                | Action::Show(_) => {}
             }
         }
     }

@@ -280,6 +280,7 @@ fn show(action: &Action) -> String {
         } => format!("bind {device}{}", if *newest_wins { " alone" } else { "" }),
         Action::Close(reason) => format!("close {}", reason.word()),
         Action::Count(counted) => format!("count {}", counted.word()),
+        Action::Show(_) => "show".to_owned(),
     }
 }
 

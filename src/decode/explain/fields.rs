@@ -36,9 +36,13 @@ pub(super) fn layouts(trace: &Trace) -> Vec<String> {
 pub(super) fn claims(trace: &Trace) -> Vec<Claim> {
     let mut claims = Vec::new();
     let mut path = Path::default();
+    let mut folded = Folded::default();
     let mut place = 0..0;
     for (at, noted) in trace.0.iter().enumerate() {
         path.enter(noted);
+        if !path.is_in_list() {
+            claims.extend(folded.unfold(place.end));
+        }
         let behind = trace.0.get(at + 1);
         let holds = behind.is_some_and(|next| next.depth > noted.depth);
         let text = match &noted.what {
@@ -50,6 +54,10 @@ pub(super) fn claims(trace: &Trace) -> Vec<Claim> {
             Some(place) => place.clone(),
             None => place.end..place.end,
         };
+        if let Some(list) = path.lists().filter(|_| is_left_out(noted)) {
+            folded.add(list, text);
+            continue;
+        }
         claims.push(Claim {
             place: place.clone(),
             rank: rank(noted, holds),
@@ -62,7 +70,41 @@ pub(super) fn claims(trace: &Trace) -> Vec<Claim> {
             place = place.start..place.start;
         }
     }
+    claims.extend(folded.unfold(place.end));
     claims
+}
+
+fn is_left_out(noted: &Noted) -> bool {
+    matches!(&noted.what, What::Field(field) if field.left_out.is_some() && field.failed.is_none())
+}
+
+/// What is left out in elements of a list, to be said once behind it: in which list, what, and in
+/// how many elements.
+#[derive(Default)]
+struct Folded(Vec<(String, String, usize)>);
+
+impl Folded {
+    fn add(&mut self, list: String, text: String) {
+        let mut known = self.0.iter_mut();
+        match known.find(|(place, known, _)| *place == list && *known == text) {
+            Some((.., count)) => *count += 1,
+            None => self.0.push((list, text, 1)),
+        }
+    }
+
+    fn unfold(&mut self, at: usize) -> impl Iterator<Item = Claim> {
+        let all = std::mem::take(&mut self.0);
+        all.into_iter().map(move |(list, text, count)| {
+            let elements = if count == 1 { "element" } else { "elements" };
+            Claim {
+                place: at..at,
+                rank: Rank::Field,
+                depth: 0,
+                holds: false,
+                text: format!("{list}: {text}, in {count} {elements}"),
+            }
+        })
+    }
 }
 
 fn rank(noted: &Noted, holds: bool) -> Rank {
@@ -79,25 +121,55 @@ fn rank(noted: &Noted, holds: bool) -> Rank {
 
 /// The lists in which something stands, with the numbers of their elements.
 #[derive(Default)]
-struct Path(Vec<(usize, String)>);
+struct Path(Vec<Place>);
+
+struct Place {
+    depth: usize,
+    /// Its name, or the number of an element.
+    word: String,
+    is_element: bool,
+}
 
 impl Path {
     fn enter(&mut self, noted: &Noted) {
-        self.0.retain(|(depth, _)| *depth < noted.depth);
-        match &noted.what {
-            What::Field(field) => self.0.push((noted.depth, field.name.to_string())),
-            What::Element(number) => self.0.push((noted.depth, number.to_string())),
-            _ => {}
-        }
+        let depth = noted.depth;
+        self.0.retain(|place| place.depth < depth);
+        let (word, is_element) = match &noted.what {
+            What::Field(field) => (field.name.to_string(), false),
+            What::Element(number) => (number.to_string(), true),
+            What::Layout { .. } | What::Selected { .. } | What::Own(_) => return,
+        };
+        self.0.push(Place {
+            depth,
+            word,
+            is_element,
+        });
+    }
+
+    fn is_in_list(&self) -> bool {
+        self.0.iter().any(|place| place.is_element)
+    }
+
+    /// The names of the lists in whose elements something stands, if it does.
+    fn lists(&self) -> Option<String> {
+        let behind = self.0.iter().skip(1);
+        let lists = self
+            .0
+            .iter()
+            .zip(behind)
+            .filter(|(_, next)| next.is_element);
+        let words: Vec<&str> = lists.map(|(list, _)| list.word.as_str()).collect();
+        (!words.is_empty()).then(|| words.join(" "))
     }
 
     /// The path of what stands there, without its own name.
     fn before(&self, noted: &Noted) -> String {
-        let outer = self.0.iter().filter(|(depth, _)| *depth < noted.depth);
-        let mut words: Vec<&str> = outer.map(|(_, word)| word.as_str()).collect();
+        let outer = self.0.iter().filter(|place| place.depth < noted.depth);
+        let outer: Vec<&Place> = outer.collect();
         // Which part of a value it stands in is said by the line above.
-        let last = words.iter().rposition(|word| word.parse::<usize>().is_ok());
-        words.truncate(last.map_or(0, |last| last + 1));
+        let last = outer.iter().rposition(|place| place.is_element);
+        let words = outer.iter().take(last.map_or(0, |last| last + 1));
+        let words: Vec<&str> = words.map(|place| place.word.as_str()).collect();
         match words.is_empty() {
             true => String::new(),
             false => format!("{}: ", words.join(" ")),

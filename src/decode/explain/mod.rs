@@ -10,158 +10,81 @@ use std::ops::Range;
 
 use self::dump::{Claim, Rank, spaced_hex};
 use super::Player;
+use super::skipped::{MOST_SHOWN, Run};
 use crate::checksum;
-use crate::conversation::{Attribution, Protocol};
+use crate::conversation::{Attribution, Protocol, Sight};
 use crate::decoding::Trace;
 use crate::framing::{self, Taken};
-use crate::message::{Fields, Frame, Reading};
+use crate::message::{Frame, Reading};
 use crate::pipeline::{Received, Seen};
-
-/// Bytes that belong to no frame, as far as they are shown.
-const MOST_SKIPPED: usize = 16;
 
 /// Where explaining stands in the stream.
 #[derive(Debug, Default)]
 pub(super) struct Explanations {
-    /// All bytes so far.
-    stream: Vec<u8>,
     frames: usize,
-    /// Bytes that belong to no frame and are not shown yet: from where to where, and why.
-    skipped: Option<(Range<usize>, String)>,
-    /// Frames of which it is not said yet who they are from and what follows.
-    due: Vec<Due>,
-}
-
-/// What is said of a frame when the conversation has taken it.
-#[derive(Debug)]
-struct Due {
-    fields: Fields,
-    /// The reply to it, and why.
-    reply: Option<String>,
-    publish: bool,
 }
 
 impl Player<'_> {
-    /// Notes bytes that came.
-    pub(super) fn pushed(&mut self, bytes: &[u8]) {
-        if let Some(explained) = &mut self.explained {
-            explained.stream.extend_from_slice(bytes);
-        }
-    }
-
-    /// Says how what the pipeline gave was understood.
-    pub(super) fn explain(&mut self, received: &Received) -> io::Result<()> {
-        let (Some(explained), Some(seen)) = (&mut self.explained, self.pipeline.seen()) else {
+    /// Says how what the conversation received was understood, which ends there in the stream.
+    pub(super) fn explain(&mut self, sight: &Sight, position: usize) -> io::Result<()> {
+        let Some(explained) = &mut self.explained else {
             return Ok(());
         };
-        let position = explained.stream.len() - self.pipeline.buffered();
-        let (bytes, body, accepted) = match received {
-            Received::Frame { bytes, body, .. } => (bytes, *body, true),
-            Received::BadChecksum { bytes, body } => (bytes, *body, false),
-            Received::Skipped { count, .. } => {
-                let why = match seen.broken {
-                    Some(broken) => broken.to_string(),
-                    None => "belong to no frame".to_owned(),
-                };
-                return explained.skip(position - count..position, why, self.out);
+        let (bytes, body) = match &sight.received {
+            Received::Frame { bytes, body, .. } | Received::BadChecksum { bytes, body } => {
+                (bytes, *body)
             }
-            // The conversation says these.
-            Received::TooLong { .. }
+            Received::Skipped { .. }
+            | Received::TooLong { .. }
             | Received::Incomplete { .. }
             | Received::HalfFrame { .. }
             | Received::Broken(_) => return Ok(()),
         };
-        explained.show_skipped(self.out)?;
         explained.frames += 1;
-        // A script is not told of a frame that the conversation does not take.
-        let caller = self.caller.as_ref().filter(|_| accepted);
+        let is_refused = matches!(sight.received, Received::BadChecksum { .. });
+        // A frame that the module does not decode is read for the reader's eyes, without script.
         let decoder = &self.protocol.decoder;
-        let (reading, trace) = decoder.explain(Frame { bytes, body }, caller);
+        let read = || decoder.explain(Frame { bytes, body }, None);
+        let (reading, trace) = sight.reading.clone().unwrap_or_else(read);
         let frame = Explained {
             protocol: self.protocol,
             number: explained.frames,
-            at: position - seen.wire.len(),
-            seen,
+            at: position - sight.seen.wire.len(),
+            seen: &sight.seen,
             bytes,
             body,
             reading: &reading,
             trace: &trace,
+            is_refused,
         };
         frame.write(self.out)?;
-        if accepted {
-            explained.due.push(Due {
-                reply: frame.reply(),
-                publish: reading.publish,
-                fields: reading.fields,
-            });
+        if let Some(from) = &sight.from {
+            item("identity", &device(from), self.out)?;
         }
-        Ok(())
-    }
-
-    /// Says who frames were from that the conversation has taken, and how they are answered.
-    pub(super) fn attribute(&mut self) -> io::Result<()> {
-        let Some(explained) = &mut self.explained else {
-            return Ok(());
-        };
-        for due in std::mem::take(&mut explained.due) {
-            if let Some(who) = self.conversation.attribution(&due.fields) {
-                item("identity", &device(&who), self.out)?;
-            }
-            if !due.publish {
-                item(
-                    "message",
-                    "none: the layout says \"publish\": false",
-                    self.out,
-                )?;
-            }
-            if let Some(reply) = due.reply {
-                item("answer", &reply, self.out)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Shows what is left to be shown when nothing more comes.
-    pub(super) fn finish_explaining(&mut self) -> io::Result<()> {
-        match &mut self.explained {
-            Some(explained) => explained.show_skipped(self.out),
-            None => Ok(()),
+        match is_refused {
+            true => Ok(()),
+            false => frame.write_answer(self.out),
         }
     }
 }
 
-impl Explanations {
-    /// Notes bytes that belong to no frame; those that follow each other are shown together.
-    fn skip(&mut self, place: Range<usize>, why: String, out: &mut dyn Write) -> io::Result<()> {
-        if let Some((before, known)) = &mut self.skipped
-            && before.end == place.start
-            && *known == why
-        {
-            before.end = place.end;
-            return Ok(());
-        }
-        self.show_skipped(out)?;
-        self.skipped = Some((place, why));
-        Ok(())
-    }
-
-    fn show_skipped(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let Some((place, why)) = self.skipped.take() else {
-            return Ok(());
-        };
-        let bytes = self.stream.get(place.clone()).unwrap_or_default();
-        let shown = spaced_hex(bytes.get(..MOST_SKIPPED).unwrap_or(bytes));
-        let more = if bytes.len() > MOST_SKIPPED {
-            " …"
-        } else {
-            ""
-        };
-        let (count, at) = (bytes.len(), place.start);
-        writeln!(
-            out,
-            "skipped: {count} bytes at {at} of the stream, {shown}{more}: {why}"
-        )
-    }
+/// Says which bytes of the stream belong to no frame.
+pub(super) fn skipped(run: &Run, bytes: &[u8], out: &mut dyn Write) -> io::Result<()> {
+    let shown = spaced_hex(bytes.get(..MOST_SHOWN).unwrap_or(bytes));
+    let more = match bytes.len() > MOST_SHOWN {
+        true => " …",
+        false => "",
+    };
+    let why = match run.why {
+        Some(broken) => broken.to_string(),
+        None => "belong to no frame".to_owned(),
+    };
+    let (count, at) = (bytes.len(), run.place.start);
+    let unit = if count == 1 { "byte" } else { "bytes" };
+    writeln!(
+        out,
+        "skipped: {count} {unit} at {at} of the stream, {shown}{more}: {why}"
+    )
 }
 
 /// A frame and all that is known of it.
@@ -177,6 +100,8 @@ struct Explained<'a> {
     body: usize,
     reading: &'a Reading,
     trace: &'a Trace,
+    /// Whether its checksum refuses it.
+    is_refused: bool,
 }
 
 impl Explained<'_> {
@@ -195,6 +120,13 @@ impl Explained<'_> {
         self.write_head(&framing, &removed, out)?;
         for checksum in &checksums {
             write_checksum(checksum, out)?;
+        }
+        if self.is_refused {
+            item(
+                "rejected",
+                "for its checksum; its fields would be these",
+                out,
+            )?;
         }
         for layout in fields::layouts(self.trace) {
             item("layout", &layout, out)?;
@@ -233,6 +165,17 @@ impl Explained<'_> {
         item("", &body, out)
     }
 
+    /// Says what is known already of what follows from it.
+    fn write_answer(&self, out: &mut dyn Write) -> io::Result<()> {
+        if !self.reading.publish {
+            item("message", "none: the layout says \"publish\": false", out)?;
+        }
+        match self.reply() {
+            Some(reply) => item("answer", &reply, out),
+            None => Ok(()),
+        }
+    }
+
     /// The reply that is due, and why.
     fn reply(&self) -> Option<String> {
         let reading = self.reading;
@@ -258,7 +201,10 @@ fn device(who: &Attribution) -> String {
         (Some(name), ..) => format!("{name}, which the listener names"),
         (None, None, Some("address")) => "by the peer's address".to_owned(),
         (None, None, Some(by)) => return format!("{by} says it"),
-        (None, None, None) => return "no frame has said it yet".to_owned(),
+        (None, None, None) if who.stays => return "no frame has said it yet".to_owned(),
+        (None, None, None) => {
+            return "this frame does not say it; taken as from the peer's address".to_owned();
+        }
         (None, Some(id), Some(by)) => format!("{by} says \"{id}\""),
         (None, Some(id), None) => format!("\"{id}\", as an earlier frame said"),
     };

@@ -247,7 +247,8 @@ impl<'a> Player<'a> {
             | Action::Close(_)
             | Action::Withdraw
             | Action::Forget(_)
-            | Action::Answer(..) => {}
+            | Action::Answer(..)
+            | Action::Show(_) => {}
         }
         Vec::new()
     }
@@ -263,7 +264,7 @@ impl<'a> Player<'a> {
                 frame.undecoded = true;
                 frame.kind = None;
             }
-            Counted::Skipped(count, _) => self.seen.skipped += count,
+            Counted::Skipped(count, ..) => self.seen.skipped += count,
             Counted::TooLong(_)
             | Counted::HalfFrame(_)
             | Counted::IncompleteTimeout(_)

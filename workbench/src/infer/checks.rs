@@ -1,6 +1,8 @@
 //! Which checksum the frames have.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use edge_tcp_gateway::checksum::{self, Algorithm, Checksum};
@@ -75,6 +77,7 @@ pub fn find(frames: &[Bytes], algorithms: &[Algorithm], patience: &Patience) -> 
     let mut tried: BTreeMap<usize, usize> = BTreeMap::new();
     let mut found: Vec<(usize, Found)> = Vec::new();
     for algorithm in algorithms {
+        let values = Values::default();
         for form in forms(algorithm) {
             let places = places(form.width(algorithm));
             *tried.entry(algorithm.width()).or_default() += places.len();
@@ -86,6 +89,7 @@ pub fn find(frames: &[Bytes], algorithms: &[Algorithm], patience: &Patience) -> 
                     algorithm,
                     form,
                     place,
+                    values: &values,
                 };
                 let hit = hypothesis.verified(&picked);
                 found.extend(hit.map(|hit| (algorithm.width(), hit)));
@@ -137,8 +141,15 @@ fn picked(frames: &[Bytes]) -> Vec<(usize, &Bytes)> {
     picked
 }
 
+/// Made once: each CRC has tables.
+static ALGORITHMS: LazyLock<Vec<Algorithm>> = LazyLock::new(whole_bytes);
+
 /// All of whole bytes; what has fewer bits fits by chance.
-pub fn algorithms() -> Vec<Algorithm> {
+pub fn algorithms() -> &'static [Algorithm] {
+    &ALGORITHMS
+}
+
+fn whole_bytes() -> Vec<Algorithm> {
     let all = checksum::names().into_iter();
     let all = all.filter_map(|name| Algorithm::by_name(name).ok());
     let narrow = |name: &str| {
@@ -207,6 +218,38 @@ struct Hypothesis<'a> {
     algorithm: &'a Algorithm,
     form: Form,
     place: Place,
+    values: &'a Values,
+}
+
+/// What an algorithm says of the probes, by what is covered of them: the same in many places.
+#[derive(Default)]
+struct Values(RefCell<Vec<Option<Option<u64>>>>);
+
+impl Values {
+    /// Bytes that are covered begin before this one.
+    const FROM: usize = 64;
+    /// They end before so many bytes from the end.
+    const TO: usize = 32;
+
+    fn get(
+        &self,
+        probe: usize,
+        place: Place,
+        compute: impl FnOnce() -> Option<u64>,
+    ) -> Option<u64> {
+        let (Ok(from), Ok(to)) = (usize::try_from(place.from), usize::try_from(-place.to)) else {
+            return compute();
+        };
+        if from >= Self::FROM || to >= Self::TO {
+            return compute();
+        }
+        let mut values = self.0.borrow_mut();
+        let index = (probe * Self::FROM + from) * Self::TO + to;
+        if values.len() <= index {
+            values.resize(index + 1, None);
+        }
+        *values[index].get_or_insert_with(compute)
+    }
 }
 
 impl Hypothesis<'_> {
@@ -226,14 +269,15 @@ impl Hypothesis<'_> {
         (!covered.is_empty()).then_some((covered, value))
     }
 
-    fn is_right(&self, frame: &[u8]) -> bool {
+    fn is_right(&self, probe: usize, frame: &[u8]) -> bool {
         let Some((covered, value)) = self.parts(frame) else {
             return false;
         };
         if self.form == Form::Hexadecimal && !value.iter().all(u8::is_ascii_hexdigit) {
             return false;
         }
-        let computed = self.algorithm.compute(covered);
+        let compute = || self.algorithm.compute(covered);
+        let computed = self.values.get(probe, self.place, compute);
         let computed = computed.map(u64::to_be_bytes).unwrap_or_default();
         let first = computed.len().saturating_sub(self.algorithm.width());
         let computed = computed.get(first..).unwrap_or_default();
@@ -249,11 +293,8 @@ impl Hypothesis<'_> {
 
     /// Asked of the product, if it is right in one of the first frames.
     fn verified(&self, frames: &[(usize, &Bytes)]) -> Option<Found> {
-        if !frames
-            .iter()
-            .take(PROBES)
-            .any(|(_, frame)| self.is_right(frame))
-        {
+        let mut probes = frames.iter().take(PROBES).enumerate();
+        if !probes.any(|(probe, (_, frame))| self.is_right(probe, frame)) {
             return None;
         }
         let notation = notation(self.algorithm, self.form, self.place);

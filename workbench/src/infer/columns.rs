@@ -137,12 +137,17 @@ fn are_times(values: &[[u8; 4]]) -> bool {
     };
     let varies = varying(2) > 1;
     let falls = (1..4).any(|at| varying(at) < varying(at - 1));
+    let frames = values.len();
+    let back = values.windows(2).filter(|pair| pair[1] < pair[0]).count();
     let values: BTreeSet<u32> = values.iter().copied().map(u32::from_be_bytes).collect();
+    let different = values.len();
     let (Some(first), Some(last)) = (values.first(), values.last()) else {
         return false;
     };
     let near = TIMES.contains(first) && TIMES.contains(last) && last - first < APART;
-    near && !falls && varies
+    // What frames say of themselves, such as their kind, has few values and goes up and down.
+    let differs = different * 4 > frames;
+    near && !falls && varies && differs && back * 4 <= frames
 }
 
 /// What decoder texts suggest.

@@ -140,6 +140,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let settings = trial::settings(&best.document);
         let text = serde_json::to_string_pretty(&settings)?;
         std::fs::write(path, text + "\n").with_context(|| format!("{}", path.display()))?;
+        say(format_args!(
+            "the first proposal is in {}, as settings",
+            path.display()
+        ));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The best framings, run by the product, with the checksum of their frames.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use edge_tcp_gateway::checksum::Algorithm;
@@ -82,7 +83,7 @@ pub fn find(stretches: &[Stretch], patience: &Patience) -> Finding {
     for proposal in &mut proposals {
         proposal.refine(stretches);
         if proposal.trial.share() > ENOUGH {
-            proposal.look_for_checksum(stretches, &algorithms, patience);
+            proposal.look_for_checksum(stretches, algorithms, patience);
         }
     }
     let mut proposals = different(proposals);
@@ -210,13 +211,17 @@ impl Proposal {
             Some("delimiter") => {
                 let mark = start.first().copied().filter(|first| is_mark(*first));
                 let same = start.iter().take_while(|byte| Some(**byte) == mark).count();
-                self.adopt("start", start.get(..same).unwrap_or_default(), stretches);
+                let start = start.get(..same).unwrap_or_default();
+                // The start is taken off, and what it opens would be left without it.
+                if !self.closes(mark) {
+                    self.adopt("start", start, stretches);
+                }
             }
             Some("length") => {
-                let known = start
-                    .get(..self.field_at().min(MOST_START))
-                    .unwrap_or_default();
-                if known.iter().any(|byte| *byte != 0) {
+                let header = self.field_at().min(MOST_START);
+                let known = start.get(..header).unwrap_or(&start);
+                let whole = known.len() == header;
+                if known.iter().any(|byte| *byte != 0) && (whole || self.is_start(known, &raw)) {
                     self.adopt("start", known, stretches);
                 }
                 const ENDS: [&[u8]; 6] = [b"\r\n", b"\r", b"\n", b"\x03", b"\x16", b"\x7e"];
@@ -229,6 +234,33 @@ impl Proposal {
             }
             _ => {}
         }
+    }
+
+    /// Whether frames hold the bracket that closes this one.
+    fn closes(&self, bracket: Option<u8>) -> bool {
+        let close = match bracket {
+            Some(b'{') => b'}',
+            Some(b'[') => b']',
+            Some(b'(') => b')',
+            Some(b'<') => b'>',
+            _ => return false,
+        };
+        let mut frames = self.trial.frames.iter();
+        frames.any(|frame| memchr::memchr(close, frame).is_some())
+    }
+
+    /// Whether bytes that are the same in all frames, and end before the length field, are a start
+    /// marker. The upper bytes of a number, a time or a counter, are alike too: behind a marker
+    /// stands nothing that differs much.
+    fn is_start(&self, known: &[u8], raw: &[&[u8]]) -> bool {
+        let marks = |byte: &u8| is_mark(*byte) || !byte.is_ascii();
+        let few = |at: usize| {
+            let values: HashSet<Option<&u8>> = raw.iter().map(|frame| frame.get(at)).collect();
+            values.len() * 4 <= raw.len()
+        };
+        known.len() > 1
+            && known.first().is_some_and(marks)
+            && (known.len()..self.field_at()).all(few)
     }
 
     fn field_at(&self) -> usize {
@@ -303,7 +335,8 @@ impl Proposal {
         });
         if let Some(why) = why {
             lines.push(format!(
-                "{broken} streams could not be followed to their end: {why}"
+                "{} could not be followed to the end: {why}",
+                streams(*broken)
             ));
         }
         if !self.also.is_empty() {
@@ -405,6 +438,14 @@ fn ends_of(framing: &Value) -> Vec<Vec<u8>> {
 /// Bytes with which protocols mark the beginning of a frame.
 fn is_mark(byte: u8) -> bool {
     (byte.is_ascii_control() && !matches!(byte, 0 | b'\t')) || b"$#*([{<!&@:+~".contains(&byte)
+}
+
+/// A number of streams.
+pub fn streams(count: usize) -> String {
+    match count {
+        1 => "1 stream".to_owned(),
+        count => format!("{count} streams"),
+    }
 }
 
 /// A share in percent.

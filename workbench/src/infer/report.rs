@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::capture::Group;
 use super::columns::{self, Column};
-use super::propose::{ENOUGH, Finding, Proposal, percent};
+use super::propose::{ENOUGH, Finding, Proposal, percent, streams};
 use super::shipped::Shipped;
 use super::trial::{NAME, ratio};
 
@@ -75,8 +75,8 @@ impl Report<'_> {
     /// For people.
     pub fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         let Report { group, finding, .. } = self;
-        let (bytes, streams) = (group.len(), group.stretches.len());
-        writeln!(out, "== {}: {bytes} bytes in {streams} streams", group.name)?;
+        let (bytes, streams) = (group.len(), streams(group.stretches.len()));
+        writeln!(out, "== {}: {bytes} bytes in {streams}", group.name)?;
         if self.hurried {
             writeln!(
                 out,

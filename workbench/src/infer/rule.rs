@@ -164,7 +164,12 @@ impl Rule {
                     Some(1..=5) => 2.0,
                     _ => 4.0,
                 };
-                10.0 + field.cost() + add + super::trial::ratio(*at, 8)
+                let field = match field {
+                    // Before all else the usual width is this one.
+                    Field::Big(4) if *at == 0 => 0.0,
+                    field => field.cost(),
+                };
+                10.0 + field + add + super::trial::ratio(*at, 8)
             }
             Rule::Fixed(_) => 13.0,
             Rule::End(end) if end.iter().all(u8::is_ascii_control) => 3.0,

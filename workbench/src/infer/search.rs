@@ -17,6 +17,8 @@ const SAMPLE: usize = 32 << 10;
 const SAMPLE_OF_STRETCH: usize = 8 << 10;
 /// Rules of each kind that are run by the product.
 const MOST_OF_KIND: usize = 8;
+/// Other rules with the same frames that are named.
+const MOST_ALSO: usize = 3;
 /// Where a length field stands that is believed though it never changes.
 const HEADER: usize = 8;
 /// Longest frames of one length that are looked for.
@@ -176,7 +178,8 @@ struct Screened {
     rule: Rule,
     cost: f64,
     net: f64,
-    also: Vec<String>,
+    /// Other rules with the same frames, with their costs.
+    also: Vec<(f64, Rule)>,
 }
 
 fn best(
@@ -197,12 +200,12 @@ fn best(
         }
         let cost = rule.cost() + constant_field(&rule, &spans);
         match found.get_mut(&spans) {
-            Some(known) if known.cost <= cost => known.note(&rule),
+            Some(known) if known.cost <= cost => known.also.push((cost, rule)),
             Some(known) => {
-                let words = std::mem::replace(&mut known.rule, rule).words();
+                let other = std::mem::replace(&mut known.rule, rule);
+                known.also.push((known.cost, other));
                 known.net += known.cost - cost;
                 known.cost = cost;
-                known.also.insert(0, words);
             }
             None => {
                 let net = saved(sample, &spans, &[], background) - cost;
@@ -228,18 +231,20 @@ fn best(
     });
     let best = best.into_iter().take(MOST_OF_KIND);
     best.map(|screened| Candidate {
-        also: screened.also.into_iter().take(3).collect(),
+        also: screened.others(),
         ..Candidate::new(screened.rule.framing(), screened.cost)
     })
     .collect()
 }
 
 impl Screened {
-    fn note(&mut self, rule: &Rule) {
-        // Of the many ways to say the same, those that read well.
-        if rule.cost() < self.cost + 4.0 && self.also.len() < 3 {
-            self.also.push(rule.words());
-        }
+    /// Of the many ways to say the same, those that read well, in words.
+    fn others(&self) -> Vec<String> {
+        let near = |(cost, _): &&(f64, Rule)| *cost < self.cost + 4.0;
+        let mut others: Vec<&(f64, Rule)> = self.also.iter().filter(near).collect();
+        others.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        let others = others.into_iter().take(MOST_ALSO);
+        others.map(|(_, rule)| rule.words()).collect()
     }
 }
 

@@ -29,15 +29,26 @@ fn settings(document: &Value) -> (Arc<Protocol>, ConversationSettings) {
 }
 
 fn explained(document: &Value, bytes: &[u8]) -> String {
+    played(document, [bytes], true)
+}
+
+fn played<'b>(
+    document: &Value,
+    pieces: impl IntoIterator<Item = &'b [u8]>,
+    explains: bool,
+) -> String {
     let (protocol, terms) = settings(document);
     let now = Now {
         utc: "2026-01-31T12:00:00Z".parse().unwrap(),
         ..Clock::system().now()
     };
     let mut out = Vec::new();
-    let mut player = Player::new(&protocol, terms, now, &mut out).explaining();
+    let mut player = Player::new(&protocol, terms, now, &mut out);
+    if explains {
+        player = player.explaining();
+    }
     let peer = Peer::new(([10, 0, 0, 7], 4000).into(), "listener".into(), None);
-    player.play(peer, bytes).unwrap();
+    player.play(peer, pieces).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -70,6 +81,20 @@ fn cases() -> Vec<(&'static str, Value, Vec<&'static str>)> {
             "record": {"fields": ["flags: u8 bits on@0 drop", "value: i16 neg on"]},
             "tags": {"type": "tlv", "tag": "u8", "size": "u8", "cases": [[1, "odometer: u16 * 100"], [2, "name: ascii rest"]]}
         }
+    });
+    let folded = json!({
+        "framing": {"type": "length", "start": "#", "length": "u8 at 1", "add": 3, "end": ";", "body": 2},
+        "decode": {"type": "binary", "fields": ["records: repeat u8 record", "speed: u8 if records > 9", "unit: u8 if records"]},
+        "layouts": {"record": {"fields": ["flags: u8", "level: u8 if flags & 1", "fuel: u16 if flags & 2", "pulses: repeat u8 pulse"]},
+            "pulse": {"fields": ["kind: u8", "width: u8 if kind = 1"]}},
+        "identity": {"field": "unit", "scope": "message"}
+    });
+    let script = json!({
+        "framing": {"type": "fixed", "bytes": 3},
+        "checksum": "xor",
+        "decode": {"type": "script"},
+        "script": "const decode = (bytes, ctx) => { ctx.state.frames = (ctx.state.frames || 0) + 1; return { number: ctx.state.frames } };\nconst who = fields => fields.number > 1 ? 'meter-' + fields.number : null",
+        "identity": {"script": "who", "scope": "message"}
     });
     let pairs = json!({
         "framing": {"type": "delimiter", "end": ";;"},
@@ -106,6 +131,22 @@ fn cases() -> Vec<(&'static str, Value, Vec<&'static str>)> {
                 "0x 05 01 01 0005 09",
             ],
         ),
+        (
+            "folded",
+            folded,
+            vec![
+                "0x 23 0f 03 00 00 01 07 02 01 09 02 05 00 01 01 02 05 3b",
+                // The end is another byte, so the next frame is looked for byte by byte.
+                "0x 23 02 00 07 3a",
+                "0x 23 02 00 07 3b",
+                "0x 23 01 01 3b",
+            ],
+        ),
+        (
+            "script",
+            script,
+            vec!["0x 01 02 03", "0x 01 02 04", "0x 01 03 02"],
+        ),
         ("pairs", pairs, vec!["hello;v:12.5;x:y;temperature:-;;"]),
         (
             "json",
@@ -124,6 +165,23 @@ fn explanations_are_those_of_the_files() {
         let file = folder().join(format!("{name}.txt"));
         let expected = std::fs::read_to_string(&file).unwrap_or_default();
         assert!(found == expected, "{}:\n{found}", file.display());
+    }
+}
+
+#[test]
+fn how_bytes_are_cut_shows_nowhere() {
+    let cases = cases().into_iter().map(|(name, document, pieces)| {
+        let pieces = pieces.iter().map(|piece| notation::bytes(piece).unwrap());
+        (name.to_owned(), document, pieces.flatten().collect())
+    });
+    for (name, document, bytes) in cases.chain(golden()) {
+        for explains in [false, true] {
+            let whole = played(&document, [&*bytes], explains);
+            for size in [1, 2, 7] {
+                let pieces = played(&document, bytes.chunks(size), explains);
+                assert!(pieces == whole, "{name} by {size}:\n{pieces}\n{whole}");
+            }
+        }
     }
 }
 
@@ -195,6 +253,7 @@ fn check(
         body,
         reading: &reading,
         trace: &trace,
+        is_refused: false,
     };
     let mut out = Vec::new();
     explained.write(&mut out).unwrap();

@@ -44,9 +44,75 @@ fn record(chance: &mut Chance, _: usize) -> Vec<u8> {
     [&[0x02, 0x41][..], &chance.bytes(11), &[0x03]].concat()
 }
 
+fn gelf(chance: &mut Chance, index: usize) -> Vec<u8> {
+    let level = chance.below(100_000);
+    format!("{{\"version\":\"1.1\",\"host\":\"h{index}\",\"level\":{level}}}\0").into_bytes()
+}
+
+fn ubx(chance: &mut Chance, index: usize) -> Vec<u8> {
+    let (class, id) = [(1, 7), (1, 0x35), (5, 1)][index % 3];
+    let count = chance.below(20) + 4;
+    let content = chance.bytes(count);
+    let length = u16::try_from(content.len()).unwrap();
+    let covered = [&[class, id][..], &length.to_le_bytes(), &content].concat();
+    let check = Algorithm::by_name("ubx").unwrap().compute(&covered);
+    let check = check.unwrap().to_le_bytes();
+    [b"\xb5\x62", &*covered, &check[..2]].concat()
+}
+
+fn smpp(chance: &mut Chance, index: usize) -> Vec<u8> {
+    let number = u32::try_from(index).unwrap();
+    let count = chance.below(30);
+    let content = chance.bytes(count);
+    let length = u32::try_from(16 + content.len()).unwrap();
+    let header = [length, 4 + number % 2, 0, number].map(u32::to_be_bytes);
+    [&*header.concat(), &content].concat()
+}
+
+fn llrp(chance: &mut Chance, index: usize) -> Vec<u8> {
+    let number = u32::try_from(index).unwrap();
+    let kind = [0x3d, 0x3e][index % 2];
+    let count = chance.below(60);
+    let content = chance.bytes(count);
+    let length = u32::try_from(10 + content.len()).unwrap();
+    [
+        &[0x04, kind][..],
+        &length.to_be_bytes(),
+        &number.to_be_bytes(),
+        &content,
+    ]
+    .concat()
+}
+
+/// A time in front of the length: its upper bytes are the same in all frames of a capture.
+fn timed(chance: &mut Chance, index: usize) -> Vec<u8> {
+    let time = 0x8910_0000 + u32::try_from(index).unwrap() * 61;
+    let count = chance.below(30) + 1;
+    let content = chance.bytes(count);
+    let length = u16::try_from(content.len()).unwrap();
+    [&time.to_be_bytes()[..], &length.to_be_bytes(), &content].concat()
+}
+
+#[test]
+fn a_wider_field_with_the_same_frames_is_named() {
+    let finding = find(&[stretch(&capture(llrp), true)]);
+    let best = &finding.proposals[0];
+    let wanted = json!({ "type": "length", "length": "u16 at 4" });
+    assert_eq!(best.document["framing"], wanted);
+    let also = best.also.iter().any(|also| also == "length u32 at 2 + 0");
+    assert!(also, "{:?}", best.also);
+}
+
+#[test]
+fn the_upper_bytes_of_a_number_are_no_start() {
+    let finding = find(&[stretch(&capture(timed), true)]);
+    let wanted = json!({ "type": "length", "length": "u16 at 4", "add": 6 });
+    assert_eq!(finding.proposals[0].document["framing"], wanted);
+}
+
 #[test]
 fn the_rule_is_the_first_proposal() {
-    let rows: [(Make, Value); 4] = [
+    let rows: [(Make, Value); 7] = [
         (
             binary,
             json!({ "framing": { "type": "length", "length": "u16le at 2", "add": 6, "start": "0x1002" }, "checksum": "crc-16/modbus le" }),
@@ -63,16 +129,24 @@ fn the_rule_is_the_first_proposal() {
             record,
             json!({ "framing": { "type": "fixed", "bytes": 14, "start": "0x02" } }),
         ),
+        (
+            gelf,
+            json!({ "framing": { "type": "delimiter", "end": "0x00" } }),
+        ),
+        (
+            ubx,
+            json!({ "framing": { "type": "length", "length": "u16le at 4", "add": 8, "start": "0xb562" }, "checksum": "fletcher-16/ubx over 2..-2 le" }),
+        ),
+        (
+            smpp,
+            json!({ "framing": { "type": "length", "length": "u32 at 0" } }),
+        ),
     ];
     for (make, wanted) in rows {
         for in_pieces in [true, false] {
             let finding = find(&[stretch(&capture(make), in_pieces)]);
-            let mut found = finding.proposals[0].document.clone();
-            // All objects begin with a brace, which may be taken for a mark: then it is left out.
-            if found["framing"]["start"] == "{" {
-                found["framing"].as_object_mut().unwrap().remove("start");
-            }
-            assert_eq!(found, wanted);
+            let found = &finding.proposals[0].document;
+            assert_eq!(*found, wanted);
             assert!(finding.proposals[0].same_in_pieces);
         }
     }
@@ -107,15 +181,15 @@ fn a_damaged_frame_is_an_outlier_and_two_frames_prove_nothing() {
     let mut frames = capture(binary);
     *frames[6].last_mut().unwrap() ^= 1;
     let frames: Vec<_> = frames.into_iter().map(Into::into).collect();
-    let found = checks::find(&frames, &checks::algorithms(), &patience()).expect("found");
+    let found = checks::find(&frames, checks::algorithms(), &patience()).expect("found");
     assert_eq!(
         (found.notation.as_str(), found.right, found.wrong),
         ("crc-16/modbus le", 40, vec![6])
     );
-    assert!(checks::find(&frames[..2], &checks::algorithms(), &patience()).is_none());
+    assert!(checks::find(&frames[..2], checks::algorithms(), &patience()).is_none());
     let same = vec![frames[0].clone(); 40];
     assert!(
-        checks::find(&same, &checks::algorithms(), &patience()).is_none(),
+        checks::find(&same, checks::algorithms(), &patience()).is_none(),
         "one frame again and again"
     );
 }
@@ -124,7 +198,7 @@ fn a_damaged_frame_is_an_outlier_and_two_frames_prove_nothing() {
 fn noise_has_no_checksum() {
     let mut chance = Chance(99);
     let frames: Vec<_> = (0..40).map(|_| chance.bytes(24).into()).collect();
-    assert!(checks::find(&frames, &checks::algorithms(), &patience()).is_none());
+    assert!(checks::find(&frames, checks::algorithms(), &patience()).is_none());
 }
 
 #[test]
@@ -159,6 +233,9 @@ fn columns_show_constants_counters_and_times() {
             (12, "varies"),
         ]
     );
+    let kinds: Vec<bytes::Bytes> = capture(ubx).into_iter().map(Into::into).collect();
+    let looks = columns::view(&kinds);
+    assert_eq!((looks[1].from, &*looks[1].looks), (1, "constant 62"));
     let texts = ["a,b,c", "d,e,f,g"].map(|text| bytes::Bytes::from_static(text.as_bytes()));
     assert_eq!(
         columns::view(&texts)[0].looks,
