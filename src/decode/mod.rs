@@ -27,7 +27,7 @@ use crate::pipeline::{Pipeline, Received};
 use crate::script::Caller;
 use crate::settings::{Listener, Settings};
 
-pub use fuzz::fuzz;
+pub use fuzz::{fuzz, fuzz_any};
 
 /// Runs bytes through a protocol with the code of the module; prints frames, readings, messages and
 /// replies as one JSON object each line. Every message counts as delivered at once.
