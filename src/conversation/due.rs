@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::actions::Counted;
-use super::protocol::{Otherwise, Promise};
+use super::protocol::Promise;
 use crate::message::{Progress, Ticket};
 
 /// A reply in its place in the row.
@@ -16,10 +16,19 @@ pub(super) struct Due {
     waits: Option<Waits>,
     /// The reply's bytes.
     reply: Bytes,
-    /// What is written in its stead when the promise is not kept.
-    refusal: Bytes,
+    /// What follows instead when the promise is not kept.
+    refusal: Refusal,
     /// Whether the connection closes when its turn has come.
     closes: bool,
+}
+
+/// What follows when a promise is not kept.
+#[derive(Debug, Default)]
+pub(super) struct Refusal {
+    /// What is written.
+    pub(super) bytes: Bytes,
+    /// Whether the connection closes behind it.
+    pub(super) closes: bool,
 }
 
 impl Due {
@@ -28,13 +37,13 @@ impl Due {
         Due {
             waits: None,
             reply,
-            refusal: Bytes::new(),
+            refusal: Refusal::default(),
             closes: false,
         }
     }
 
     /// A reply that waits for a promise.
-    pub(super) fn waiting(waits: Waits, reply: Bytes, refusal: Bytes) -> Self {
+    pub(super) fn waiting(waits: Waits, reply: Bytes, refusal: Refusal) -> Self {
         Due {
             waits: Some(waits),
             reply,
@@ -44,7 +53,7 @@ impl Due {
     }
 
     fn size(&self) -> usize {
-        self.reply.len() + self.refusal.len()
+        self.reply.len() + self.refusal.bytes.len()
     }
 }
 
@@ -62,8 +71,8 @@ pub(super) struct Waits {
 pub(super) enum Turn {
     /// The bytes go out; none if nothing follows from a missed promise.
     Write(Bytes),
-    /// The protocol says to close.
-    Close,
+    /// The bytes go out, and the connection closes behind them.
+    Close(Bytes),
 }
 
 /// Replies in the order of their frames.
@@ -72,16 +81,14 @@ pub(super) struct DueReplies {
     row: VecDeque<Due>,
     bytes: usize,
     promise: Promise,
-    otherwise: Otherwise,
 }
 
 impl DueReplies {
-    pub(super) fn new(promise: Promise, otherwise: Otherwise) -> Self {
+    pub(super) fn new(promise: Promise) -> Self {
         DueReplies {
             row: VecDeque::new(),
             bytes: 0,
             promise,
-            otherwise,
         }
     }
 
@@ -160,7 +167,7 @@ impl DueReplies {
         let due = self.row.pop_front()?;
         self.bytes -= due.size();
         Some(if due.closes {
-            Turn::Close
+            Turn::Close(due.reply)
         } else {
             Turn::Write(due.reply)
         })
@@ -174,8 +181,8 @@ impl DueReplies {
         due.waits = None;
         let refusal = std::mem::take(&mut due.refusal);
         if !kept {
-            due.reply = refusal;
-            due.closes = self.otherwise == Otherwise::Close;
+            due.reply = refusal.bytes;
+            due.closes = refusal.closes;
         }
         self.bytes += due.size();
     }

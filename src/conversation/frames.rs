@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::actions::{Action, Counted, Reason};
-use super::due::{Due, Waits};
+use super::due::{Due, Refusal, Waits};
 use super::encode::Source;
-use super::protocol::{BodyForm, OnBadChecksum, OnUndecoded, Promise, UnknownDevices};
+use super::protocol::{BodyForm, OnBadChecksum, OnUndecoded, Otherwise, Promise, UnknownDevices};
 use super::replies::Reply;
 use super::speaker::Speaker;
 use super::{Conversation, DEFAULT_OUTPUT};
@@ -428,12 +428,15 @@ impl Conversation {
         (acknowledge.after != Promise::Received).then_some(Waits { ticket, until })
     }
 
-    /// What is written when the promise is not kept.
-    fn refusal(&self, now: Now, taken: &Taken, actions: &mut Vec<Action>) -> Bytes {
-        let refusal = self.protocol.refusal();
-        refusal
-            .and_then(|reply| self.render(now, reply, taken, actions))
-            .unwrap_or_default()
+    /// What follows when the promise is not kept.
+    fn refusal(&self, now: Now, taken: &Taken, actions: &mut Vec<Action>) -> Refusal {
+        let nak = self.protocol.refusal();
+        let bytes = nak.and_then(|reply| self.render(now, reply, taken, actions));
+        let closes = self.protocol.acknowledge.otherwise == Otherwise::Close;
+        Refusal {
+            bytes: bytes.unwrap_or_default(),
+            closes: closes || nak.is_some_and(|nak| nak.close),
+        }
     }
 
     pub(super) fn render(

@@ -124,7 +124,7 @@ enum Rest {
 impl Conversation {
     /// A conversation that waits for [`Input::Opened`].
     pub fn new(protocol: Arc<Protocol>, settings: Arc<ConversationSettings>) -> Self {
-        let acknowledge = protocol.acknowledge;
+        let promise = protocol.acknowledge.after;
         let mut pipeline = Pipeline::new(
             &protocol.framing,
             Arc::clone(&protocol.checksums),
@@ -138,7 +138,7 @@ impl Conversation {
             pipeline,
             identity: None,
             caller,
-            due: DueReplies::new(acknowledge.after, acknowledge.otherwise),
+            due: DueReplies::new(promise),
             writes: Writes::default(),
             frames: 0,
             last_stamp: LastStamp::default(),
@@ -447,7 +447,8 @@ impl Conversation {
         while let Some(turn) = self.due.next() {
             match turn {
                 Turn::Write(bytes) => self.writes.reply(bytes),
-                Turn::Close => {
+                Turn::Close(bytes) => {
+                    self.writes.reply(bytes);
                     self.due.clear();
                     self.finish(now, Reason::PromiseNotKept);
                 }

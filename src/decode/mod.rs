@@ -29,7 +29,7 @@ use crate::notation;
 use crate::pipeline::Received;
 use crate::settings::{Listener, Settings};
 
-pub use fuzz::fuzz;
+pub use fuzz::{fuzz, fuzz_any};
 
 /// Bytes of a piece where nothing else is said: what the module reads at once.
 const PIECE: usize = 16 * 1024;

@@ -39,20 +39,25 @@ impl Tree {
         names(frames.map(|(_, layout)| layout))
     }
 
-    /// The lists that are split, and what their elements add to messages; `None` where frames bring
-    /// names of their own.
+    /// The lists that are split, and what their elements add to messages; records of tags too, under
+    /// the name of their layout. `None` where frames bring names of their own.
     pub fn split_lists(&self) -> Option<Vec<(&str, Vec<&str>)>> {
         let lists = self.lists().into_iter();
         let split = lists.filter(|found| found.list.collect == Some(&Collect::Split));
-        split
-            .map(|found| {
-                let name = &**found.list.name;
-                match found.list.layout {
-                    None => Some((name, vec![name])),
-                    Some(layout) => Some((name, self.element_names(layout)?)),
-                }
-            })
-            .collect()
+        let split = split.map(|found| {
+            let name = &**found.list.name;
+            match found.list.layout {
+                None => Some((name, vec![name])),
+                Some(layout) => Some((name, self.element_names(layout)?)),
+            }
+        });
+        let records = self.records().map(|(_, layout)| {
+            let parts = self.closure(layout.parts(), Follow::Parts).into_iter();
+            let parts = parts.filter_map(|at| self.layouts.get(at));
+            let name = layout.name.as_deref().unwrap_or("decode");
+            Some((name, names(std::iter::once(layout).chain(parts))?))
+        });
+        split.chain(records).collect()
     }
 
     /// Finds what stands where it means nothing, and names that nothing sets.
@@ -72,9 +77,21 @@ impl Tree {
                 problems.push(self.problem(found.owner, section, found.at, message));
             }
         }
+        self.check_records(layouts, problems);
         self.check_members(layouts, problems);
         self.check_calls(layouts, problems);
         self.check_needs(section, problems);
+    }
+
+    /// A list's element can make no messages of its own, whatever tags it has.
+    fn check_records(&self, layouts: &[(&str, Section<'_>)], problems: &mut Problems) {
+        let elements = self.elements();
+        for at in self.records().filter_map(|(place, _)| place) {
+            if let (true, Some((_, section))) = (elements.contains(&at), layouts.get(at)) {
+                let message = "`split` is for tags of the frame, not of a list's element";
+                problems.member(section, "again", message);
+            }
+        }
     }
 
     /// What becomes of a message is said by the layouts that frames select.
@@ -120,10 +137,18 @@ impl Tree {
         }
     }
 
-    /// Whether a list of frames is split.
+    /// Whether a list of frames is split, or their tags are.
     pub fn splits(&self) -> bool {
         let mut lists = self.lists().into_iter();
         lists.any(|found| found.list.collect == Some(&Collect::Split))
+            || self.records().next().is_some()
+    }
+
+    /// The layouts of tags that begin records when they come again.
+    fn records(&self) -> impl Iterator<Item = (Option<usize>, &Layout)> {
+        let splits = |body: &Body| matches!(body, Body::Tlv(tlv) if tlv.splits());
+        let placed = self.placed();
+        placed.filter(move |(_, layout)| layout.body.as_ref().is_some_and(splits))
     }
 
     /// A mistake of a whole field string.

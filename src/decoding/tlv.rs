@@ -250,6 +250,11 @@ impl Tlv {
         value.ok_or_else(|| format!("needs {size} bytes, {left} are left"))
     }
 
+    /// Whether a tag that comes again begins a record.
+    pub fn splits(&self) -> bool {
+        self.again == Again::Split
+    }
+
     /// What its cases set and need, in any order: that of tags is the frame's.
     pub fn uses(&self) -> impl Iterator<Item = Use<'_>> {
         let cases = self.cases.iter().enumerate();

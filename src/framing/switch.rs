@@ -314,6 +314,17 @@ impl SwitchFramer {
         self.chosen.as_mut().map(|(_, framer)| framer)
     }
 
+    /// How many of the bytes that a case would skip are up to it: among them a frame of another
+    /// case may begin, wherever the stream was cut.
+    fn skipped_by(&self, index: usize, bytes: &[u8], count: usize) -> usize {
+        let chosen = Choice::Case(index);
+        let other = |at: &usize| {
+            let rest = bytes.get(*at..).unwrap_or_default();
+            self.switch.choose(rest) != chosen
+        };
+        (1..count).find(other).unwrap_or(count)
+    }
+
     fn garbage(&self, bytes: &[u8]) -> Step<'static> {
         match &self.switch.starts {
             Some(starts) => Step::Skip {
@@ -328,8 +339,15 @@ impl SwitchFramer {
 impl Framer for SwitchFramer {
     fn next<'b>(&mut self, bytes: &'b [u8], more: More) -> Step<'b> {
         match self.switch.choose(bytes) {
-            Choice::Case(index) => match self.case(index) {
-                Some(framer) => framer.next(bytes, more),
+            Choice::Case(index) => match self.case(index).map(|framer| framer.next(bytes, more)) {
+                Some(Step::Skip {
+                    count,
+                    why: Skipped::Garbage,
+                }) => Step::Skip {
+                    count: self.skipped_by(index, bytes, count),
+                    why: Skipped::Garbage,
+                },
+                Some(step) => step,
                 None => Step::Broken(Broken::NoCase),
             },
             Choice::Wait => {

@@ -48,6 +48,12 @@ fn shipped_protocols_take_any_bytes() {
     run_on(&packs::chosen_streams(), INPUTS / 8, decode::fuzz);
 }
 
+/// Each input is a document that is read, and a stream that is played five times.
+#[test]
+fn any_protocol_takes_any_bytes() {
+    run_on(&corpus("any"), INPUTS / 40, decode::fuzz_any);
+}
+
 fn run(name: &str, target: fn(&[u8])) {
     run_on(&corpus(name), INPUTS, target);
 }

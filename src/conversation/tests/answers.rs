@@ -209,3 +209,47 @@ fn the_check_values_of_blocks_are_not_decoded() {
         assert_eq!(body(&wrong, 34), None, "{at}");
     }
 }
+
+#[test]
+fn a_refusal_that_closes_does_so_for_a_missed_promise_too() {
+    let changes = json!({"acknowledge": {"withinMs": 1000, "else": "nak"},
+        "replies": {"ok": {"send": "ok {seq}\n", "when": "seq"}, "nak": {"send": "nak {seq}\n", "close": true}}});
+    let run = |rows: &[(&str, &str)]| {
+        let three = "data {'id':'a','seq':1}|{'id':'a','seq':2}|{'id':'a','seq':3}|";
+        let begin = [
+            ("open", ""),
+            (three, "bind a; submit 1 a; submit 2 a; submit 3 a"),
+        ];
+        let rows: Vec<_> = begin.iter().chain(rows).copied().collect();
+        check(changes.clone(), known(), &rows);
+    };
+    run(&[
+        ("lost 2", "count promise_lost"),
+        ("stored 1", "write ok 1|nak 2|"),
+        ("written", "close promise_not_kept"),
+    ]);
+    run(&[
+        ("stored 1", "write ok 1|"),
+        ("written", ""),
+        (
+            "after 1000",
+            "forget 2; count promise_late; forget 3; count promise_late; write nak 2|",
+        ),
+        ("data {'id':'a','seq':4}|", ""),
+        ("written", "close promise_not_kept"),
+    ]);
+    let lacking = json!({"acknowledge": {"else": "nak"},
+        "replies": {"ok": {"send": "ok\n", "when": "seq"}, "nak": {"send": "{nothing}", "close": true}}});
+    check(
+        lacking,
+        known(),
+        &[
+            ("open", ""),
+            (
+                "data {'id':'a','seq':1}|",
+                "bind a; submit 1 a; count reply_not_sent",
+            ),
+            ("lost 1", "count promise_lost; close promise_not_kept"),
+        ],
+    );
+}

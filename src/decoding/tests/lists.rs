@@ -342,7 +342,7 @@ fn mistakes_in_lists() {
     assert_eq!(found, expected, "{problems:#?}");
 }
 
-fn pointers(decode: &Json, layouts: &Json) -> Vec<(String, String)> {
+pub(super) fn pointers(decode: &Json, layouts: &Json) -> Vec<(String, String)> {
     let mut problems = Problems::new();
     let read = read(
         Some(&Section::root(decode)),

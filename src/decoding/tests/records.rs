@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::lists::pointers;
 use super::{bytes_of, decoder, values};
 use crate::decoding::{Frame, Reading};
 
@@ -9,7 +10,7 @@ fn decode(again: &str, fields: &[&str], frame: &str) -> Reading {
     let layouts = json!({
         "tags": {"type": "tlv", "tag": "u8", "size": "u8", "again": again, "unknown": "others", "cases": [
             [1, "n: u8"], [2, "time: u32 unix"], [3, "a: u8 neg west"], [4, "west: u8 drop"], [5, "id: ascii rest"]]},
-        "item": {"fields": ["size: u8", "body: bytes size with tags drop"]},
+        "item": {"fields": ["size: u8", "body: bytes size drop"]},
     });
     let decoder = decoder(json!({"type": "binary", "fields": fields}), layouts);
     decoder.decode(Frame {
@@ -85,11 +86,6 @@ fn what_cannot_be_split_is_undecoded() {
     for (fields, frame, why) in [
         (&FIELDS[..], "00 0101 01 0101 02 0109", "needs 9 bytes"),
         (
-            &["items: repeat rest item"],
-            "06 0101 01 0101 02",
-            "element cannot be split",
-        ),
-        (
             &["l: repeat 1 'u8' split", "tags: bytes rest with tags drop"],
             "00 0101 01 0101 02",
             "another list",
@@ -100,4 +96,41 @@ fn what_cannot_be_split_is_undecoded() {
         assert!(found.contains(why), "{found}");
         assert!(reading.parts.is_none());
     }
+}
+
+#[test]
+fn elements_of_lists_have_no_records() {
+    let tags = json!({"type": "tlv", "tag": "u8", "size": "u8", "again": "split", "cases": [[1, "n: u8"], [2, "more"]]});
+    let last = json!({"type": "tlv", "tag": "u8", "size": "u8", "cases": [[1, "deep: bytes rest with tags"]]});
+    let wrong = "`split` is for tags of the frame, not of a list's element".to_owned();
+    for (fields, item, found) in [
+        ("items: repeat rest item", "body: u8", false),
+        ("all: bytes rest with tags drop", "body: u8", false),
+        ("items: repeat rest item", "body: bytes 2 with tags", true),
+        ("items: repeat rest item", "body: bytes 2 with last", true),
+    ] {
+        let decode = json!({"type": "binary", "fields": [fields]});
+        let layouts = json!({"tags": tags, "last": last, "more": {"fields": ["m: u8"]}, "item": {"fields": [item]}});
+        let expected: Vec<_> = found
+            .then(|| ("/tags/again".to_owned(), wrong.clone()))
+            .into_iter()
+            .collect();
+        assert_eq!(pointers(&decode, &layouts), expected, "{fields} {item}");
+    }
+}
+
+#[test]
+fn what_records_add_to_messages_is_known() {
+    let layouts = json!({"tags": {"type": "tlv", "tag": "u8", "size": "u8", "again": "split", "cases": [[1, "n: u8"], [2, "more"]]},
+        "more": {"fields": ["m: u8"]}});
+    let decode =
+        json!({"type": "binary", "fields": ["head: u8", "all: bytes rest with tags drop"]});
+    let decoder = decoder(decode, layouts.clone());
+    assert!(decoder.splits());
+    assert_eq!(decoder.split_lists().unwrap(), [("tags", vec!["n", "m"])]);
+    let decoder = self::decoder(
+        layouts["tags"].clone(),
+        json!({"more": {"fields": ["m: u8"]}}),
+    );
+    assert_eq!(decoder.split_lists().unwrap(), [("decode", vec!["n", "m"])]);
 }

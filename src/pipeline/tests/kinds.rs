@@ -105,6 +105,19 @@ fn ascii_bracket() -> Value {
 pub(super) fn nested() -> Vec<Row> {
     vec![
         row(
+            json!({"type": "switch", "cases": [{"when": "u8 at 1 = 0x32", "type": "fixed", "bytes": 3},
+                {"type": "balanced", "open": "<", "close": ">"}]}),
+            b"<x>ppa2c<y>zz",
+            &[
+                "0 <x>",
+                "skipped 2",
+                "0 a2c",
+                "0 <y>",
+                "skipped 1",
+                "half 1",
+            ],
+        ),
+        row(
             json!({"type": "json", "maxBytes": 24}),
             br#"HTTP{"a":"}\"{"}, [[1,{}], "\\"]{"x":[1}{}{]{"b":nan}{"c":NaN}"#,
             &[

@@ -12,6 +12,7 @@ use crate::rig::{PATIENCE, Rig, free_port};
 
 mod hl7;
 mod modbus;
+mod nmea;
 mod stomp;
 mod syslog;
 

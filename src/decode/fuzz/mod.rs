@@ -1,4 +1,13 @@
-//! What foreign bytes could break in a protocol that is shipped.
+//! What foreign bytes could break in a protocol that is shipped, and in any other.
+
+mod any;
+mod choices;
+mod decoders;
+mod documents;
+mod fields;
+mod framings;
+mod stream;
+mod trial;
 
 use std::io;
 use std::sync::{Arc, LazyLock};
@@ -10,6 +19,8 @@ use crate::clock::Clock;
 use crate::conversation::Protocol;
 use crate::identity::Peer;
 use crate::settings::{Listener, Presets};
+
+pub use any::fuzz_any;
 
 /// Bytes that a protocol may leave waiting for the rest of a frame: the largest frame there is.
 const MOST_WAITING: usize = 65_536;
