@@ -159,7 +159,9 @@ mod tests {
         let texts = ["12", "1.5", "true", "2026", "abc"];
         match shape {
             Shape::Any => Vec::new(),
-            Shape::Whole => [0, 1, -3, 0x60_0000].map(|number: i32| Value::integer(number)).into(),
+            Shape::Whole => [0, 1, -3, 0x60_0000]
+                .map(|number: i32| Value::integer(number))
+                .into(),
             Shape::Float => [0.0, 2.0, -2.5].map(Value::Float).into(),
             Shape::Flag => [true, false].map(Value::Bool).into(),
             Shape::Text => texts.map(Value::text).into(),

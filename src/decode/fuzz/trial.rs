@@ -232,7 +232,7 @@ impl Trial {
                 device,
                 newest_wins,
             } => self.outcome.bound.push((device, newest_wins)),
-            Action::Count(Counted::Skipped(count, _)) => self.outcome.skipped += count,
+            Action::Count(Counted::Skipped(count, ..)) => self.outcome.skipped += count,
             // Its bytes are for the log: as many as have come.
             Action::Count(Counted::TooLong(_)) => {
                 let counted = Counted::TooLong(Bytes::new());
@@ -240,7 +240,7 @@ impl Trial {
             }
             Action::Count(counted) => self.outcome.counted.push(counted),
             Action::Close(reason) => self.outcome.closed = Some(reason),
-            Action::Forget(_) | Action::Answer(..) => {}
+            Action::Forget(_) | Action::Answer(..) | Action::Show(_) => {}
         }
     }
 
