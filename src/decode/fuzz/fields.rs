@@ -66,53 +66,60 @@ const TEXTS: [&str; 20] = [
 ];
 const TIMES: [&str; 4] = ["ymdhms", "dmyhms", "bcdtime", "cp56"];
 const PARTS: [&str; 3] = ["bytes 4", "bytes n", "bytes rest -1"];
+/// In an order in which they may stand behind one another: for whole numbers, for numbers, and what
+/// makes something else of them.
 const NUMBER_STEPS: [&str; 24] = [
-    "* 10",
-    "* 0.5",
-    "/ 10",
-    "+ 1",
-    "- 1",
     "& 15",
     ">> 2",
-    "round 1",
-    "abs",
+    "bits p@0 q@1:3",
     "null 0|255",
+    "+ 1",
+    "- 1",
+    "* 10",
+    "abs",
+    "neg n",
+    "neg !n",
+    "neg n = 1|2",
+    "* 0.5",
+    "/ 10",
+    "round 1",
+    "radians",
+    "dm",
+    "dm 4",
+    "text",
+    "text prefix A",
     "enum 0=off 1=on",
     "unix",
     "unixms",
     "epoch 2000-01-01",
     "epoch 2000-01-01 ms",
-    "text",
-    "text prefix A",
-    "dm",
-    "dm 4",
-    "radians",
-    "neg n",
-    "neg !n",
-    "neg n = 1|2",
-    "bits p@0 q@1:3",
 ];
+/// Those of them that are for whole numbers.
+const WHOLE_STEPS: usize = 3;
+/// The same for texts.
 const TEXT_STEPS: [&str; 19] = [
+    "null 00",
     "trim 0",
     "ltrim 0",
     "rtrim 0x00",
     "until ,",
-    "prefix A",
     "upper",
     "lower",
     "luhn",
+    "prefix A",
+    "unhex with part drop",
+    "with part",
     "number",
     "integer",
     "hexadecimal",
     "bool",
     "dm",
-    "null 00",
     "time '%y%m%d%H%M%S'",
     "time digits",
     "unhex",
-    "unhex with part drop",
-    "with part",
 ];
+/// The first of each that makes something else.
+const LAST_STEPS: [&str; 2] = ["dm", "number"];
 const TEXT_TYPES: [&str; 6] = ["number", "integer", "hexadecimal", "bool", "text", "bytes"];
 const TAILS: [&str; 7] = [
     "if n",
@@ -166,7 +173,7 @@ fn of_bytes(choices: &mut Choices<'_>) -> String {
             } else {
                 at
             };
-            with_steps(&format!("{kind}{at}"), &NUMBER_STEPS, choices)
+            with_steps(&format!("{kind}{at}"), number_steps(kind), choices)
         }
         7..=9 => with_steps(choices.of(&TEXTS), &TEXT_STEPS, choices),
         11 => with_steps(&format!("{}{at}", choices.of(&TIMES)), &[], choices),
@@ -196,7 +203,7 @@ fn of_text(at: &str, choices: &mut Choices<'_>) -> String {
     let start = format!("{kind} {at}");
     let start = start.trim_end();
     match kind {
-        "number" | "integer" | "hexadecimal" => with_steps(start, &NUMBER_STEPS, choices),
+        "number" | "integer" | "hexadecimal" => with_steps(start, number_steps(kind), choices),
         "text" => with_steps(start, &TEXT_STEPS, choices),
         _ => with_steps(start, &[], choices),
     }
@@ -220,11 +227,26 @@ fn with_steps(start: &str, steps: &[&str], choices: &mut Choices<'_>) -> String 
     } else {
         choices.of(&[0, 1, 1, 2])
     };
-    for _ in 0..count {
-        made = format!("{made} {}", choices.of(steps));
+    let mut chosen: Vec<usize> = (0..count).map(|_| choices.below(steps.len())).collect();
+    chosen.sort_unstable();
+    let last = steps.iter().position(|step| LAST_STEPS.contains(step));
+    let last = last.unwrap_or(steps.len());
+    let first = chosen.iter().position(|at| *at >= last);
+    chosen.truncate(first.map_or(count, |first| first + 1));
+    for step in chosen.iter().filter_map(|at| steps.get(*at)) {
+        made = format!("{made} {step}");
     }
     match choices.once_in(4) {
         true => format!("{made} {}", choices.of(&TAILS)),
         false => made,
+    }
+}
+
+/// The steps that a type of numbers may have.
+fn number_steps(kind: &str) -> &'static [&'static str] {
+    let fraction = ["f32", "f64", "decimal", "number"];
+    match fraction.iter().any(|word| kind.starts_with(word)) {
+        true => NUMBER_STEPS.get(WHOLE_STEPS..).unwrap_or_default(),
+        false => &NUMBER_STEPS,
     }
 }
