@@ -44,6 +44,8 @@ pub(super) enum Order {
 #[derive(Clone, Debug)]
 pub(super) struct Binary {
     fields: Box<[Field]>,
+    /// How many values they set, where nothing is left out.
+    values: usize,
 }
 
 /// One field string.
@@ -90,8 +92,10 @@ impl Binary {
         let fields = super::each_field(section, &options.fields, problems, |text| {
             Field::parse(text, &inherited)
         });
+        let values = fields.iter().map(|field| field.names().count()).sum();
         Some(Binary {
             fields: fields.into(),
+            values,
         })
     }
 
@@ -108,7 +112,7 @@ impl Binary {
 
     /// Reads the fields on from where the frame stands.
     pub fn decode(&self, run: &mut Run<'_>) -> Result<(), String> {
-        run.expect(self.fields.len());
+        run.expect(self.values);
         self.fields.iter().try_for_each(|field| field.decode(run))
     }
 

@@ -7,7 +7,7 @@ use super::run::{Late, Run};
 use super::shapes::Shape;
 use super::step_words::is_step;
 use super::steps::{Steps, Subject, text};
-use crate::message::{Label, Name, Text, Value};
+use crate::message::{Label, Text, Value};
 use crate::notation::{Literal, NotationError, Word, Words};
 
 /// Bytes that most joined texts have room in.
@@ -26,7 +26,7 @@ pub(super) enum Made {
 #[derive(Debug)]
 pub(super) struct Join {
     pub name: Label,
-    of: Box<[Name]>,
+    of: Box<[Label]>,
     steps: Steps,
 }
 
@@ -48,9 +48,10 @@ impl Made {
         if !first.is("join") {
             return Ok(None);
         }
-        let mut of = vec![words.require("the fields to join")?.text.as_ref().into()];
+        let first = words.require("the fields to join")?;
+        let mut of = vec![inherited.label(&first.text)];
         while words.peek().is_some_and(|word| !is_step(&word)) {
-            of.extend(words.next().map(|word| Name::from(&*word.text)));
+            of.extend(words.next().map(|word| inherited.label(&word.text)));
         }
         let steps = Steps::parse(words, inherited, Subject::Value, Some(Shape::Text))?;
         // The condition is looked at in its place among the fields, all else when all are read.
@@ -84,11 +85,11 @@ impl Made {
 
     /// The fields that it is made of.
     pub fn needs(&self) -> impl Iterator<Item = &str> {
-        let of: &[Name] = match self {
+        let of: &[Label] = match self {
             Made::Join(join) => &join.of,
             Made::Const(_) => &[],
         };
-        of.iter().map(|name| &**name)
+        of.iter().map(|name| &***name)
     }
 }
 
@@ -98,7 +99,7 @@ impl Join {
         let mut joined = Text::with_capacity(SHORT);
         for name in &self.of {
             let before = joined.len();
-            match run.reading.fields.get(name) {
+            match run.reading.fields.get_label(name) {
                 None | Some(Value::Null) => {
                     run.leave_out(&self.name, "one of its texts is missing");
                     return Ok(());

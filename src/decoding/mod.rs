@@ -385,7 +385,7 @@ impl Body {
 
 /// The names that steps need.
 fn needs(steps: &Steps) -> impl Iterator<Item = &str> {
-    let negates = steps.negate.iter().map(|when| &*when.field);
+    let negates = steps.negate.iter().map(|when| &**when.field);
     read_before(steps).chain(negates)
 }
 

@@ -62,6 +62,8 @@ struct Level {
     time: Option<Timestamp>,
     /// What is done when every field has been read.
     late: Vec<Late>,
+    /// The marks of its names: of most fields they say that none of it is theirs.
+    late_marks: u64,
 }
 
 /// What needs all fields of a frame or an element.
@@ -177,7 +179,7 @@ impl<'a> Run<'a> {
         steps: &Steps,
         number: Number,
     ) -> Result<(), String> {
-        if !steps.are_all() || self.is_traced() {
+        if !steps.are_all() || self.is_traced() || &***name == "time" {
             return self.set(name, steps, number.into());
         }
         let number = number.behind(&steps.steps);
@@ -189,7 +191,13 @@ impl<'a> Run<'a> {
             in_range(name, number)?;
         }
         self.forget(name);
-        self.put_hidden(name, number.into(), None, false)
+        let (base, fields) = (self.level.base, &mut self.reading.fields);
+        // Each apart: what is not yet known is copied once more.
+        match number {
+            Number::Integer(number) => fields.set_label(base, name, false, Value::integer(number)),
+            Number::Float(number) => fields.set_label(base, name, false, Value::Float(number)),
+        }
+        Ok(())
     }
 
     /// Sets a value behind its steps, and what else is made of it.
@@ -265,13 +273,14 @@ impl<'a> Run<'a> {
     /// Leaves something to be done when every field has been read; of one name only the last.
     pub fn postpone(&mut self, late: Late) {
         self.forget(late.name());
+        self.level.late_marks |= late.name().mark();
         self.level.late.push(late);
     }
 
     /// What is read again is no more what an earlier field string wanted to be done.
     #[inline]
     fn forget(&mut self, name: &Label) {
-        if !self.level.late.is_empty() {
+        if self.level.late_marks & name.mark() != 0 {
             self.level.late.retain(|late| late.name() != name);
         }
     }
@@ -375,13 +384,13 @@ impl<'a> Run<'a> {
     fn negate(&mut self, name: &Label, when: &Negation) -> Result<(), String> {
         let field = &when.field;
         let said =
-            self.reading.fields.get(field).ok_or_else(|| {
+            self.reading.fields.get_label(field).ok_or_else(|| {
                 format!("{name} needs `{field}` to know its sign, which is missing")
             })?;
         if !when.applies(said) {
             return Ok(());
         }
-        let negated = match self.reading.fields.get(name) {
+        let negated = match self.reading.fields.get_label(name) {
             Some(Value::Integer(value)) => Value::integer(value.get().saturating_neg()),
             Some(Value::Float(value)) => Value::Float(-value),
             Some(Value::Null) | None => return Ok(()),

@@ -86,6 +86,8 @@ impl Steps {
         for (need, word) in behind {
             shape.map_or(Ok(()), |shape| shape.check(need, &word))?;
         }
+        let is_null = |step: &Step| matches!(step, Step::Null(..));
+        steps.nulls = steps.steps.iter().any(is_null);
         if let Some(zone) = steps.zone {
             steps.steps.iter_mut().for_each(|step| step.move_to(zone));
         }
@@ -104,7 +106,7 @@ impl Steps {
         match word.raw {
             "if" => self.condition = Some(Condition::read(words, inherited.endian)?),
             "drop" => self.dropped = true,
-            "neg" => self.negate = Some(Arc::new(negation(words)?)),
+            "neg" => self.negate = Some(Arc::new(negation(words, inherited)?)),
             "zone" => self.zone = Some(zone(&words.require("an offset such as +08:00")?)?),
             "bits" => self.bits = read_bits(words, inherited)?,
             "with" => {
@@ -355,7 +357,7 @@ fn small(word: &Word<'_>, most: u32) -> Result<u32, NotationError> {
 }
 
 /// `[!]FIELD [= VALUES]`.
-fn negation(words: &mut Words<'_>) -> Result<Negation, NotationError> {
+fn negation(words: &mut Words<'_>, inherited: &Inherited<'_>) -> Result<Negation, NotationError> {
     const FIELD: &str = "the field that negates";
     let end = words.end_column();
     let mut next = || {
@@ -374,7 +376,7 @@ fn negation(words: &mut Words<'_>) -> Result<Negation, NotationError> {
         Values::read(words)
     });
     Ok(Negation {
-        field: field.text.as_ref().into(),
+        field: inherited.label(&field.text),
         inverted,
         values: values.transpose()?,
     })

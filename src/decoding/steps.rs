@@ -92,7 +92,7 @@ pub(super) enum Subject {
 #[derive(Clone, Debug)]
 pub(super) struct Negation {
     /// The field that says so.
-    pub field: Name,
+    pub field: Label,
     /// Negative where it does not say so.
     pub inverted: bool,
     /// The values that say so; without them it is a flag.
@@ -121,6 +121,8 @@ pub(super) struct Steps {
     pub with: Option<usize>,
     /// For lists only.
     pub collect: Option<Collect>,
+    /// Whether one of the steps is `null`, which is for the value as it comes.
+    pub nulls: bool,
 }
 
 const NOT_WHOLE: &str = "is not a whole number";
@@ -374,7 +376,13 @@ pub(super) fn integer(value: &Value) -> Result<i128, String> {
 
 /// The nearest float. Wide integers are slow to convert, and few are so large.
 pub(super) fn as_float(value: i128) -> f64 {
-    i64::try_from(value).map_or_else(|_| value as f64, |small| small as f64)
+    /// Apart, so that the two ways are not made one again.
+    #[cold]
+    #[inline(never)]
+    fn wide(value: i128) -> f64 {
+        value as f64
+    }
+    i64::try_from(value).map_or_else(|_| wide(value), |small| small as f64)
 }
 
 fn round(number: f64, decimals: i32) -> f64 {

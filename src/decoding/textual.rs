@@ -258,8 +258,7 @@ impl Field {
         if self.kind == Kind::Bytes {
             return self.convert(Value::Bytes(bytes.into()), run);
         }
-        let is_null = |step: &Step| matches!(step, Step::Null(..));
-        if self.kind.is_text() || self.steps.steps.iter().any(is_null) {
+        if self.kind.is_text() || self.steps.nulls {
             let text = encoding.text(bytes, &mut run.reading.replaced);
             if let Some((value, left)) = self.first_step(&text, run) {
                 let value = value.map_err(|why| format!("{} {why}", self.name))?;
@@ -270,14 +269,14 @@ impl Field {
         // Most columns are numbers: nothing is allocated for them. Bytes that are no text are none.
         let text = std::str::from_utf8(bytes).unwrap_or("?");
         let number = match self.kind {
-            Kind::Number => finite(text.trim()).map(Number::Float),
-            Kind::Integer => whole(text.trim()).map(Number::Integer),
+            Kind::Number => finite(trimmed(text)).map(Number::Float),
+            Kind::Integer => whole(trimmed(text)).map(Number::Integer),
             _ => None,
         };
         if let Some(number) = number {
             return run.set_number(&self.name, &self.steps, number);
         }
-        let value = self.kind.read_text(text.trim());
+        let value = self.kind.read_text(trimmed(text));
         let value = value.map_err(|why| format!("{} {why}", self.name))?;
         run.set(&self.name, &self.steps, value)
     }
@@ -286,8 +285,7 @@ impl Field {
     /// text that stays where it is.
     fn first_step(&self, text: &str, run: &Run<'_>) -> Option<(Result<Value, String>, &[Step])> {
         let (first, left) = self.steps.steps.split_first()?;
-        let null = left.iter().any(|step| matches!(step, Step::Null(..)));
-        if null || run.is_traced() || self.steps.collect.is_some() {
+        if self.steps.nulls || run.is_traced() || self.steps.collect.is_some() {
             return None;
         }
         Some((first.of_borrowed(text)?, left))
@@ -318,7 +316,8 @@ impl Field {
 
     fn convert(&self, value: Value, run: &mut Run<'_>) -> Result<(), String> {
         // `null` names the text as it comes: `-` is no number.
-        if self.steps.steps.iter().any(|step| step.is_null(&value)) {
+        let mut steps = self.steps.steps.iter();
+        if self.steps.nulls && steps.any(|step| step.is_null(&value)) {
             return run.set(&self.name, &self.steps, Value::Null);
         }
         let value = self
@@ -424,6 +423,15 @@ fn as_text(value: Value) -> Result<Text, String> {
         Value::Null | Value::Bytes(_) | Value::List(_) | Value::Object(_) => {
             Err("is no text".to_owned())
         }
+    }
+}
+
+/// A text without blanks at its ends; most have none, which the ends say.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [only] if only.is_ascii_graphic() => text,
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
     }
 }
 

@@ -18,6 +18,10 @@ pub struct Fields {
     /// The [`mark`] of each name that was ever set: of most new names it says, without a look at the
     /// others, that they are new.
     marks: u64,
+    /// The same, exactly, for the first known names.
+    places: u64,
+    /// Whether a name was ever set that need not be a known one.
+    own: bool,
 }
 
 /// The names that a decoder knows before frames come, each once.
@@ -38,6 +42,17 @@ enum Key {
     Own(Name),
 }
 
+impl Key {
+    /// A bit for each of the first known names; no other has one.
+    #[inline]
+    fn place(&self) -> u64 {
+        match self {
+            Key::Known(place) => 1u64.checked_shl(u32::from(*place)).unwrap_or(0),
+            Key::Own(_) => 0,
+        }
+    }
+}
+
 /// A name and its place among the known ones.
 #[derive(Clone, Debug)]
 pub struct Label {
@@ -47,6 +62,12 @@ pub struct Label {
 }
 
 impl Label {
+    /// One bit for the name; other names may have the same.
+    #[inline]
+    pub fn mark(&self) -> u64 {
+        self.mark
+    }
+
     /// A name that no decoder knows.
     pub fn own(name: Name) -> Self {
         Label {
@@ -135,6 +156,14 @@ impl Entry {
         }
     }
 
+    #[inline]
+    fn has(&self, label: &Label, known: &[Name]) -> bool {
+        match (&self.key, &label.key) {
+            (Key::Known(place), Key::Known(same)) => place == same,
+            _ => self.is(&label.name, known),
+        }
+    }
+
     fn is(&self, name: &str, known: &[Name]) -> bool {
         self.name(known).is_some_and(|own| **own == *name)
     }
@@ -179,6 +208,13 @@ impl Fields {
             .map(|entry| &entry.value)
     }
 
+    /// [`Fields::get`] for a label.
+    pub fn get_label(&self, label: &Label) -> Option<&Value> {
+        let mut latest = self.entries.iter().rev();
+        let found = latest.find(|entry| entry.has(label, &self.known));
+        found.map(|entry| &entry.value)
+    }
+
     /// Sets a value; an earlier one of the same name is replaced in its place.
     pub fn set(&mut self, name: Name, value: Value) {
         self.set_behind(0, name, value);
@@ -192,7 +228,10 @@ impl Fields {
     /// [`Fields::set_behind`]; what is `hidden` once is [published](Fields::published) no more.
     #[inline]
     pub fn set_label(&mut self, count: usize, label: &Label, hidden: bool, value: Value) {
-        if self.marks & label.mark != 0
+        let place = label.key.place();
+        let new = place != 0 && self.places & place == 0 && !self.own;
+        if !new
+            && self.marks & label.mark != 0
             && let Some(entry) = self.entry(count, label)
         {
             entry.hidden |= hidden;
@@ -200,18 +239,19 @@ impl Fields {
             return;
         }
         self.marks |= label.mark;
+        self.places |= place;
+        self.own |= place == 0;
         let key = label.key.clone();
         self.entries.push(Entry { key, hidden, value });
     }
 
     /// The entry of a label behind the first `count`.
+    #[cold]
+    #[inline(never)]
     fn entry(&mut self, count: usize, label: &Label) -> Option<&mut Entry> {
         let mut behind = self.entries.iter_mut().skip(count);
         let known = &self.known;
-        behind.find(|entry| match (&entry.key, &label.key) {
-            (Key::Known(place), Key::Known(same)) => place == same,
-            _ => entry.is(&label.name, known),
-        })
+        behind.find(|entry| entry.has(label, known))
     }
 
     /// Hides a value behind the first `count`.
@@ -234,6 +274,8 @@ impl Fields {
             known: Known::clone(&self.known),
             entries: self.entries.split_off(count.min(self.entries.len())),
             marks: self.marks,
+            places: self.places,
+            own: self.own,
         }
     }
 
@@ -320,6 +362,7 @@ impl Fields {
                 None => {
                     places.insert(Name::clone(&name), self.entries.len());
                     self.marks |= mark(&name);
+                    self.own = true;
                     let key = Key::Own(name);
                     let hidden = false;
                     self.entries.push(Entry { key, hidden, value });

@@ -112,21 +112,28 @@ impl IntegerKind {
     }
 
     /// Reads it at the cursor and goes behind it.
+    #[inline]
     pub fn take(&self, cursor: &mut Cursor<'_>) -> Result<i128, ReadError> {
+        let IntegerKind::Binary {
+            width,
+            signed,
+            endian,
+        } = *self
+        else {
+            return self.take_other(cursor);
+        };
+        let width = usize::from(width);
+        let value = if signed {
+            cursor.int(width, endian).map(i128::from)
+        } else {
+            cursor.uint(width, endian).map(i128::from)
+        };
+        value.ok_or_else(|| short(cursor, width))
+    }
+
+    fn take_other(&self, cursor: &mut Cursor<'_>) -> Result<i128, ReadError> {
         match *self {
-            IntegerKind::Binary {
-                width,
-                signed,
-                endian,
-            } => {
-                let width = usize::from(width);
-                let value = if signed {
-                    cursor.int(width, endian).map(i128::from)
-                } else {
-                    cursor.uint(width, endian).map(i128::from)
-                };
-                value.ok_or_else(|| short(cursor, width))
-            }
+            IntegerKind::Binary { .. } => self.take(cursor),
             IntegerKind::Decimal(digits) => {
                 from_digits(take_digits(cursor, digits, is_decimal)?, 10)
             }
