@@ -390,18 +390,22 @@ impl<'a> Run<'a> {
         if !when.applies(said) {
             return Ok(());
         }
-        let negated = match self.reading.fields.get_label(name) {
-            Some(Value::Integer(value)) => Value::integer(value.get().saturating_neg()),
-            Some(Value::Float(value)) => Value::Float(-value),
+        let (base, fields) = (self.level.base, &mut self.reading.fields);
+        match fields.get_behind(base, name) {
+            Some(Value::Integer(value)) => {
+                let negated = value.get().saturating_neg();
+                in_range(name, negated)?;
+                *value = negated.into();
+            }
+            Some(Value::Float(value)) => *value = -*value,
             Some(Value::Null) | None => return Ok(()),
             Some(_) => return Err(format!("{name} is not a number, which `neg` needs")),
-        };
-        if let Value::Integer(number) = negated {
-            in_range(name, number.get())?;
         }
-        self.came_to(name, name, &negated);
-        let fields = &mut self.reading.fields;
-        fields.set_label(self.level.base, name, false, negated);
+        if self.is_traced()
+            && let Some(negated) = self.reading.fields.get_label(name).cloned()
+        {
+            self.came_to(name, name, &negated);
+        }
         Ok(())
     }
 

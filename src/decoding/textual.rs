@@ -264,6 +264,10 @@ impl Field {
                 let value = value.map_err(|why| format!("{} {why}", self.name))?;
                 return run.set_by(&self.name, &self.steps, left, value);
             }
+            let plain = self.kind.is_text() && !self.steps.nulls && self.steps.collect.is_none();
+            if plain {
+                return run.set(&self.name, &self.steps, Value::text(text));
+            }
             return self.convert(Value::text(text), run);
         }
         // Most columns are numbers: nothing is allocated for them. Bytes that are no text are none.

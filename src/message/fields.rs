@@ -215,6 +215,11 @@ impl Fields {
         found.map(|entry| &entry.value)
     }
 
+    /// The value of a label behind the first `count`, to be changed.
+    pub fn get_behind(&mut self, count: usize, label: &Label) -> Option<&mut Value> {
+        self.entry(count, label).map(|entry| &mut entry.value)
+    }
+
     /// Sets a value; an earlier one of the same name is replaced in its place.
     pub fn set(&mut self, name: Name, value: Value) {
         self.set_behind(0, name, value);
@@ -226,7 +231,8 @@ impl Fields {
     }
 
     /// [`Fields::set_behind`]; what is `hidden` once is [published](Fields::published) no more.
-    #[inline]
+    // A value that is built where it is put is not copied.
+    #[inline(always)]
     pub fn set_label(&mut self, count: usize, label: &Label, hidden: bool, value: Value) {
         let place = label.key.place();
         let new = place != 0 && self.places & place == 0 && !self.own;
@@ -246,7 +252,6 @@ impl Fields {
     }
 
     /// The entry of a label behind the first `count`.
-    #[cold]
     #[inline(never)]
     fn entry(&mut self, count: usize, label: &Label) -> Option<&mut Entry> {
         let mut behind = self.entries.iter_mut().skip(count);
