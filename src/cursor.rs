@@ -21,12 +21,32 @@ pub enum Endian {
 pub struct Cursor<'a> {
     bytes: &'a [u8],
     position: usize,
+    /// Behind it nothing is read.
+    end: usize,
 }
 
 impl<'a> Cursor<'a> {
     /// At the first byte.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Cursor { bytes, position: 0 }
+        Cursor {
+            bytes,
+            position: 0,
+            end: bytes.len(),
+        }
+    }
+
+    /// The same place, with nothing to be read of the last `tail` bytes; where it stands among them
+    /// there is nothing at all.
+    pub fn before_tail(self, tail: usize) -> Self {
+        Cursor {
+            end: self.bytes.len().saturating_sub(tail),
+            ..self
+        }
+    }
+
+    /// Bytes at the end that are not to be read.
+    pub fn tail(&self) -> usize {
+        self.bytes.len().saturating_sub(self.end)
     }
 
     /// At an offset; the end itself is a place, what lies behind it is not.
@@ -34,6 +54,7 @@ impl<'a> Cursor<'a> {
         (offset <= bytes.len()).then_some(Cursor {
             bytes,
             position: offset,
+            end: bytes.len(),
         })
     }
 
@@ -45,13 +66,16 @@ impl<'a> Cursor<'a> {
     /// Bytes behind the place.
     #[inline]
     pub fn remaining(&self) -> usize {
-        self.bytes.len().saturating_sub(self.position)
+        self.end.saturating_sub(self.position)
     }
 
     /// The next `count` bytes.
     #[inline]
     pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let end = self.position.checked_add(count)?;
+        if end > self.end {
+            return None;
+        }
         let taken = self.bytes.get(self.position..end)?;
         self.position = end;
         Some(taken)
@@ -64,7 +88,7 @@ impl<'a> Cursor<'a> {
 
     /// Goes to an offset from the first byte.
     pub fn seek(&mut self, offset: usize) -> Option<()> {
-        *self = Cursor::at(self.bytes, offset)?;
+        self.position = (offset <= self.end).then_some(offset)?;
         Some(())
     }
 
@@ -110,7 +134,7 @@ impl<'a> Cursor<'a> {
 
     /// The bytes up to the next `byte`; the place is then behind it.
     pub fn until(&mut self, byte: u8) -> Option<&'a [u8]> {
-        let rest = self.bytes.get(self.position..)?;
+        let rest = self.bytes.get(self.position..self.end)?;
         let length = memchr::memchr(byte, rest)?;
         self.position = self.position.checked_add(length)?.checked_add(1)?;
         rest.get(..length)
@@ -118,8 +142,8 @@ impl<'a> Cursor<'a> {
 
     /// All bytes behind the place; the place is then the end.
     pub fn rest(&mut self) -> &'a [u8] {
-        let rest = self.bytes.get(self.position..).unwrap_or_default();
-        self.position = self.bytes.len();
+        let rest = self.bytes.get(self.position..self.end).unwrap_or_default();
+        self.position = self.position.max(self.end);
         rest
     }
 }

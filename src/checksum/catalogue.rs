@@ -33,7 +33,7 @@ impl Parameters {
 
 /// Other names under which algorithms are known in protocol sheets, with those that the catalogue itself has.
 #[rustfmt::skip]
-const ALIASES: [(&str, &str); 89] = [
+const ALIASES: [(&str, &str); 90] = [
     ("bcc", "xor"),
     ("xor8", "xor"),
     ("mod256", "sum8"),
@@ -101,6 +101,7 @@ const ALIASES: [(&str, &str); 89] = [
     ("crc-16/v-41-msb", "crc-16/xmodem"),
     ("crc-16/zmodem", "crc-16/xmodem"),
     ("crc-24", "crc-24/openpgp"),
+    ("crc-24q", "crc-24/lte-a"),
     ("crc-32q", "crc-32/aixm"),
     ("crc-32d", "crc-32/base91-d"),
     ("crc-32/aal5", "crc-32/bzip2"),

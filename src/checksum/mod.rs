@@ -224,6 +224,16 @@ impl Checksum {
         Some((bytes, body.saturating_sub(before)))
     }
 
+    /// Bytes of the frame from the check value on, where its place is counted from the end.
+    pub fn tail(&self, frame: &[u8]) -> usize {
+        match self.scope {
+            Scope::Place { at, .. } if at < 0 && self.applies(frame) => {
+                usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX)
+            }
+            _ => 0,
+        }
+    }
+
     fn removes(&self) -> bool {
         matches!(&self.scope, Scope::Blocks(blocks) if blocks.removed)
     }

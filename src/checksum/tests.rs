@@ -511,3 +511,20 @@ fn an_explanation_has_what_was_covered_computed_and_found() {
     assert_eq!(places, [Some(26..28), Some(32..34)]);
     assert!(explained.removed);
 }
+
+#[test]
+fn a_frame_ends_with_its_check_value_where_that_is_counted_from_the_end() {
+    for (notation, frame, tail) in [
+        ("crc-16/modbus le", &b"abcd"[..], 2),
+        ("sum8 over 1..-2 as hexadecimal 2", b"abcd", 2),
+        ("crc-16/ibm-sdlc over 2..-4 at -4", b"abcdefgh", 4),
+        ("sum8 over 1..3 at 0", b"abcd", 0),
+        ("xor if u8 at 0 = 0x61", b"abcd", 1),
+        ("xor if u8 at 0 = 0x62", b"abcd", 0),
+        ("nmea", b"$a*61", 0),
+        ("dnp le per 16 from 10 removed", b"abcd", 0),
+    ] {
+        let checksum = Checksum::parse(notation).unwrap();
+        assert_eq!(checksum.tail(frame), tail, "{notation}");
+    }
+}

@@ -12,7 +12,7 @@ use super::replies::Reply;
 use super::speaker::Speaker;
 use super::{Conversation, DEFAULT_OUTPUT};
 use crate::checksum::Checksum;
-use crate::message::{Fields, Frame, Message, Name, Now, Part, Reading, Ticket};
+use crate::message::{Extent, Fields, Frame, Message, Name, Now, Part, Reading, Ticket};
 use crate::pipeline::Received;
 use crate::script::{Call, First};
 use crate::template::Context;
@@ -92,7 +92,7 @@ impl Conversation {
         actions.push(Action::Count(counted));
     }
 
-    fn decode(&mut self, bytes: Bytes, body: usize, checksum_ok: bool) -> Taken {
+    fn decode(&mut self, bytes: Bytes, body: Extent, checksum_ok: bool) -> Taken {
         let frame = Frame {
             bytes: &bytes,
             body,
@@ -109,7 +109,7 @@ impl Conversation {
     }
 
     /// A frame with a wrong checksum.
-    fn refuse(&mut self, now: Now, bytes: Bytes, body: usize, actions: &mut Vec<Action>) {
+    fn refuse(&mut self, now: Now, bytes: Bytes, body: Extent, actions: &mut Vec<Action>) {
         actions.push(Action::Count(Counted::BadChecksum(self.shown(&bytes))));
         match self.protocol.on_bad_checksum {
             OnBadChecksum::Reject | OnBadChecksum::Flag => {}

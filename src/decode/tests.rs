@@ -10,6 +10,11 @@ const SETTINGS: &str = r#"{
             "framing": {"type": "delimiter", "end": "\n"},
             "decode": {"type": "csv", "fields": ["number: integer", "id", "key"]},
             "identity": {"field": "id", "scope": "connection", "secret": "key"}
+        },
+        "meter": {
+            "framing": {"type": "length", "length": "u8", "add": 3},
+            "checksum": ["xor", "sum8 over 0..-2 at -2"],
+            "decode": {"type": "binary", "fields": ["length: u8", "value: u16", "status: u8"]}
         }
     }
 }"#;
@@ -42,6 +47,20 @@ fn decode_as(protocol: &str, hex: &str, chunk: Option<usize>) -> (u8, Vec<Value>
             .map(|line| serde_json::from_str(line).unwrap())
             .collect(),
     )
+}
+
+#[test]
+fn the_check_values_of_a_frame_that_is_too_short_are_no_field() {
+    let (_, lines) = decode_as("meter", "03 0102 05 0b 0e", None);
+    assert_eq!(lines[1]["reading"]["fields"]["status"], 5, "{lines:?}");
+    let (code, lines) = decode_as("meter", "02 0102 05 04", None);
+    let fields = &lines[1]["reading"]["fields"];
+    assert_eq!(
+        (code, fields["value"].as_i64(), &fields["status"]),
+        (1, Some(0x0102), &Value::Null)
+    );
+    let why = "status needs 4 bytes of the frame, which has fewer before its check value";
+    assert_eq!(lines[1]["reading"]["undecoded"], why, "{lines:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::types::{Type, failed};
 use super::{Inherited, Use};
 use crate::cursor::{Cursor, Endian};
 use crate::document::{Problems, Section};
-use crate::message::{Label, Name};
+use crate::message::{Frame, Label, Name};
 use crate::notation::{NotationError, Word, Words};
 use crate::schema::BinaryField;
 
@@ -232,7 +232,7 @@ impl Field {
         run.count_value()?;
         let behind = run.cursor;
         if let Some(at) = self.at {
-            run.cursor = self.elsewhere(at, run.frame.bytes)?;
+            run.cursor = self.elsewhere(at, run.frame)?;
             run.moved(note);
         }
         match &self.what {
@@ -251,7 +251,10 @@ impl Field {
         if let Type::Integer(kind) = kind {
             return match kind.take(&mut run.cursor) {
                 Ok(number) => run.set_number(&self.name, &self.steps, Number::Integer(number)),
-                Err(error) => Err(format!("{} {}", self.name, failed(error))),
+                Err(error) => {
+                    let why = failed(error, &run.cursor);
+                    Err(format!("{} {why}", self.name))
+                }
             };
         }
         let zone = self.steps.zone.unwrap_or(Offset::UTC);
@@ -344,10 +347,11 @@ impl Field {
         lists
     }
 
-    fn elsewhere<'a>(&self, at: i64, frame: &'a [u8]) -> Result<Cursor<'a>, String> {
+    fn elsewhere<'a>(&self, at: i64, frame: Frame<'a>) -> Result<Cursor<'a>, String> {
+        let Frame { bytes, body } = frame;
         let distance = usize::try_from(at.unsigned_abs()).ok();
         let offset = if at < 0 {
-            distance.and_then(|distance| frame.len().checked_sub(distance))
+            distance.and_then(|distance| bytes.len().checked_sub(distance))
         } else {
             distance
         };
@@ -355,12 +359,18 @@ impl Field {
             format!(
                 "{} is at {at}, the frame has {} bytes",
                 self.name,
-                frame.len()
+                bytes.len()
             )
         };
-        offset
-            .and_then(|offset| Cursor::at(frame, offset))
-            .ok_or_else(short)
+        let there = offset.and_then(|offset| Cursor::at(bytes, offset));
+        let there = there.ok_or_else(short)?;
+        let before = there.before_tail(body.tail);
+        // Who asks for the check value by its place gets it.
+        Ok(if before.remaining() > 0 {
+            before
+        } else {
+            there
+        })
     }
 }
 

@@ -222,7 +222,7 @@ impl Column {
         let behind = run.cursor;
         if let Some(at) = self.at {
             let start = line.start(run.body(), at);
-            let start = start.and_then(|start| start.checked_add(run.frame.body));
+            let start = start.and_then(|start| start.checked_add(run.frame.body.start));
             let Some(there) = start.and_then(|start| Cursor::at(run.frame.bytes, start)) else {
                 run.left_out(note, NO_COLUMN);
                 return Ok(());

@@ -160,6 +160,12 @@ pub(super) fn read_on<'a>(first: &'a Layout, run: &mut Run<'a>) -> Result<&'a La
     for _ in 0..=run.layouts.len() {
         layout.note(run);
         if let Some(body) = &layout.body {
+            let tail = if body.in_bytes() {
+                run.frame.body.tail
+            } else {
+                0
+            };
+            run.cursor = run.cursor.before_tail(tail);
             body.decode(run)?;
         }
         if let Some(function) = &layout.script {

@@ -355,6 +355,11 @@ impl Body {
         }
     }
 
+    /// Whether it reads bytes one behind the other; others read the whole body.
+    fn in_bytes(&self) -> bool {
+        matches!(self, Body::Binary(_) | Body::Tlv(_))
+    }
+
     /// Whether what it reads stands in the order of its field strings.
     fn in_order(&self) -> bool {
         !matches!(self, Body::Tlv(_))
@@ -444,7 +449,7 @@ pub fn fuzz_fields(data: &[u8]) {
         if let Some(decoder) = read(Some(&document), Some(&layouts), &mut Problems::new()) {
             decoder.decode(Frame {
                 bytes: frame.as_bytes(),
-                body: 0,
+                body: crate::message::Extent::default(),
             });
         }
     }
@@ -457,6 +462,7 @@ pub fn fuzz(data: &[u8]) {
     static DECODERS: LazyLock<Vec<Decoder>> = LazyLock::new(fuzz_decoders);
     let body = data.first().map_or(0, |first| usize::from(first & 7));
     for decoder in DECODERS.iter() {
+        let body = body.into();
         decoder.decode(Frame { bytes: data, body });
     }
 }

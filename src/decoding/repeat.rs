@@ -272,7 +272,9 @@ impl Times {
     ) -> Result<(Option<usize>, usize), String> {
         let count = match self {
             Times::Rest(kept) => {
-                let bytes = columns.map_or(Some(*kept), |line| bytes_of(*kept, line, run.body()));
+                let kept_bytes = kept.saturating_sub(run.cursor.tail());
+                let bytes =
+                    columns.map_or(Some(kept_bytes), |line| bytes_of(*kept, line, run.body()));
                 let what = columns.map_or("bytes", |_| "columns");
                 let behind = || format!("must end {kept} {what} before the end, which is behind");
                 let bytes = bytes.filter(|bytes| *bytes <= run.cursor.remaining());
@@ -281,7 +283,8 @@ impl Times {
             Times::Count(count) => *count,
             Times::Prefix(kind) => {
                 let count = kind.take(&mut run.cursor);
-                elements(count.map_err(|why| format!("has no count: it {}", failed(why)))?)?
+                let why = |error| format!("has no count: it {}", failed(error, &run.cursor));
+                elements(count.map_err(why)?)?
             }
             Times::Field(name) => match run.reading.fields.get(name) {
                 Some(Value::Integer(count)) => elements(count.get())?,

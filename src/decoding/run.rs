@@ -11,7 +11,7 @@ use super::moments;
 use super::steps::{Collect, Negation, Number, Step, Steps, integer, text};
 use super::trace::Recorder;
 use crate::cursor::Cursor;
-use crate::message::{Fields, Frame, Label, Name, Part, Reading, Value};
+use crate::message::{Extent, Fields, Frame, Label, Name, Part, Reading, Value};
 use crate::notation::Condition;
 use crate::script::Caller;
 
@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
         reading: Reading,
         layouts: &'a [Layout],
     ) -> Result<Self, Box<Reading>> {
-        match Cursor::at(frame.bytes, frame.body) {
+        match Cursor::at(frame.bytes, frame.body.start) {
             None => Err(Box::new(reading)),
             Some(cursor) => Ok(Run {
                 frame,
@@ -124,7 +124,10 @@ impl<'a> Run<'a> {
 
     /// The whole body, whatever has been read of it.
     pub fn body(&self) -> &'a [u8] {
-        self.frame.bytes.get(self.frame.body..).unwrap_or_default()
+        self.frame
+            .bytes
+            .get(self.frame.body.start..)
+            .unwrap_or_default()
     }
 
     /// Makes room for about so many more fields.
@@ -249,7 +252,10 @@ impl<'a> Run<'a> {
         }
         let origin = self.go_inside();
         let mut part = Run {
-            frame: Frame { bytes, body: 0 },
+            frame: Frame {
+                bytes,
+                body: Extent::default(),
+            },
             cursor: Cursor::new(bytes),
             reading: std::mem::take(&mut self.reading),
             layouts: self.layouts,

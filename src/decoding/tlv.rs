@@ -127,6 +127,13 @@ impl Tlv {
         }
         let cases = read_cases(section, options.cases.len(), &inherited, problems);
         let sizes = read_sizes(section, &options.sizes, problems);
+        if let Some(name) = options.unknown.as_deref()
+            && name.contains([':', ' '])
+        {
+            let message =
+                "expected the name of a field, without a type: its values are texts in hex";
+            problems.member(section, "unknown", message);
+        }
         let tlv = Tlv {
             tag: tag?,
             size: size.flatten(),

@@ -207,11 +207,12 @@ impl Type {
             Type::Integer(kind) => {
                 return match kind.take(cursor) {
                     Ok(number) => Ok(Some(Value::integer(number))),
-                    Err(error) => Err(failed(error)),
+                    Err(error) => Err(failed(error, cursor)),
                 };
             }
             Type::Zigzag => {
-                Value::integer(zigzag(IntegerKind::Varint.take(cursor).map_err(failed)?))
+                let number = IntegerKind::Varint.take(cursor);
+                Value::integer(zigzag(number.map_err(|error| failed(error, cursor))?))
             }
             Type::SignMagnitude { width, endian } => {
                 Value::integer(sign_magnitude(cursor, *width, *endian)?)
@@ -259,7 +260,8 @@ impl Size {
             }
             Size::Rest(kept) => {
                 let missing = || format!("must end {kept} bytes before the end, which is behind");
-                cursor.remaining().checked_sub(*kept).ok_or_else(missing)?
+                let kept = kept.saturating_sub(cursor.tail());
+                cursor.remaining().checked_sub(kept).ok_or_else(missing)?
             }
             Size::Field(name) => match fields.get(name) {
                 Some(Value::Integer(count)) => usize::try_from(count.get())
@@ -267,10 +269,9 @@ impl Size {
                 _ => return Err(format!("has no length: `{name}` is not a whole number")),
             },
         };
-        let left = cursor.remaining();
-        cursor
-            .take(count)
-            .ok_or_else(|| format!("needs {count} bytes, {left} are left"))
+        let (left, end) = (cursor.remaining(), before(cursor));
+        let bytes = cursor.take(count);
+        bytes.ok_or_else(|| format!("needs {count} bytes, {left} are left{end}"))
     }
 }
 
@@ -309,8 +310,11 @@ fn unknown(word: &Word<'_>) -> NotationError {
 }
 
 /// Why an integer cannot be read, behind its name.
-pub(super) fn failed(error: ReadError) -> String {
+pub(super) fn failed(error: ReadError, cursor: &Cursor<'_>) -> String {
     match error {
+        ReadError::Short { needed } if cursor.tail() > 0 => {
+            format!("needs {needed} bytes of the frame, which has fewer before its check value")
+        }
         ReadError::Short { needed } => {
             format!("needs {needed} bytes of the frame, which is shorter")
         }
@@ -318,10 +322,19 @@ pub(super) fn failed(error: ReadError) -> String {
     }
 }
 
+/// What the bytes that are read stand before.
+fn before(cursor: &Cursor<'_>) -> &'static str {
+    match cursor.tail() {
+        0 => "",
+        _ => " before the check value",
+    }
+}
+
 fn float(cursor: &mut Cursor<'_>, double: bool, endian: Endian) -> Result<Value, String> {
     let width = if double { 8 } else { 4 };
     let left = cursor.remaining();
-    let short = || format!("needs {width} bytes, {left} are left");
+    let end = before(cursor);
+    let short = || format!("needs {width} bytes, {left} are left{end}");
     let bits = cursor.uint(width, endian).ok_or_else(short)?;
     Ok(Value::Float(match u32::try_from(bits) {
         Ok(bits) if !double => f64::from(f32::from_bits(bits)),

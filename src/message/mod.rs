@@ -24,8 +24,25 @@ pub type Text = compact_str::CompactString;
 pub struct Frame<'a> {
     /// The frame; offsets in the settings count from its first byte.
     pub bytes: &'a [u8],
+    /// What of it is decoded.
+    pub body: Extent,
+}
+
+/// What of a frame is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
     /// Where decoding starts.
-    pub body: usize,
+    pub start: usize,
+    /// Bytes at the end, from the check value on, that are not read in order: a frame that is too
+    /// short must not have its check value taken for a field.
+    pub tail: usize,
+}
+
+impl From<usize> for Extent {
+    /// From there to the end of the frame.
+    fn from(start: usize) -> Self {
+        Extent { start, tail: 0 }
+    }
 }
 
 /// The decoded values of one frame.

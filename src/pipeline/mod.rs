@@ -11,6 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::checksum::{Checksum, OnBadChecksum};
 use crate::framing::{Broken, Framer, Framing, More, Resync, Skipped, Step};
+use crate::message::Extent;
 use crate::script::Caller;
 
 /// An idle connection does not keep a larger buffer than this.
@@ -26,8 +27,8 @@ pub enum Received {
     Frame {
         /// The frame.
         bytes: Bytes,
-        /// Where decoding starts in it.
-        body: usize,
+        /// What of it is decoded.
+        body: Extent,
         /// Only with [`OnBadChecksum::Flag`] a frame with a wrong checksum comes here, and is `false`.
         checksum_ok: bool,
     },
@@ -35,8 +36,8 @@ pub enum Received {
     BadChecksum {
         /// The frame.
         bytes: Bytes,
-        /// Where decoding would start in it.
-        body: usize,
+        /// What of it would be decoded.
+        body: Extent,
     },
     /// A frame was longer than the maximum; the next one is looked for.
     TooLong {
@@ -352,7 +353,10 @@ impl Pipeline {
             .checksums
             .iter()
             .all(|checksum| checksum.verify(&bytes).is_ok());
-        let (bytes, body) = self.without_values(bytes, body);
+        let tails = self.checksums.iter().map(|checksum| checksum.tail(&bytes));
+        let tail = tails.max().unwrap_or(0);
+        let (bytes, start) = self.without_values(bytes, body);
+        let body = Extent { start, tail };
         if checksum_ok || self.on_bad == OnBadChecksum::Flag {
             Received::Frame {
                 bytes,

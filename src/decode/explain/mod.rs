@@ -52,7 +52,7 @@ impl Player<'_> {
             at: position - sight.seen.wire.len(),
             seen: &sight.seen,
             bytes,
-            body,
+            body: body.start,
             reading: &reading,
             trace: &trace,
             is_refused,

@@ -7,7 +7,10 @@ use crate::decoding::{Frame, Reading};
 
 fn decode(decode: Json, bytes: &[u8]) -> Reading {
     let layouts = json!({"number": {"type": "binary", "fields": ["n: u16"]}});
-    let reading = decoder(decode, layouts).decode(Frame { bytes, body: 0 });
+    let reading = decoder(decode, layouts).decode(Frame {
+        bytes,
+        body: 0.into(),
+    });
     assert_eq!(reading.undecoded, None);
     reading
 }

@@ -11,7 +11,7 @@ use crate::message::Reading;
 pub(super) fn decode(decoder: &Decoder, line: &str) -> Reading {
     decoder.decode(Frame {
         bytes: line.as_bytes(),
-        body: 0,
+        body: 0.into(),
     })
 }
 
@@ -300,7 +300,7 @@ fn separators_quotes_and_encodings() {
         decode["type"] = json!("csv");
         let reading = decoder(decode.clone(), json!({})).decode(Frame {
             bytes: line,
-            body: 0,
+            body: 0.into(),
         });
         assert_eq!(
             (values(&reading), &reading.undecoded),
@@ -352,7 +352,7 @@ fn layouts_read_on_and_take_what_they_do_not_say() {
     ] {
         let reading = decoder.decode(Frame {
             bytes: line,
-            body: 0,
+            body: 0.into(),
         });
         assert_eq!(
             (values(&reading), reading.kind.as_deref()),
@@ -369,7 +369,7 @@ fn the_body_begins_where_the_framing_says() {
     );
     let reading = decoder.decode(Frame {
         bytes: b"0,0,7,8",
-        body: 4,
+        body: 4.into(),
     });
     assert_eq!(values(&reading), json!({"b": "8", "a": "7"}));
 }

@@ -41,7 +41,7 @@ proptest! {
         let mut problems = Problems::new();
         let layouts = json!({"pair": {"fields": ["a: u8", "c: varint neg b"]}, "members": {"type": "json"}});
         if let Some(decoder) = read(Some(&Section::root(&decode)), Some(&Section::root(&layouts)), &mut problems) {
-            let reading = decoder.decode(Frame { bytes: &frame, body });
+            let reading = decoder.decode(Frame { bytes: &frame, body: body.into() });
             for (_, value) in reading.fields.iter() {
                 let size = match value {
                     crate::message::Value::Integer(value) => {

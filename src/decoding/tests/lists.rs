@@ -33,7 +33,7 @@ fn binary(fields: &[&str]) -> Decoder {
 fn decode(fields: &[&str], frame: &[u8]) -> Reading {
     binary(fields).decode(Frame {
         bytes: frame,
-        body: 0,
+        body: 0.into(),
     })
 }
 
@@ -118,7 +118,7 @@ fn lists_are_objects_of_a_layout_or_bare_values() {
         let frame = bytes_of(frame);
         let reading = decoder.decode(Frame {
             bytes: &frame,
-            body: 0,
+            body: 0.into(),
         });
         assert_eq!(reading.undecoded, None, "{fields:?}");
         assert_eq!(values(&reading), expected, "{fields:?}");
@@ -142,7 +142,7 @@ fn an_element_sees_the_fields_around_it_and_keeps_its_own() {
         let frame = bytes_of(frame);
         let reading = decoder.decode(Frame {
             bytes: &frame,
-            body: 0,
+            body: 0.into(),
         });
         assert_eq!(values(&reading)["list"], json!([{"id": id, "kind": 9}]));
         assert_eq!(
@@ -212,7 +212,7 @@ fn lists_of_json_split_and_map_too() {
     let frame = br#"{"x":{"list":[{"time":"2024-01-05T12:00:00Z","t":1},5]},"io":[{"id":1,"v":true},{"id":"b"}],"n":1}"#;
     let reading = decoder.decode(Frame {
         bytes: frame,
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(reading.undecoded, None);
     assert_eq!(
@@ -228,7 +228,7 @@ fn lists_of_json_split_and_map_too() {
     for frame in [&br#"{"x":{"list":3}}"#[..], br#"{"io":[{"v":1}]}"#] {
         let reading = decoder.decode(Frame {
             bytes: frame,
-            body: 0,
+            body: 0.into(),
         });
         assert!(reading.undecoded.is_some());
     }
@@ -475,7 +475,7 @@ proptest! {
         let layouts = layouts();
         let read = read(Some(&Section::root(&decode)), Some(&Section::root(&layouts)), &mut problems);
         if let Some(decoder) = read {
-            let reading = decoder.decode(Frame { bytes: &frame, body: 0 });
+            let reading = decoder.decode(Frame { bytes: &frame, body: 0.into() });
             let parts = reading.parts.iter().flatten();
             let all = parts.map(|part| &part.fields).chain([&reading.fields]).flat_map(|fields| fields.iter());
             let size: usize = all.map(|(_, value)| size(value)).sum();

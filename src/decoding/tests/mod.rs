@@ -2,6 +2,7 @@
 
 mod as_it_is;
 mod columns;
+mod ends;
 mod hostile;
 mod lines;
 mod lists;
@@ -63,7 +64,7 @@ fn gt06_login_and_position() {
     let login = bytes_of("78780d01012345678901234500018cdd0d0a");
     let reading = gt06().decode(Frame {
         bytes: &login,
-        body: 3,
+        body: 3.into(),
     });
     assert_eq!(
         values(&reading),
@@ -79,7 +80,7 @@ fn gt06_login_and_position() {
         bytes_of("78781f12110616091835d0024bb93007d3fb783dd4c501940500f2006c8504a6e0370d0a");
     let reading = gt06().decode(Frame {
         bytes: &position,
-        body: 3,
+        body: 3.into(),
     });
     assert_eq!(reading.undecoded, None);
     assert_eq!(
@@ -99,7 +100,7 @@ fn gt06_south_and_west_are_negative() {
         bytes_of("78781f12110616091835d0024bb93007d3fb783dd8c501940500f2006c8504a6e0370d0a");
     let reading = gt06().decode(Frame {
         bytes: &position,
-        body: 3,
+        body: 3.into(),
     });
     assert_eq!(
         values(&reading)["latitude"],
@@ -114,7 +115,7 @@ fn gt06_south_and_west_are_negative() {
     position.truncate(18);
     let reading = gt06().decode(Frame {
         bytes: &position,
-        body: 3,
+        body: 3.into(),
     });
     assert!(reading.undecoded.unwrap().starts_with("longitude "));
     assert_eq!(reading.kind.as_deref(), Some("undecoded"));
@@ -134,7 +135,7 @@ fn syslog_lines_with_and_without_a_count() {
     let frame = b"43 <13>1 2024-01-05T12:00:00Z h1 app - - - a\nb";
     let reading = decoder.decode(Frame {
         bytes: frame,
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(reading.undecoded, None);
     let expected =
@@ -145,7 +146,7 @@ fn syslog_lines_with_and_without_a_count() {
     let frame = b"<14>1 2024-01-05T12:00:01.5+01:00 h\xff app - - - ";
     let reading = decoder.decode(Frame {
         bytes: frame,
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(values(&reading)["host"], json!("h\u{fffd}"));
     assert!(reading.replaced, "invalid text is flagged");
@@ -157,7 +158,7 @@ fn syslog_lines_with_and_without_a_count() {
     assert_eq!(reading.time.unwrap().to_string(), "2024-01-05T11:00:01.5Z");
     let reading = decoder.decode(Frame {
         bytes: b"hello",
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(
         reading.undecoded.as_deref(),
@@ -184,13 +185,13 @@ fn a_scale_says_its_weight() {
     ] {
         let reading = decoder.decode(Frame {
             bytes: line.as_bytes(),
-            body: 0,
+            body: 0.into(),
         });
         assert_eq!(values(&reading), expected);
     }
     let reading = decoder.decode(Frame {
         bytes: b"S S 1.2.3 kg",
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(reading.undecoded.as_deref(), Some("weight is no number"));
 }
@@ -199,7 +200,7 @@ fn check_field(fields: &[&str], frame: &[u8], expected: Result<Json, &str>) {
     let decoder = decoder(json!({"type": "binary", "fields": fields}), json!({}));
     let reading = decoder.decode(Frame {
         bytes: frame,
-        body: 0,
+        body: 0.into(),
     });
     match expected {
         Ok(expected) => {
@@ -353,7 +354,7 @@ fn times_of_other_forms() {
     let decoder = decoder(json!({"type": "binary", "fields": fields}), json!({}));
     let reading = decoder.decode(Frame {
         bytes: b"\x65\x97\xef\xc0",
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(reading.time.unwrap().to_string(), "2024-01-05T12:02:08Z");
     check_field(
@@ -416,7 +417,7 @@ fn json_members_stay_exact() {
     let frame = br#"{"temp":"21.5","n":18446744073709551615,"pos":{"name":"a"},"l":[1,null],"time":"2024-01-05T12:00:00"}"#;
     let reading = decoder.decode(Frame {
         bytes: frame,
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(reading.undecoded, None);
     let expected =
@@ -430,7 +431,7 @@ fn json_members_stay_exact() {
     ] {
         let reading = decoder.decode(Frame {
             bytes: frame,
-            body: 0,
+            body: 0.into(),
         });
         assert!(reading.undecoded.unwrap().contains(why), "{frame:?}");
     }
@@ -441,7 +442,7 @@ fn text_and_raw() {
     let text = decoder(json!({"type": "text"}), json!({}));
     let reading = text.decode(Frame {
         bytes: b"..hi\xff",
-        body: 2,
+        body: 2.into(),
     });
     assert_eq!(
         (values(&reading), reading.replaced),
@@ -454,14 +455,14 @@ fn text_and_raw() {
     assert_eq!(
         values(&number.decode(Frame {
             bytes: b" 12.5 ",
-            body: 0
+            body: 0.into()
         })),
         json!({"weight": 12.5})
     );
     let raw = read(None, None, &mut Problems::new()).unwrap();
     let reading = raw.decode(Frame {
         bytes: b"\x01\x02",
-        body: 1,
+        body: 1.into(),
     });
     assert_eq!(
         (values(&reading), reading.kind, reading.publish),
@@ -470,7 +471,7 @@ fn text_and_raw() {
     assert!(
         raw.decode(Frame {
             bytes: b"",
-            body: 1
+            body: 1.into()
         })
         .undecoded
         .is_some()
@@ -489,7 +490,7 @@ fn select_goes_on_to_a_default_or_is_undecoded() {
     let with = decoder(decode.clone(), layouts.clone());
     let reading = with.decode(Frame {
         bytes: b"V12",
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(
         (reading.kind.as_deref(), reading.output.as_deref()),
@@ -499,7 +500,7 @@ fn select_goes_on_to_a_default_or_is_undecoded() {
     assert_eq!(
         with.decode(Frame {
             bytes: b"Y1",
-            body: 0
+            body: 0.into()
         })
         .kind
         .as_deref(),
@@ -507,7 +508,7 @@ fn select_goes_on_to_a_default_or_is_undecoded() {
     );
     let reading = with.decode(Frame {
         bytes: b"Z1",
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(
         reading.undecoded.as_deref(),
@@ -518,7 +519,7 @@ fn select_goes_on_to_a_default_or_is_undecoded() {
     decode["select"]["default"] = json!("named");
     let reading = decoder(decode, layouts).decode(Frame {
         bytes: b"Z1",
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(reading.kind.as_deref(), Some("other"));
 }

@@ -8,7 +8,7 @@ use crate::decoding::{Decoder, Frame};
 fn read(decoder: &Decoder, line: &[u8]) -> Result<Json, String> {
     let reading = decoder.decode(Frame {
         bytes: line,
-        body: 0,
+        body: 0.into(),
     });
     reading
         .undecoded
@@ -83,7 +83,7 @@ fn pairs_select_a_layout_and_say_the_time() {
     );
     let reading = decoder.decode(Frame {
         bytes: b"T=2,speed=4,at=20240105120000,x=1",
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(reading.kind.as_deref(), Some("position"));
     assert_eq!(reading.time.unwrap().to_string(), "2024-01-05T12:00:00Z");

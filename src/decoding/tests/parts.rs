@@ -10,7 +10,7 @@ fn decode(fields: &[&str], layouts: &Json, frame: &[u8]) -> Reading {
     let decoder = decoder(json!({"type": "binary", "fields": fields}), layouts.clone());
     decoder.decode(Frame {
         bytes: frame,
-        body: 0,
+        body: 0.into(),
     })
 }
 
@@ -312,7 +312,7 @@ fn cookbook_frames_of_the_plant() {
     ] {
         let reading = decoder(decode, layouts).decode(Frame {
             bytes: &bytes_of(frame),
-            body: 0,
+            body: 0.into(),
         });
         assert_eq!(reading.undecoded, None, "{frame}");
         assert_eq!(values(&reading), expected);

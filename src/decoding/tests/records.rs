@@ -15,7 +15,7 @@ fn decode(again: &str, fields: &[&str], frame: &str) -> Reading {
     let decoder = decoder(json!({"type": "binary", "fields": fields}), layouts);
     decoder.decode(Frame {
         bytes: &bytes_of(frame),
-        body: 0,
+        body: 0.into(),
     })
 }
 

@@ -101,7 +101,7 @@ fn keys_and_values_become_an_object() {
         let decoder = decoder(json!({"type": "binary", "fields": fields}), layouts());
         let reading = decoder.decode(Frame {
             bytes: &frame,
-            body: 0,
+            body: 0.into(),
         });
         assert_eq!(reading.undecoded, None, "{fields:?}");
         assert_eq!(values(&reading), expected, "{fields:?}");
@@ -126,7 +126,7 @@ fn a_pair_that_is_cut_off_is_undecoded() {
         let decoder = decoder(json!({"type": "binary", "fields": [field]}), layouts());
         let reading = decoder.decode(Frame {
             bytes: &frame,
-            body: 0,
+            body: 0.into(),
         });
         assert!(reading.undecoded.is_some(), "{field}");
     }

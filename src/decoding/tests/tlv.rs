@@ -91,7 +91,7 @@ fn tags_choose_fields_and_layouts() {
         let shown = if whole { layouts.clone() } else { json!({}) };
         let reading = decoder(tlv(members), shown).decode(Frame {
             bytes: &bytes_of(frame),
-            body: 0,
+            body: 0.into(),
         });
         assert_eq!(reading.undecoded, None, "{members_shown} {frame}");
         assert_eq!(values(&reading), expected, "{members_shown} {frame}");
@@ -151,7 +151,7 @@ fn what_does_not_fit_is_undecoded() {
         }
         let reading = decoder(decode, layouts.clone()).decode(Frame {
             bytes: frame,
-            body: 0,
+            body: 0.into(),
         });
         let found = reading
             .undecoded
@@ -216,7 +216,7 @@ fn cookbook_frames_with_tags() {
     ] {
         let reading = decoder(decode, layouts).decode(Frame {
             bytes: &bytes_of(frame),
-            body: 0,
+            body: 0.into(),
         });
         assert_eq!(reading.undecoded, None, "{frame}");
         assert_eq!(values(&reading), expected);
@@ -231,7 +231,7 @@ fn a_frame_selects_a_layout_of_tags() {
     let decoder = decoder(decode, layouts);
     let reading = decoder.decode(Frame {
         bytes: &[1, 1, 1, 7],
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(
         (reading.kind.as_deref(), values(&reading)),
@@ -320,7 +320,7 @@ proptest! {
             expected.insert(tag.to_string(), json!(hex));
         }
         let decode = json!({"type": "tlv", "tag": "u16", "size": "u8", "add": -3, "unknown": "all"});
-        let reading = decoder(decode, json!({})).decode(Frame { bytes: &frame, body: 0 });
+        let reading = decoder(decode, json!({})).decode(Frame { bytes: &frame, body: 0.into() });
         prop_assert_eq!(&reading.undecoded, &None);
         let expected = if elements.is_empty() { json!({}) } else { json!({"all": expected}) };
         prop_assert_eq!(values(&reading), expected);
@@ -339,7 +339,7 @@ proptest! {
         let mut problems = Problems::new();
         let decoder = read(Some(&Section::root(&decode)), Some(&Section::root(&layouts)), &mut problems);
         if let Some(decoder) = decoder {
-            let reading = decoder.decode(Frame { bytes: &frame, body: 0 });
+            let reading = decoder.decode(Frame { bytes: &frame, body: 0.into() });
             prop_assert!(serde_json::to_string(&reading.fields).unwrap().len() < 40 * frame.len() + 500);
         }
     }

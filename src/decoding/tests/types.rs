@@ -103,7 +103,7 @@ fn texts_and_addresses() {
         let decoder = decoder(json!({"type": "binary", "fields": [field]}), json!({}));
         let reading = decoder.decode(Frame {
             bytes: &bytes_of(frame),
-            body: 0,
+            body: 0.into(),
         });
         assert!(
             reading.replaced && reading.undecoded.is_none(),
@@ -362,7 +362,7 @@ fn fields_that_are_made() {
         let decoder = decoder(json!({"type": "binary", "fields": fields}), layouts);
         let reading = decoder.decode(Frame {
             bytes: &bytes_of(frame),
-            body: 0,
+            body: 0.into(),
         });
         assert_eq!(reading.undecoded, None, "{fields:?}");
         assert_eq!(values(&reading), expected, "{fields:?}");
@@ -398,7 +398,7 @@ fn text_decoders_make_fields_too() {
     ] {
         let reading = regex.decode(Frame {
             bytes: frame.as_bytes(),
-            body: 0,
+            body: 0.into(),
         });
         assert_eq!(reading.undecoded, None);
         let mut expected = json!({"model": "X1"});
@@ -414,7 +414,7 @@ fn text_decoders_make_fields_too() {
     );
     let reading = json.decode(Frame {
         bytes: br#"{"site":"a","unit":7,"id":"?"}"#,
-        body: 0,
+        body: 0.into(),
     });
     assert_eq!(
         values(&reading),
@@ -439,7 +439,7 @@ proptest! {
         let context = Context { fields: &fields, frame: &[], device: None, arguments: &arguments, now: None, counters: &counters, checksum: None, caller: None, confidential: false };
         let Ok(bytes) = template.render(&context) else { return Ok(()) };
         let decoder = decoder(json!({"type": "binary", "fields": [format!("a: {kind}")]}), json!({}));
-        let reading = decoder.decode(Frame { bytes: &bytes, body: 0 });
+        let reading = decoder.decode(Frame { bytes: &bytes, body: 0.into() });
         prop_assert_eq!(reading.undecoded, None);
         prop_assert_eq!(reading.fields.get("a"), Some(&Value::integer(value)));
     }
@@ -496,7 +496,7 @@ proptest! {
     #[test]
     fn a_luhn_digit_completes_digits(digits in "[0-9]{1,18}") {
         let decoder = decoder(json!({"type": "binary", "fields": ["a: ascii rest luhn"]}), json!({}));
-        let reading = decoder.decode(Frame { bytes: digits.as_bytes(), body: 0 });
+        let reading = decoder.decode(Frame { bytes: digits.as_bytes(), body: 0.into() });
         let Some(Value::Text(whole)) = reading.fields.get("a") else { panic!("no text") };
         prop_assert!(whole.starts_with(&digits));
         let sum: u32 = whole.bytes().rev().enumerate().map(|(place, digit)| {

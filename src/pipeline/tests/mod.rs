@@ -36,7 +36,7 @@ fn drain(pipeline: &mut Pipeline, now: Instant, seen: &mut Vec<String>) {
                 bytes,
                 body,
                 checksum_ok: true,
-            } => format!("{body} {}", bytes.escape_ascii()),
+            } => format!("{} {}", body.start, bytes.escape_ascii()),
             Received::Frame { bytes, .. } => format!("flagged {}", bytes.escape_ascii()),
             Received::BadChecksum { bytes, .. } => format!("bad {}", bytes.escape_ascii()),
             Received::TooLong { .. } => "too long".into(),

@@ -202,7 +202,10 @@ impl Bench {
 }
 
 fn whole(bytes: &[u8]) -> Frame<'_> {
-    Frame { bytes, body: 0 }
+    Frame {
+        bytes,
+        body: 0.into(),
+    }
 }
 
 fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {

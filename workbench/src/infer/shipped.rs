@@ -1,7 +1,7 @@
 //! Protocols shipped with the module that read the capture already.
 
 use bytes::Bytes;
-use edge_tcp_gateway::message::Frame;
+use edge_tcp_gateway::message::{Extent, Frame};
 use edge_tcp_gateway::settings::{Presets, Settings};
 use serde_json::json;
 
@@ -43,7 +43,7 @@ fn reads(name: &str, sample: &[Stretch]) -> Option<Shipped> {
     }
     let protocol = settings.protocols.get(trial::NAME)?;
     let trial = trial::run(protocol, sample, Cutting::Whole);
-    let good = |(bytes, body): (&Bytes, &usize)| {
+    let good = |(bytes, body): (&Bytes, &Extent)| {
         let frame = Frame { bytes, body: *body };
         protocol
             .checksums

@@ -7,6 +7,7 @@ use edge_tcp_gateway::checksum::OnBadChecksum;
 use edge_tcp_gateway::clock::Clock;
 use edge_tcp_gateway::conversation::Protocol;
 use edge_tcp_gateway::framing::Broken;
+use edge_tcp_gateway::message::Extent;
 use edge_tcp_gateway::pipeline::{Pipeline, Received};
 use edge_tcp_gateway::settings::{Presets, Settings};
 use serde_json::{Value, json};
@@ -40,7 +41,7 @@ pub struct Trial {
     /// The first of them as they are handed on.
     pub frames: Vec<Bytes>,
     /// Where decoding begins in each of these.
-    pub bodies: Vec<usize>,
+    pub bodies: Vec<Extent>,
     /// Bytes in frames.
     pub covered: usize,
     /// Bytes of the capture.

@@ -226,7 +226,7 @@ fn each_byte_of_a_golden_frame_stands_once_and_the_values_are_the_decoders() {
                 &name,
                 &protocol,
                 pipeline.seen().unwrap(),
-                (&bytes, body),
+                (&bytes, body.start),
                 frames,
             );
         }
@@ -241,7 +241,10 @@ fn check(
     (bytes, body): (&[u8], usize),
     number: usize,
 ) {
-    let frame = Frame { bytes, body };
+    let frame = Frame {
+        bytes,
+        body: body.into(),
+    };
     let (reading, trace) = protocol.decoder.explain(frame, None);
     assert_eq!(reading, protocol.decoder.decode(frame), "{name}");
     let explained = Explained {
