@@ -290,7 +290,7 @@ impl<'a> Run<'a> {
         let top = self.level.depth == 0 && self.inside == 0;
         let first = top && self.reading.fields.is_empty();
         if first && values.get("time").is_none() {
-            self.reading.fields = values;
+            self.reading.fields.replace_by(values);
             return Ok(());
         }
         let mut hidden = false;
