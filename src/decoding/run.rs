@@ -26,6 +26,9 @@ const MOST_TEXT: usize = 1 << 20;
 /// Bytes that the messages of a split frame may repeat of it, together.
 const MOST_COPIED: usize = 4 << 20;
 
+/// Bytes that a value takes at least, beside what it says.
+const PLACE: usize = 8;
+
 /// Why a field that was read is not there.
 pub(super) const EMPTY: &str = "it is empty";
 /// Why a field was not read.
@@ -202,11 +205,13 @@ impl<'a> Run<'a> {
 
     /// Sets a value behind its steps, and what else is made of it.
     fn set_more(&mut self, name: &Label, steps: &Steps, value: Value) -> Result<(), String> {
-        if !steps.bits.is_empty() {
+        // What is known to be absent has no parts.
+        if !matches!(value, Value::Null) && !steps.bits.is_empty() {
             let whole = integer(&value).map_err(|why| format!("{name} {why}"))?;
             for bits in &steps.bits {
                 let value = bits.of(whole);
                 self.came_to(name, &bits.name, &value);
+                self.forget(&bits.name);
                 let fields = &mut self.reading.fields;
                 fields.set_label(self.level.base, &bits.name, false, value);
             }
@@ -476,8 +481,13 @@ impl<'a> Run<'a> {
         let Some(parts) = &self.reading.parts else {
             return Ok(());
         };
-        let fields = self.reading.fields.iter();
-        let once: usize = fields.map(|(_, value)| weight(value)).sum();
+        let fields = &self.reading.fields;
+        let values = fields.iter().map(|(_, value)| weight(value));
+        // Settings say how many fields they name, and a frame how many it brings.
+        let names = fields
+            .own_names()
+            .map(|name| name.len().saturating_add(PLACE));
+        let once: usize = values.chain(names).sum();
         if once.saturating_mul(parts.len()) > MOST_COPIED {
             return Err(format!(
                 "{once} bytes are too much to copy to {} messages",
@@ -536,11 +546,15 @@ fn weight(value: &Value) -> usize {
         Value::Bytes(bytes) => bytes.len(),
         Value::List(values) => values
             .iter()
-            .map(|value| weight(value).saturating_add(8))
+            .map(|value| weight(value).saturating_add(PLACE))
             .sum(),
         Value::Object(fields) => fields
             .iter()
-            .map(|(name, value)| weight(value).saturating_add(name.len()).saturating_add(8))
+            .map(|(name, value)| {
+                weight(value)
+                    .saturating_add(name.len())
+                    .saturating_add(PLACE)
+            })
             .sum(),
         Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => 0,
     }

@@ -317,6 +317,14 @@ impl Fields {
         entries.filter_map(|entry| Some((entry.name(&self.known)?, &entry.value)))
     }
 
+    /// The names that are no known ones: frames bring most of them.
+    pub fn own_names(&self) -> impl Iterator<Item = &Name> {
+        self.entries.iter().filter_map(|entry| match &entry.key {
+            Key::Own(name) => Some(name),
+            Key::Known(_) => None,
+        })
+    }
+
     /// Those that are not hidden.
     pub fn published(&self) -> impl Iterator<Item = (&Name, &Value)> {
         let entries = self.entries.iter().filter(|entry| !entry.hidden);
