@@ -6,6 +6,7 @@
 
 mod binary;
 mod columns;
+mod conceal;
 mod csv;
 mod degrees;
 mod field_steps;
@@ -341,6 +342,21 @@ impl Body {
         }
     }
 
+    /// Its field strings of members and pairs, each with its key.
+    fn keyed(&self) -> Vec<&Keyed> {
+        match self {
+            Body::Json(json) => json.fields().collect(),
+            Body::KeyValue(pairs) => pairs.fields().collect(),
+            Body::Script(script) => script.members().fields().collect(),
+            Body::Binary(_)
+            | Body::Csv(_)
+            | Body::Raw(_)
+            | Body::Regex(_)
+            | Body::Text(_)
+            | Body::Tlv(_) => Vec::new(),
+        }
+    }
+
     /// The layouts that read parts of what it reads; their fields join the others.
     fn parts(&self) -> Vec<usize> {
         let uses = self.uses().into_iter();
@@ -362,16 +378,13 @@ impl Body {
 
     /// What its field strings set and need, in the order in which they are read.
     fn uses(&self) -> Vec<Use<'_>> {
-        fn keyed<'a>(fields: impl Iterator<Item = &'a Keyed>) -> Vec<Use<'a>> {
-            let fields = fields.enumerate();
-            fields.map(|(at, of)| of.field.uses(Some(at))).collect()
-        }
         match self {
             Body::Binary(binary) => binary.uses().collect(),
             Body::Csv(csv) => csv.uses().collect(),
-            Body::Json(json) => keyed(json.fields()),
-            Body::KeyValue(pairs) => keyed(pairs.fields()),
-            Body::Script(script) => keyed(script.members().fields()),
+            Body::Json(_) | Body::KeyValue(_) | Body::Script(_) => {
+                let fields = self.keyed().into_iter().enumerate();
+                fields.map(|(at, of)| of.field.uses(Some(at))).collect()
+            }
             Body::Raw(_) => vec![Use {
                 sets: vec!["raw"],
                 ..Use::default()

@@ -215,6 +215,13 @@ impl Fields {
         found.map(|entry| &entry.value)
     }
 
+    /// [`Fields::get`], to be changed.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        let mut latest = self.entries.iter_mut().rev();
+        let found = latest.find(|entry| entry.is(name, &self.known));
+        found.map(|entry| &mut entry.value)
+    }
+
     /// The value of a label behind the first `count`, to be changed.
     pub fn get_behind(&mut self, count: usize, label: &Label) -> Option<&mut Value> {
         self.entry(count, label).map(|entry| &mut entry.value)
