@@ -29,7 +29,7 @@ impl Body {
         let keyed = self.keyed();
         let mut found = false;
         for source in keyed.iter().filter(|keyed| **keyed.field.name == *field) {
-            found |= take_brought(fields, &[source.key.clone()]);
+            found |= take_brought(fields, std::slice::from_ref(&source.key));
             let Some(path) = tokens(&source.key) else {
                 continue;
             };
