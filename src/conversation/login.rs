@@ -27,11 +27,8 @@ impl Conversation {
     pub(super) fn conceal(&self, taken: &mut Taken) -> Option<Vec<u8>> {
         let rule = &self.protocol.identity;
         let field = rule.secret()?;
-        let fields = &mut taken.reading.fields;
-        let said = rule.said_secret(fields);
-        while fields.remove(field).is_some() {
-            taken.confidential = true;
-        }
+        let said = rule.said_secret(&taken.reading.fields);
+        taken.confidential |= self.protocol.decoder.conceal(field, &mut taken.reading);
         if taken.reading.undecoded.is_some() {
             // It may hold the secret anywhere, and what is not understood is no login.
             taken.confidential = true;

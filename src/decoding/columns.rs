@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memmem::Finder;
 
+use super::Inherited;
 use super::textual::Encoding;
 use crate::cursor::Cursor;
 use crate::document::{Problems, Section};
@@ -20,8 +21,26 @@ pub(super) enum Separator {
 }
 
 impl Separator {
+    /// Reads the member `name`, or takes what the decoder above says, or else the default.
+    pub fn of(
+        section: &Section<'_>,
+        inherited: &Inherited<'_>,
+        (name, own): (&str, Option<&str>),
+        default: &str,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        match own {
+            Some(text) => Self::read(section, name, text, problems),
+            // What is wrong above is said there.
+            None => {
+                let text = inherited.option(name).unwrap_or(default);
+                Self::read(section, name, text, &mut Problems::new())
+            }
+        }
+    }
+
     /// Reads the member `name` out of its text, in byte notation.
-    pub fn read(
+    fn read(
         section: &Section<'_>,
         name: &str,
         text: &str,

@@ -80,11 +80,14 @@ impl Csv {
         let columns = super::each_field(section, &options.fields, problems, |text| {
             Column::parse(text, &inherited)
         });
-        let separator = options.separator.as_deref();
-        let separator = separator.or(inherited.option("separator")).unwrap_or(",");
-        let separator = Separator::read(section, "separator", separator, problems);
-        let quote = options.quote.as_deref().or(inherited.option("quote"));
-        let quote = quote.and_then(|text| read_quote(section, text, problems));
+        let separator = ("separator", options.separator.as_deref());
+        let separator = Separator::of(section, &inherited, separator, ",", problems);
+        let quote = match (options.quote.as_deref(), inherited.option("quote")) {
+            (Some(own), _) => read_quote(section, own, problems),
+            // What is wrong above is said there.
+            (None, Some(above)) => read_quote(section, above, &mut Problems::new()),
+            (None, None) => None,
+        };
         Some(Csv {
             line: Line {
                 separator: separator?,

@@ -142,11 +142,17 @@ fn note(members: &Fields, text: &str, run: &mut Run<'_>) {
 /// A member by its key, or deeper by a JSON pointer.
 pub(super) fn member<'v>(source: &'v Value, key: &str) -> Option<&'v Value> {
     child(source, key).or_else(|| {
-        let mut tokens = key.strip_prefix('/')?.split('/');
-        tokens.try_fold(source, |value, token| {
-            child(value, &token.replace("~1", "/").replace("~0", "~"))
-        })
+        let path = tokens(key)?;
+        let mut path = path.iter();
+        path.try_fold(source, |value, token| child(value, token))
     })
+}
+
+/// The steps of a JSON pointer; `None` of what is none.
+pub(super) fn tokens(key: &str) -> Option<Vec<String>> {
+    let tokens = key.strip_prefix('/')?.split('/');
+    let plain = |token: &str| token.replace("~1", "/").replace("~0", "~");
+    Some(tokens.map(plain).collect())
 }
 
 fn child<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
@@ -158,7 +164,7 @@ fn child<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
 }
 
 /// RFC 6901: digits without a leading zero.
-fn index(token: &str) -> Option<usize> {
+pub(super) fn index(token: &str) -> Option<usize> {
     let plain = token == "0" || token.starts_with(|first: char| matches!(first, '1'..='9'));
     token.parse().ok().filter(|_| plain)
 }

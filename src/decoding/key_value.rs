@@ -61,12 +61,10 @@ impl KeyValue {
         let fields = super::each_field(section, &options.fields, problems, |text| {
             Keyed::parse(text, &inherited)
         });
-        let mut bytes = |name: &str, own: Option<&str>, default: &str| {
-            let text = own.or(inherited.option(name)).unwrap_or(default);
-            Separator::read(section, name, text, problems)
-        };
-        let separator = bytes("separator", options.separator.as_deref(), ",");
-        let equals = bytes("equals", options.equals.as_deref(), "=");
+        let mut bytes =
+            |member, default| Separator::of(section, &inherited, member, default, problems);
+        let separator = bytes(("separator", options.separator.as_deref()), ",");
+        let equals = bytes(("equals", options.equals.as_deref()), "=");
         Some(KeyValue {
             pairs: Line {
                 separator: separator?,

@@ -6,10 +6,13 @@
 
 mod binary;
 mod columns;
+mod conceal;
 mod csv;
 mod degrees;
+mod elements;
 mod field_steps;
 mod forms;
+mod fuzz;
 mod json;
 mod key_value;
 mod layout;
@@ -25,6 +28,7 @@ mod repeat;
 mod run;
 pub mod schema;
 mod script;
+mod select;
 mod shapes;
 mod step_words;
 mod steps;
@@ -40,7 +44,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -65,6 +69,7 @@ use crate::notation::{Condition, NotationError, Word, unknown_word};
 use crate::script::Caller;
 
 pub use self::field_steps::FieldSteps;
+pub use self::fuzz::{fuzz, fuzz_fields};
 pub use self::trace::{Field, Noted, Trace, What};
 
 const KINDS: [&str; 9] = [
@@ -341,6 +346,21 @@ impl Body {
         }
     }
 
+    /// Its field strings of members and pairs, each with its key.
+    fn keyed(&self) -> Vec<&Keyed> {
+        match self {
+            Body::Json(json) => json.fields().collect(),
+            Body::KeyValue(pairs) => pairs.fields().collect(),
+            Body::Script(script) => script.members().fields().collect(),
+            Body::Binary(_)
+            | Body::Csv(_)
+            | Body::Raw(_)
+            | Body::Regex(_)
+            | Body::Text(_)
+            | Body::Tlv(_) => Vec::new(),
+        }
+    }
+
     /// The layouts that read parts of what it reads; their fields join the others.
     fn parts(&self) -> Vec<usize> {
         let uses = self.uses().into_iter();
@@ -367,16 +387,13 @@ impl Body {
 
     /// What its field strings set and need, in the order in which they are read.
     fn uses(&self) -> Vec<Use<'_>> {
-        fn keyed<'a>(fields: impl Iterator<Item = &'a Keyed>) -> Vec<Use<'a>> {
-            let fields = fields.enumerate();
-            fields.map(|(at, of)| of.field.uses(Some(at))).collect()
-        }
         match self {
             Body::Binary(binary) => binary.uses().collect(),
             Body::Csv(csv) => csv.uses().collect(),
-            Body::Json(json) => keyed(json.fields()),
-            Body::KeyValue(pairs) => keyed(pairs.fields()),
-            Body::Script(script) => keyed(script.members().fields()),
+            Body::Json(_) | Body::KeyValue(_) | Body::Script(_) => {
+                let fields = self.keyed().into_iter().enumerate();
+                fields.map(|(at, of)| of.field.uses(Some(at))).collect()
+            }
             Body::Raw(_) => vec![Use {
                 sets: vec!["raw"],
                 ..Use::default()
@@ -425,88 +442,4 @@ fn field_pointer(section: &Section<'_>, index: usize) -> String {
         &child_pointer(&section.pointer, "fields"),
         &index.to_string(),
     )
-}
-
-/// Any bytes as field strings, then as the frames they decode: nothing may panic or grow.
-#[doc(hidden)]
-pub fn fuzz_fields(data: &[u8]) {
-    let text = String::from_utf8_lossy(data);
-    let (fields, frame) = text.split_once('\0').unwrap_or((&text, ""));
-    let fields: Vec<&str> = fields.lines().collect();
-    for kind in KINDS {
-        let document = match kind {
-            "regex" => {
-                serde_json::json!({"type": kind, "pattern": fields.first(), "fields": fields})
-            }
-            "tlv" => {
-                let cases: Vec<_> = fields.iter().enumerate().collect();
-                serde_json::json!({"type": kind, "tag": "u8", "size": "varint", "cases": cases})
-            }
-            _ => serde_json::json!({"type": kind, "fields": fields}),
-        };
-        let layouts = serde_json::json!({"a": {"type": "binary", "fields": ["a: u8", "b: bytes rest with a if a > 1"]}});
-        let (document, layouts) = (Section::root(&document), Section::root(&layouts));
-        if let Some(decoder) = read(Some(&document), Some(&layouts), &mut Problems::new()) {
-            decoder.decode(Frame {
-                bytes: frame.as_bytes(),
-                body: crate::message::Extent::default(),
-            });
-        }
-    }
-}
-
-/// Any bytes as frames of decoders that use most of what there is.
-#[doc(hidden)]
-pub fn fuzz(data: &[u8]) {
-    // Built once: a run has thousands of inputs.
-    static DECODERS: LazyLock<Vec<Decoder>> = LazyLock::new(fuzz_decoders);
-    let body = data.first().map_or(0, |first| usize::from(first & 7));
-    for decoder in DECODERS.iter() {
-        let body = body.into();
-        decoder.decode(Frame { bytes: data, body });
-    }
-}
-
-fn fuzz_decoders() -> Vec<Decoder> {
-    let (documents, layouts) = fuzz_documents();
-    let layouts = Section::root(&layouts);
-    let documents = documents.iter().map(Section::root);
-    documents
-        .filter_map(|decode| read(Some(&decode), Some(&layouts), &mut Problems::new()))
-        .collect()
-}
-
-/// Decoders, and the layouts that they share.
-fn fuzz_documents() -> (Vec<serde_json::Value>, serde_json::Value) {
-    let tags = serde_json::json!({"type": "tlv", "tag": "varint", "size": "u8", "add": -1, "unknown": "others", "cases": [
-        [1, "k: varint"], [2, "tags"], [3, "l: gbk rest with members drop"], [4, "list"]]});
-    let layouts = serde_json::json!({
-        "tags": tags,
-        "members": {"type": "json"},
-        "list": {"type": "binary", "fields": ["m: repeat rest numbered map id v"]},
-        "numbered": {"type": "binary", "fields": ["id: zigzag", "v: bytes id with tags drop if id = 1..9", "v: join id id"]},
-        "pair": {"type": "csv", "quote": "'", "fields": ["id: text", "value: integer", "nested: repeat 2 'hexadecimal'"]},
-        "line": {"type": "csv", "fields": ["skip 1", "last: at -2 round 1", "list: repeat rest -1 'number null -'"]},
-        "pairs": {"type": "key-value", "separator": ";;", "encoding": "latin1", "fields": ["a: integer", "b: number at 'B'"]}
-    });
-    let documents = [
-        serde_json::json!({"type": "binary", "endian": "little", "fields": [
-            "size: u8", "id: ascii size if size > 3", "c: u24 bits a@0 b@1:10 drop", "d: ymdhms", "e: bcd 2 le rtrim f",
-            "f: utf8 until ,", "g: decimal until ; * 1000000", "h: f32 round 2 neg a", "i: i64 at -8 * 3", "j: hex rest -1"
-        ]}),
-        serde_json::json!({"type": "binary", "fields": [
-            "n: varint null 0", "a: sm24le abs neg n", "t: cp56", "u: utf16le 4 until a", "more: bytes rest -3 with tags drop",
-            "x: hex 2 luhn if n", "y: join a u t", "z: u8 epoch 2000-01-01 ms"
-        ]}),
-        tags,
-        serde_json::json!({"type": "json"}),
-        serde_json::json!({"type": "text", "fields": ["a: dm", "b: unhex with tags drop"]}),
-        serde_json::json!({"type": "key-value"}),
-        serde_json::json!({"type": "csv", "quote": "'", "fields": [
-            "n: integer", "io: repeat n pair map id value", "more: with pairs drop", "all: join n more"]}),
-        serde_json::json!({"type": "csv", "quote": "'", "fields": ["io: repeat rest -2 pair split"]}),
-        serde_json::json!({"type": "csv", "fields": ["kind"],
-            "select": {"by": "kind", "cases": [["0..9", "line"]], "default": "pairs"}}),
-    ];
-    (documents.into(), layouts)
 }

@@ -1,13 +1,14 @@
 //! Where members stand in a JSON text that has been read, for who wants to see.
 
+use super::json::tokens;
+
 /// The text of a member by its key, or deeper by a JSON pointer, as [`super::json::member`] finds
 /// its value.
 pub(super) fn find<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     child(text, key).or_else(|| {
-        let mut tokens = key.strip_prefix('/')?.split('/');
-        tokens.try_fold(text, |text, token| {
-            child(text, &token.replace("~1", "/").replace("~0", "~"))
-        })
+        let path = tokens(key)?;
+        let mut path = path.iter();
+        path.try_fold(text, |text, token| child(text, token))
     })
 }
 

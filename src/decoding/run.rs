@@ -8,10 +8,10 @@ use jiff::tz::Offset;
 use super::layout::{Layout, read_on};
 use super::made::Join;
 use super::moments;
-use super::steps::{Collect, Negation, Number, Step, Steps, integer, text};
+use super::steps::{Negation, Number, Step, Steps, integer};
 use super::trace::Recorder;
 use crate::cursor::Cursor;
-use crate::message::{Extent, Fields, Frame, Label, Name, Part, Reading, Value};
+use crate::message::{Extent, Fields, Frame, Label, Name, Reading, Value};
 use crate::notation::Condition;
 use crate::script::Caller;
 
@@ -20,11 +20,11 @@ pub(super) const MOST_VALUES: usize = 10_000;
 /// Fields that room is made for before they are read; conditions may leave most of them out.
 const MOST_EXPECTED: usize = 32;
 /// How deep lists may stand in lists, and parts that layouts read in such parts.
-const MOST_DEEP: usize = 8;
+pub(super) const MOST_DEEP: usize = 8;
 /// Bytes of texts in lists beyond four times the frame: elements may read the same place each.
 const MOST_TEXT: usize = 1 << 20;
-/// Bytes that the messages of a split frame may repeat of it, together.
-const MOST_COPIED: usize = 4 << 20;
+/// Bytes that a value takes at least, beside what it says.
+pub(super) const PLACE: usize = 8;
 
 /// Why a field that was read is not there.
 pub(super) const EMPTY: &str = "it is empty";
@@ -44,7 +44,7 @@ pub(super) struct Run<'a> {
     pub caller: Option<&'a Caller>,
     /// Takes notes, where somebody wants to see how the frame is read.
     pub trace: Option<Box<Recorder>>,
-    level: Level,
+    pub level: Level,
     /// How many parts, one in the other, what is read stands in.
     inside: usize,
     values_left: usize,
@@ -53,17 +53,29 @@ pub(super) struct Run<'a> {
 
 /// The frame itself, or the element of a list that is being read.
 #[derive(Debug, Default)]
-struct Level {
+pub(super) struct Level {
     /// Its fields are those behind so many of the reading's.
-    base: usize,
-    depth: usize,
+    pub base: usize,
+    pub depth: usize,
     /// Whether it is part of a list only, so that its field `time` is a value like others.
     inner: bool,
-    time: Option<Timestamp>,
+    pub time: Option<Timestamp>,
     /// What is done when every field has been read.
     late: Vec<Late>,
     /// The marks of its names: of most fields they say that none of it is theirs.
     late_marks: u64,
+}
+
+impl Level {
+    /// That of an element of which nothing has been read.
+    pub fn of_element(base: usize, depth: usize, inner: bool) -> Self {
+        Level {
+            base,
+            depth,
+            inner,
+            ..Level::default()
+        }
+    }
 }
 
 /// What needs all fields of a frame or an element.
@@ -205,11 +217,13 @@ impl<'a> Run<'a> {
 
     /// Sets a value behind its steps, and what else is made of it.
     fn set_more(&mut self, name: &Label, steps: &Steps, value: Value) -> Result<(), String> {
-        if !steps.bits.is_empty() {
+        // What is known to be absent has no parts.
+        if !matches!(value, Value::Null) && !steps.bits.is_empty() {
             let whole = integer(&value).map_err(|why| format!("{name} {why}"))?;
             for bits in &steps.bits {
                 let value = bits.of(whole);
                 self.came_to(name, &bits.name, &value);
+                self.forget(&bits.name);
                 let fields = &mut self.reading.fields;
                 fields.set_label(self.level.base, &bits.name, false, value);
             }
@@ -296,7 +310,7 @@ impl<'a> Run<'a> {
         let top = self.level.depth == 0 && self.inside == 0;
         let first = top && self.reading.fields.is_empty();
         if first && values.get("time").is_none() {
-            self.reading.fields = values;
+            self.reading.fields.replace_by(values);
             return Ok(());
         }
         let mut hidden = false;
@@ -414,99 +428,6 @@ impl<'a> Run<'a> {
         }
         Ok(())
     }
-
-    /// Reads an element of a list: it sees the fields around it and sets its own. `message` says
-    /// whether a message is made of it.
-    pub fn element(
-        &mut self,
-        message: bool,
-        read: impl FnOnce(&mut Self) -> Result<(), String>,
-    ) -> Result<Part, String> {
-        let depth = self.level.depth.saturating_add(1);
-        if depth > MOST_DEEP {
-            return Err(format!("lists stand in lists more than {MOST_DEEP} deep"));
-        }
-        let level = Level {
-            base: self.reading.fields.len(),
-            depth,
-            inner: !message,
-            ..Level::default()
-        };
-        let outer = std::mem::replace(&mut self.level, level);
-        let noted = self.go_to_element();
-        let read = read(self).and_then(|()| self.finish());
-        self.leave_element(noted);
-        let own = std::mem::replace(&mut self.level, outer);
-        let fields = self.reading.fields.split_off(own.base);
-        read.map(|()| Part {
-            fields,
-            time: own.time,
-        })
-    }
-
-    /// Makes of a list's elements what its field says.
-    pub fn collect(
-        &mut self,
-        name: &Label,
-        steps: &Steps,
-        collect: &Collect,
-        parts: Vec<Part>,
-    ) -> Result<(), String> {
-        match collect {
-            Collect::Split => self.split(name, parts),
-            Collect::Map { id, value } => {
-                let entries = parts.into_iter().map(|part| entry(name, part, id, value));
-                let entries: Result<Vec<_>, _> = entries.filter_map(Result::transpose).collect();
-                let map = self.merged(name, entries?);
-                self.set(name, steps, map)
-            }
-        }
-    }
-
-    /// Makes a message of each part, where none are made of another list.
-    pub fn split(&mut self, what: &str, parts: Vec<Part>) -> Result<(), String> {
-        if self.level.depth > 0 {
-            return Err(format!("{what} of a list's element cannot be split"));
-        }
-        if self.reading.parts.is_some() {
-            return Err(format!(
-                "{what} is split, and another list of the frame too"
-            ));
-        }
-        self.reading.parts = Some(parts);
-        Ok(())
-    }
-
-    /// The fields beside a split list go into the message of each element: there is a limit to that.
-    pub fn check_copies(&self) -> Result<(), String> {
-        let Some(parts) = &self.reading.parts else {
-            return Ok(());
-        };
-        let fields = self.reading.fields.iter();
-        let once: usize = fields.map(|(_, value)| weight(value)).sum();
-        if once.saturating_mul(parts.len()) > MOST_COPIED {
-            return Err(format!(
-                "{once} bytes are too much to copy to {} messages",
-                parts.len()
-            ));
-        }
-        Ok(())
-    }
-
-    /// The object that an earlier field of that name has made, with more entries.
-    pub fn merged(&self, name: &str, entries: Vec<(Name, Value)>) -> Value {
-        let mut map = self.own_object(name).cloned().unwrap_or_default();
-        map.extend(entries);
-        Value::Object(Box::new(map))
-    }
-
-    fn own_object(&self, name: &str) -> Option<&Fields> {
-        let mut own = self.reading.fields.iter().skip(self.level.base);
-        match own.find(|(known, _)| ***known == *name) {
-            Some((_, Value::Object(object))) => Some(object),
-            _ => None,
-        }
-    }
 }
 
 /// The bytes that a layout reads; none where the value is known to be absent.
@@ -519,34 +440,22 @@ fn part(value: &Value) -> Result<Option<Arc<[u8]>>, &'static str> {
     }
 }
 
-/// An element as a member of the object that `map` makes; none where it has no value.
-fn entry(
-    list: &Name,
-    mut part: Part,
-    id: &str,
-    value: &str,
-) -> Result<Option<(Name, Value)>, String> {
-    let Some(value) = part.fields.remove(value) else {
-        return Ok(None);
-    };
-    let key = part.fields.get(id).cloned();
-    let key = key.ok_or_else(|| format!("{list} has an element without `{id}`"))?;
-    let key = text(key).map_err(|why| format!("{id} {why}"))?;
-    Ok(Some((key.as_str().into(), value)))
-}
-
 /// About the bytes that a value takes beyond those of its place.
-fn weight(value: &Value) -> usize {
+pub(super) fn weight(value: &Value) -> usize {
     match value {
         Value::Text(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
         Value::List(values) => values
             .iter()
-            .map(|value| weight(value).saturating_add(8))
+            .map(|value| weight(value).saturating_add(PLACE))
             .sum(),
         Value::Object(fields) => fields
             .iter()
-            .map(|(name, value)| weight(value).saturating_add(name.len()).saturating_add(8))
+            .map(|(name, value)| {
+                weight(value)
+                    .saturating_add(name.len())
+                    .saturating_add(PLACE)
+            })
             .sum(),
         Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => 0,
     }

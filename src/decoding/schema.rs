@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
-use super::layout::SelectOptions;
+use super::select::SelectOptions;
 use super::{binary, csv, json as json_kind, key_value, raw, regex, text, tlv};
 use crate::schema::{EntryName, Family, Kind, Members, OneOrMore, TextField, members_of, one_of};
 

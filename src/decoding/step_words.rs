@@ -239,9 +239,6 @@ fn step(word: &Word<'_>, words: &mut Words<'_>) -> Result<Step, NotationError> {
 
 fn text_step(word: &Word<'_>, words: &mut Words<'_>) -> Result<Step, NotationError> {
     Ok(match word.raw {
-        "trim" => trimming(words, true, true)?,
-        "ltrim" => trimming(words, true, false)?,
-        "rtrim" => trimming(words, false, true)?,
         "until" => Step::Until(written(words, "the text up to which it goes")?),
         "prefix" => Step::Prefix(written(words, "the text to put in front")?),
         "upper" => Step::Upper,

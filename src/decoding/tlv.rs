@@ -9,8 +9,8 @@ use serde_json::Value as Json;
 
 use super::binary::{Field, List, Order};
 use super::forms::hex;
-use super::layout::literal;
 use super::run::Run;
+use super::select::literal;
 use super::steps::text;
 use super::types::Type;
 use super::{Inherited, Use, layout_index};

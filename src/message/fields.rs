@@ -215,6 +215,13 @@ impl Fields {
         found.map(|entry| &entry.value)
     }
 
+    /// [`Fields::get`], to be changed.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        let mut latest = self.entries.iter_mut().rev();
+        let found = latest.find(|entry| entry.is(name, &self.known));
+        found.map(|entry| &mut entry.value)
+    }
+
     /// The value of a label behind the first `count`, to be changed.
     pub fn get_behind(&mut self, count: usize, label: &Label) -> Option<&mut Value> {
         self.entry(count, label).map(|entry| &mut entry.value)
@@ -273,6 +280,18 @@ impl Fields {
         self
     }
 
+    /// Takes other values instead, and stays with the names that its labels are of.
+    pub fn replace_by(&mut self, mut values: Fields) {
+        for entry in &mut values.entries {
+            if let (Key::Known(_), Some(name)) = (&entry.key, entry.name(&values.known)) {
+                entry.key = Key::Own(Name::clone(name));
+            }
+        }
+        values.own |= !values.entries.is_empty();
+        values.known = Known::clone(&self.known);
+        *self = values;
+    }
+
     /// Takes out the values behind the first `count`.
     pub fn split_off(&mut self, count: usize) -> Fields {
         Fields {
@@ -303,6 +322,14 @@ impl Fields {
     pub fn iter(&self) -> impl Iterator<Item = (&Name, &Value)> {
         let entries = self.entries.iter();
         entries.filter_map(|entry| Some((entry.name(&self.known)?, &entry.value)))
+    }
+
+    /// The names that are no known ones: frames bring most of them.
+    pub fn own_names(&self) -> impl Iterator<Item = &Name> {
+        self.entries.iter().filter_map(|entry| match &entry.key {
+            Key::Own(name) => Some(name),
+            Key::Known(_) => None,
+        })
     }
 
     /// Those that are not hidden.
@@ -412,6 +439,27 @@ mod tests {
         let mut fields: Fields = [field("a", 1), field("b", 2)].into_iter().collect();
         fields.extend_behind(1, [field("b", 3), field("a", 4), field("a", 5)]);
         let expected = vec![field("a", 1), field("b", 3), field("a", 5)];
+        assert_eq!(fields.into_iter().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn labels_find_what_was_replaced_by_values_of_other_names() {
+        let (labels, others) = (Labels::default(), Labels::default());
+        let [a, b] = ["a", "b"].map(|name| labels.of(name));
+        let [other_b, c] = ["b", "c"].map(|name| others.of(name));
+        let mut fields = Fields::of(&labels.into_known());
+        fields.set_label(0, &a, false, Value::Null);
+        let mut values = Fields::of(&others.into_known());
+        for (label, value) in [(&other_b, 1), (&c, 2)] {
+            values.set_label(0, label, false, Value::integer(value));
+        }
+        fields.replace_by(values);
+        assert_eq!(fields.get_label(&a), None);
+        assert_eq!(fields.get_label(&b), Some(&Value::integer(1)));
+        fields.set_label(0, &b, false, Value::integer(3));
+        fields.set_label(0, &a, false, Value::integer(4));
+        let expected = [("b", 3), ("c", 2), ("a", 4)]
+            .map(|(name, value)| (Name::from(name), Value::integer(value)));
         assert_eq!(fields.into_iter().collect::<Vec<_>>(), expected);
     }
 

@@ -315,6 +315,18 @@ fn a_secret_is_in_nothing_that_follows_from_its_frame() {
 }
 
 #[test]
+fn a_secret_inside_of_a_member_is_not_published_with_it() {
+    let mut changes = secret(json!({"login": {"secret": "geheim"}}));
+    changes["decode"] = json!({"type": "json", "fields": ["id", "pass: at '/auth/pass'"]});
+    let mut play = Play::new(protocol(&changes), &json!({"devices": {"abc": {}}}));
+    play.play("open");
+    let actions = play.act("data {'id':'abc','auth':{'pass':'geheim','as':'x'}}|");
+    let all = everything(&actions);
+    assert!(all.contains(r#""auth":{"as":"x"}"#), "{all}");
+    assert!(!all.contains("geheim"), "{all}");
+}
+
+#[test]
 fn what_is_not_understood_is_no_login_and_shows_none_of_its_bytes() {
     let mut changes = secret(json!({"login": {"secret": "geheim"}}));
     changes["decode"] = json!({"type": "json", "fields": ["id", "pass", "n: integer"]});

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::{decoder, values};
-use crate::decoding::{Decoder, Frame, fuzz_documents};
+use crate::decoding::fuzz::fuzz_documents;
+use crate::decoding::{Decoder, Frame};
 use crate::document::{Problems, Section};
 use crate::message::Reading;
 

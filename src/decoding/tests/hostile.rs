@@ -5,7 +5,8 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::decoding::{Frame, Problems, Section, fuzz, fuzz_documents, fuzz_fields, read};
+use crate::decoding::fuzz::fuzz_documents;
+use crate::decoding::{Frame, Problems, Section, fuzz, fuzz_fields, read};
 
 fn field() -> impl Strategy<Value = String> {
     let kind = prop_oneof![

@@ -483,3 +483,26 @@ proptest! {
         }
     }
 }
+
+/// A frame chooses how many members it has beside its list, and how many elements that has.
+#[test]
+fn members_that_a_frame_brings_are_not_copied_without_bounds() {
+    let decoder = decoder(
+        json!({"type": "json", "fields": ["list: split"]}),
+        json!({}),
+    );
+    let frame = |members: usize, elements: usize| {
+        let members: String = (0..members).map(|at| format!("\"m{at}\":1,")).collect();
+        let elements = vec!["1"; elements].join(",");
+        format!("{{{members}\"list\":[{elements}]}}")
+    };
+    for (members, elements, taken) in [(5_000, 9_000, false), (5_000, 1, true), (30, 9_000, true)] {
+        let reading = decoder.decode(Frame {
+            bytes: frame(members, elements).as_bytes(),
+            body: 0.into(),
+        });
+        let why = reading.undecoded.unwrap_or_default();
+        assert_eq!(why.is_empty(), taken, "{members} {elements}: {why}");
+        assert!(taken || why.contains("too much to copy"), "{why}");
+    }
+}

@@ -232,3 +232,19 @@ fn replies_and_outputs_are_known() {
     assert_eq!(gt06.outputs().count(), 0);
     assert!(gt06.field_names().unwrap().contains(&"north"));
 }
+
+#[test]
+fn a_mistake_that_layouts_inherit_is_said_once() {
+    for (decode, pointer) in [
+        (json!({"type": "csv", "separator": ""}), "/separator"),
+        (json!({"type": "csv", "quote": "ab"}), "/quote"),
+        (json!({"type": "key-value", "equals": "0x3"}), "/equals"),
+    ] {
+        let layouts = json!({"a": {"fields": ["x"]}, "b": {"fields": ["y"]}});
+        let (decode, layouts) = (Section::root(&decode), Section::root(&layouts));
+        let mut problems = Problems::new();
+        assert!(read(Some(&decode), Some(&layouts), &mut problems).is_none());
+        let found = problems.as_slice().iter().map(|found| &*found.pointer);
+        assert_eq!(found.collect::<Vec<_>>(), [pointer]);
+    }
+}

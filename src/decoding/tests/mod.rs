@@ -218,7 +218,7 @@ fn check_field(fields: &[&str], frame: &[u8], expected: Result<Json, &str>) {
 
 #[test]
 fn types_of_binary_fields() {
-    let cases: [(&[&str], &[u8], Json); 21] = [
+    let cases: [(&[&str], &[u8], Json); 22] = [
         (
             &["a: u16", "b: u16le"],
             b"\x01\x02\x01\x02",
@@ -296,6 +296,12 @@ fn types_of_binary_fields() {
             &["a: u8 neg f", "f: u8"],
             b"\x05\x01",
             json!({"a": -5, "f": 1}),
+        ),
+        // What is read last has no sign of what was read before.
+        (
+            &["a: u8 neg f", "f: u8 bits a@0:4"],
+            b"\x05\x01",
+            json!({"a": 1, "f": 1}),
         ),
         (
             &["a: u8 bits x@0 y@1:3"],

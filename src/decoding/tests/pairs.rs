@@ -128,3 +128,25 @@ fn groups_that_took_no_part_leave_their_fields_out() {
         assert_eq!(read(&decoder, line), Ok(expected), "{line:?}");
     }
 }
+
+/// Names that a frame brings stand beside those of field strings, whichever come first.
+#[test]
+fn what_stays_as_it_comes_leaves_other_fields_as_they_are() {
+    for (decode, layout, frame, expected) in [
+        (
+            json!({"type": "json", "select": {"by": "k", "cases": [[1, "next"]]}}),
+            json!({"fields": ["speed: number at 's'", "both: join k speed"]}),
+            &br#"{"k":1,"s":2}"#[..],
+            json!({"k": 1, "s": 2, "speed": 2.0, "both": "12"}),
+        ),
+        (
+            json!({"type": "key-value", "fields": ["a: integer", "both: join b b"]}),
+            json!({}),
+            b"b=1",
+            json!({"b": "1", "both": "11"}),
+        ),
+    ] {
+        let read = read(&decoder(decode.clone(), json!({"next": layout})), frame);
+        assert_eq!(read, Ok(expected), "{decode}");
+    }
+}

@@ -192,6 +192,11 @@ fn steps_on_numbers() {
             json!({"a": null, "b": 0x7ffe}),
         ),
         (
+            &["a: u8 null 255 bits x@0", "b: u8 null 255 bits y@0 drop"],
+            "ff 03",
+            json!({"a": null, "y": true}),
+        ),
+        (
             &["a: i16 abs", "b: f32 abs"],
             "fffb bfc00000",
             json!({"a": 5, "b": 1.5}),

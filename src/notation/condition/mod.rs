@@ -167,6 +167,14 @@ impl Test {
 }
 
 impl Choice {
+    /// Whether it is a range whose ends are the wrong way round.
+    fn holds_nothing(&self) -> bool {
+        match self {
+            Choice::One(_) => false,
+            Choice::Between(low, high) => low.compare(&high.value()) == Some(Ordering::Greater),
+        }
+    }
+
     fn holds(&self, value: &Value) -> bool {
         match self {
             Choice::One(literal) => literal.equals(value),
@@ -334,7 +342,11 @@ fn choice(words: &mut Words<'_>) -> Result<Choice, NotationError> {
             word.raw
         )));
     }
-    Ok(Choice::Between(low, high))
+    let between = Choice::Between(low, high);
+    if between.holds_nothing() {
+        return Err(word.error(format!("`{}` holds nothing", word.raw)));
+    }
+    Ok(between)
 }
 
 fn ordered(words: &mut Words<'_>) -> Result<Literal, NotationError> {

@@ -119,6 +119,8 @@ fn mistakes_have_their_column() {
         ("type = |", 8),
         ("type < a", 8),
         ("type = a..b", 8),
+        ("type = 1|9..8", 10),
+        ("!type != 1..0x0", 10),
         ("u8 = 3", 1),
         ("type & x = 3", 8),
         ("type = 3 or b", 10),

@@ -1,7 +1,5 @@
 //! The values that a case is for: `16|18`, `1..9`, `'a b'`.
 
-use std::cmp::Ordering;
-
 use super::{Choice, Literal};
 use crate::message::Value;
 use crate::notation::{NotationError, Words, number};
@@ -24,9 +22,7 @@ impl Values {
             } else {
                 unquoted(word.raw)
             };
-            if let Choice::Between(low, high) = &choice
-                && low.compare(&high.value()) == Some(Ordering::Greater)
-            {
+            if choice.holds_nothing() {
                 return Err(word.error(format!("`{}` holds nothing", word.raw)));
             }
             choices.push(choice);
