@@ -54,7 +54,7 @@ fn wrong_calls_are_told_from_mistakes() {
         (
             &format!("{decode} lines --listener k --hex 610a"),
             2,
-            "did you mean \"l\"?",
+            "expected one of l",
         ),
         (&format!("{decode} lines --hex 6"), 2, "--hex: "),
         (
