@@ -11,6 +11,9 @@ use crate::{app, check, decode, reference};
 /// The environment is wrong: sysexits' EX_CONFIG.
 const EXIT_ENVIRONMENT: u8 = 78;
 
+/// The command itself was wrong: the same as for arguments that do not fit.
+const EXIT_COMMAND: u8 = 2;
+
 /// Carries TCP field devices of any protocol to Azure IoT Hub and back, as an IoT Edge module.
 ///
 /// Without a subcommand it runs as the module: the IoT Edge runtime's environment says who it is,
@@ -82,7 +85,7 @@ fn tool(result: io::Result<u8>) -> ExitCode {
         Err(error) => {
             // To a person, not to edgeAgent's log.
             drop(writeln!(io::stderr(), "error: {error}"));
-            ExitCode::FAILURE
+            ExitCode::from(EXIT_COMMAND)
         }
     }
 }

@@ -55,7 +55,8 @@ pub struct Arguments {
 /// Checks and prints. The answer is the exit code.
 ///
 /// # Errors
-/// A file cannot be read, or the output not be written: both are mistakes of the command.
+/// A file cannot be read, the output not be written, or the protocol to show is not there: all are
+/// mistakes of the command.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> io::Result<u8> {
     let text = read_text(&arguments.file)?;
     let patch = arguments.patch.as_deref().map(read_text).transpose()?;

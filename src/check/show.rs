@@ -4,14 +4,15 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::{CLEAN, MISTAKES};
+use super::CLEAN;
 use crate::document::{child_pointer, unknown_word};
 use crate::settings::Settings;
 
 /// A value that fits beside its name is one line.
 const LINE_CHARS: usize = 72;
 
-/// Prints a protocol; gives the exit code.
+/// Prints a protocol; gives the exit code. An error if there is no such protocol, or nothing can be
+/// written.
 pub fn protocol(
     name: &str,
     settings: &Settings,
@@ -20,8 +21,7 @@ pub fn protocol(
 ) -> io::Result<u8> {
     let Some(document) = settings.protocol_document(name) else {
         let known: Vec<&str> = settings.protocols.keys().map(|name| &**name).collect();
-        writeln!(out, "{}", unknown_word("protocol", name, &known))?;
-        return Ok(MISTAKES);
+        return Err(io::Error::other(unknown_word("protocol", name, &known)));
     };
     let pointer = child_pointer("/protocols", name);
     let mut lines = Vec::new();

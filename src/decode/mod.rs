@@ -7,8 +7,8 @@ mod skipped;
 mod tests;
 
 use std::collections::VecDeque;
-use std::fs;
-use std::io::{self, Read as _, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,8 @@ pub use fuzz::{fuzz, fuzz_any};
 
 /// Bytes of a piece where nothing else is said: what the module reads at once.
 const PIECE: usize = 16 * 1024;
+/// Bytes that are read at once at most, whatever is said.
+const MOST_PIECE: usize = 1 << 20;
 
 /// Runs bytes through a protocol with the code of the module; prints frames, readings, messages and
 /// replies as one JSON object each line. Every message counts as delivered at once.
@@ -86,9 +88,10 @@ pub struct Arguments {
 /// Decodes and prints. The answer is the exit code.
 ///
 /// # Errors
-/// A file cannot be read, or the output not be written: both are mistakes of the command.
+/// A file cannot be read, the output not be written, or the settings have no protocol or listener of
+/// that name: all are mistakes of the command.
 pub fn run(arguments: &Arguments, now: Now, out: &mut dyn Write) -> io::Result<u8> {
-    let bytes = input(arguments)?;
+    let mut input = input(arguments)?;
     let settings = match load(&arguments.settings, arguments.protocols.as_deref(), None)? {
         Ok(settings) => settings,
         Err(mistakes) => {
@@ -98,26 +101,16 @@ pub fn run(arguments: &Arguments, now: Now, out: &mut dyn Write) -> io::Result<u
     };
     let Some(protocol) = settings.protocols.get(arguments.protocol.as_str()) else {
         let known: Vec<&str> = settings.protocols.keys().map(|name| &**name).collect();
-        writeln!(
-            out,
-            "{}",
-            unknown_word("protocol", &arguments.protocol, &known)
-        )?;
-        return Ok(MISTAKES);
+        let message = unknown_word("protocol", &arguments.protocol, &known);
+        return Err(io::Error::other(message));
     };
-    let listener = match listener(arguments, &settings) {
-        Ok(listener) => listener,
-        Err(message) => {
-            writeln!(out, "{message}")?;
-            return Ok(MISTAKES);
-        }
-    };
+    let listener = listener(arguments, &settings).map_err(io::Error::other)?;
     let mut player = Player::new(protocol, terms(&settings, listener), now, out);
     if arguments.explain {
         player = player.explaining();
     }
     let piece = arguments.chunk.map_or(PIECE, usize::from);
-    player.play(peer(arguments, listener), bytes.chunks(piece))?;
+    player.play_all(peer(arguments, listener), &mut *input, piece)?;
     Ok(if player.troubles == 0 {
         CLEAN
     } else {
@@ -125,18 +118,25 @@ pub fn run(arguments: &Arguments, now: Now, out: &mut dyn Write) -> io::Result<u
     })
 }
 
-fn input(arguments: &Arguments) -> io::Result<Vec<u8>> {
+fn input(arguments: &Arguments) -> io::Result<Box<dyn Read>> {
     if let Some(hex) = &arguments.hex {
         let bytes = notation::bytes(&format!("0x{}", hex.trim().trim_start_matches("0x")));
-        return bytes.map_err(|error| io::Error::other(format!("--hex: {error}")));
+        let bytes = bytes.map_err(|error| io::Error::other(format!("--hex: {error}")))?;
+        return Ok(Box::new(io::Cursor::new(bytes)));
     }
     let path = arguments.file.as_deref().unwrap_or(Path::new("-"));
     if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        return io::stdin().read_to_end(&mut bytes).map(|_| bytes);
+        return Ok(Box::new(io::stdin()));
     }
-    fs::read(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    let file = File::open(path).map_err(|error| said_of(path, &error))?;
+    match file.metadata().map_err(|error| said_of(path, &error))? {
+        folder if folder.is_dir() => Err(said_of(path, &io::ErrorKind::IsADirectory.into())),
+        _ => Ok(Box::new(file)),
+    }
+}
+
+fn said_of(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn listener<'s>(
@@ -177,9 +177,9 @@ struct Player<'a> {
     out: &'a mut dyn Write,
     troubles: usize,
     closed: bool,
-    /// All bytes so far.
-    stream: Vec<u8>,
-    /// Those of them that belong to no frame and are not told yet.
+    /// Bytes so far.
+    length: usize,
+    /// What of them belongs to no frame and is not told yet.
     skipped: Skipped,
     /// What was explained, where that is asked for.
     explained: Option<Explanations>,
@@ -200,7 +200,7 @@ impl<'a> Player<'a> {
             out,
             troubles: 0,
             closed: false,
-            stream: Vec::new(),
+            length: 0,
             skipped: Skipped::default(),
             explained: None,
         }
@@ -221,13 +221,34 @@ impl<'a> Player<'a> {
         pieces: impl IntoIterator<Item = &'b [u8]>,
     ) -> io::Result<()> {
         self.step(Input::Opened(peer))?;
-        for piece in pieces {
-            if self.closed {
-                break;
+        pieces.into_iter().try_for_each(|piece| self.take(piece))?;
+        self.end()
+    }
+
+    /// Plays a whole connection, as its bytes come; of them no more are kept than wait for a frame.
+    fn play_all(&mut self, peer: Peer, bytes: &mut dyn Read, piece: usize) -> io::Result<()> {
+        self.step(Input::Opened(peer))?;
+        let mut room = vec![0; piece.min(MOST_PIECE)];
+        while !self.closed {
+            match bytes.read(&mut room) {
+                Ok(0) => break,
+                Ok(count) => self.take(room.get(..count).unwrap_or_default())?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            self.stream.extend_from_slice(piece);
-            self.step(Input::Bytes(piece))?;
         }
+        self.end()
+    }
+
+    fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        self.length += piece.len();
+        self.step(Input::Bytes(piece))
+    }
+
+    fn end(&mut self) -> io::Result<()> {
         if !self.closed {
             self.step(Input::End(End::Fin))?;
         }
@@ -260,9 +281,9 @@ impl<'a> Player<'a> {
 
     /// Shows what the conversation has made of bytes.
     fn show(&mut self, sight: &Sight) -> io::Result<()> {
-        let position = self.stream.len() - sight.buffered;
-        if let Received::Skipped { count, why, .. } = sight.received {
-            let run = Run::new(position - count..position, why);
+        let position = self.length - sight.buffered;
+        if let Received::Skipped { count, prefix, why } = &sight.received {
+            let run = Run::new(position - count..position, prefix, *why);
             return match self.skipped.add(run) {
                 Some(before) => self.tell_run(&before),
                 None => Ok(()),
@@ -295,11 +316,10 @@ impl<'a> Player<'a> {
     }
 
     fn tell_run(&mut self, run: &Run) -> io::Result<()> {
-        let bytes = self.stream.get(run.place.clone()).unwrap_or_default();
         if self.explained.is_some() {
-            return explain::skipped(run, bytes, self.out);
+            return explain::skipped(run, self.out);
         }
-        self.tell_trouble(&run.counted(bytes))
+        self.tell_trouble(&run.counted())
     }
 
     fn tell_trouble(&mut self, counted: &Counted) -> io::Result<()> {

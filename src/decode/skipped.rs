@@ -8,13 +8,15 @@ use crate::conversation::Counted;
 use crate::framing::Broken;
 
 /// Bytes that are shown of those that were skipped.
-pub(super) const MOST_SHOWN: usize = 16;
+const MOST_SHOWN: usize = 16;
 
 /// Bytes that follow each other and belong to no frame for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     /// Where in the stream they are.
     pub place: Range<usize>,
+    /// The first of them.
+    pub first: Vec<u8>,
     /// Why no frame could begin with them, where one seemed to.
     pub why: Option<Broken>,
     /// Whether what is left of the broken frame is in it.
@@ -26,8 +28,11 @@ pub(super) struct Run {
 pub(super) struct Skipped(Option<Run>);
 
 impl Run {
-    pub fn new(place: Range<usize>, why: Option<Broken>) -> Self {
+    /// `prefix` has at least as many of the bytes there as are shown; more than they are is left out.
+    pub fn new(place: Range<usize>, prefix: &[u8], why: Option<Broken>) -> Self {
+        let first = prefix.iter().take(place.len().min(MOST_SHOWN));
         Run {
+            first: first.copied().collect(),
             place,
             why,
             is_whole: false,
@@ -35,9 +40,9 @@ impl Run {
     }
 
     /// What the module would log of it.
-    pub fn counted(&self, bytes: &[u8]) -> Counted {
-        let shown = bytes.get(..MOST_SHOWN).unwrap_or(bytes);
-        Counted::Skipped(bytes.len(), Bytes::copy_from_slice(shown), self.why)
+    pub fn counted(&self) -> Counted {
+        let first = Bytes::copy_from_slice(&self.first);
+        Counted::Skipped(self.place.len(), first, self.why)
     }
 
     /// What is left of a broken frame belongs to it; another broken frame does not.
@@ -54,6 +59,8 @@ impl Skipped {
             Some(run) if run.goes_on_with(&next) => {
                 run.is_whole |= next.why.is_none();
                 run.place.end = next.place.end;
+                let missing = MOST_SHOWN.saturating_sub(run.first.len());
+                run.first.extend(next.first.into_iter().take(missing));
                 None
             }
             before => before.replace(next),
@@ -100,11 +107,27 @@ mod tests {
             let mut skipped = Skipped::default();
             let added = pieces
                 .into_iter()
-                .filter_map(|(place, why)| skipped.add(Run::new(place, why)));
+                .filter_map(|(place, why)| skipped.add(Run::new(place, &[], why)));
             let mut runs: Vec<Run> = added.collect();
             runs.extend(skipped.take());
             let runs: Vec<_> = runs.into_iter().map(|run| (run.place, run.why)).collect();
             assert_eq!(runs, expected);
         }
+    }
+
+    #[test]
+    fn the_first_bytes_of_a_run_are_kept_and_no_others() {
+        let mut skipped = Skipped::default();
+        // What is seen of a broken frame goes further than what is dropped of it.
+        let pieces = [(0..1, "abcdef"), (1..3, "bc"), (3..40, "defghijklmnopqrs")];
+        for (place, prefix) in pieces {
+            let run = Run::new(place, prefix.as_bytes(), None);
+            assert_eq!(skipped.add(run), None);
+        }
+        let run = skipped.take().unwrap();
+        assert_eq!(
+            (run.place, run.first.as_slice()),
+            (0..40, &b"abcdefghijklmnop"[..])
+        );
     }
 }

@@ -47,6 +47,7 @@ pub(super) struct Options {
     #[schemars(with = "Vec<(Scalar, u16)>")]
     sizes: Vec<(Json, u16)>,
     /// A field with the values of tags without a case: an object, in hex by their tags in decimal.
+    #[schemars(regex(pattern = "^[^ :]+$"))]
     unknown: Option<String>,
     /// What a tag is that comes again.
     #[serde(default)]
@@ -128,7 +129,7 @@ impl Tlv {
         let cases = read_cases(section, options.cases.len(), &inherited, problems);
         let sizes = read_sizes(section, &options.sizes, problems);
         if let Some(name) = options.unknown.as_deref()
-            && name.contains([':', ' '])
+            && (name.is_empty() || name.contains([':', ' ']))
         {
             let message =
                 "expected the name of a field, without a type: its values are texts in hex";

@@ -10,6 +10,7 @@
 use edge_tcp_gateway::spool::Disk;
 
 mod admission;
+mod calls;
 mod clock;
 mod delivery;
 #[path = "../../src/spool/tests/disk.rs"]

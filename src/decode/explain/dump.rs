@@ -45,17 +45,18 @@ struct Line<'c> {
 /// Writes all bytes of a frame, each once, and what became of them behind.
 pub(super) fn write(frame: &[u8], claims: &[Claim], out: &mut dyn Write) -> io::Result<()> {
     let owners = owners(frame.len(), claims);
-    let mut lines = lines(&owners, claims);
+    let (mut lines, shown) = lines(&owners, claims);
+    let mut without_bytes = Vec::new();
     for (order, claim) in claims.iter().enumerate() {
-        if owners.contains(&Some(order)) {
+        if shown.get(order) == Some(&true) {
             continue;
         }
         let hidden = !claim.place.is_empty() && !claim.holds;
-        let covers = |line: &&mut Line<'_>| line.place.contains(&claim.place.start);
-        match lines.iter_mut().find(covers).filter(|_| hidden) {
+        let behind = lines.partition_point(|line| line.place.end <= claim.place.start);
+        match lines.get_mut(behind).filter(|_| hidden) {
             Some(_) if claim.rank == Rank::Decoder => {}
             Some(line) => line.also.push(&claim.text),
-            None => lines.push(Line {
+            None => without_bytes.push(Line {
                 place: claim.place.start..claim.place.start,
                 order,
                 text: &claim.text,
@@ -64,6 +65,7 @@ pub(super) fn write(frame: &[u8], claims: &[Claim], out: &mut dyn Write) -> io::
             }),
         }
     }
+    lines.append(&mut without_bytes);
     lines.sort_by_key(|line| (line.place.start, !line.place.is_empty(), line.order));
     let text = is_text(frame);
     lines
@@ -88,24 +90,25 @@ fn owners(length: usize, claims: &[Claim]) -> Vec<Option<usize>> {
     owners
 }
 
-/// The runs of bytes that one claim has.
-fn lines<'c>(owners: &[Option<usize>], claims: &'c [Claim]) -> Vec<Line<'c>> {
-    let mut lines: Vec<Line<'c>> = Vec::new();
+/// The runs of bytes that one claim has, one behind the other; and which claims have some.
+fn lines<'c>(owners: &[Option<usize>], claims: &'c [Claim]) -> (Vec<Line<'c>>, Vec<bool>) {
+    let mut lines = Vec::new();
+    let mut shown = vec![false; claims.len()];
     let mut start = 0;
     for run in owners.chunk_by(|left, right| left == right) {
         let end = start + run.len();
         let owner = run.first().copied().flatten();
-        let order = owner.unwrap_or(usize::MAX);
+        let before = owner.and_then(|order| shown.get_mut(order));
         lines.push(Line {
             place: start..end,
-            goes_on: owner.is_some() && lines.iter().any(|line| line.order == order),
-            order,
+            goes_on: before.is_some_and(|before| std::mem::replace(before, true)),
+            order: owner.unwrap_or(usize::MAX),
             text: owner.map_or("not read", |at| &claims[at].text),
             also: Vec::new(),
         });
         start = end;
     }
-    lines
+    (lines, shown)
 }
 
 impl Line<'_> {

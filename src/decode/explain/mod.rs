@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use self::dump::{Claim, Rank, spaced_hex};
 use super::Player;
-use super::skipped::{MOST_SHOWN, Run};
+use super::skipped::Run;
 use crate::checksum;
 use crate::conversation::{Attribution, Protocol, Sight};
 use crate::decoding::Trace;
@@ -69,9 +69,10 @@ impl Player<'_> {
 }
 
 /// Says which bytes of the stream belong to no frame.
-pub(super) fn skipped(run: &Run, bytes: &[u8], out: &mut dyn Write) -> io::Result<()> {
-    let shown = spaced_hex(bytes.get(..MOST_SHOWN).unwrap_or(bytes));
-    let more = match bytes.len() > MOST_SHOWN {
+pub(super) fn skipped(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let (count, at) = (run.place.len(), run.place.start);
+    let shown = spaced_hex(&run.first);
+    let more = match count > run.first.len() {
         true => " …",
         false => "",
     };
@@ -79,7 +80,6 @@ pub(super) fn skipped(run: &Run, bytes: &[u8], out: &mut dyn Write) -> io::Resul
         Some(broken) => broken.to_string(),
         None => "belong to no frame".to_owned(),
     };
-    let (count, at) = (bytes.len(), run.place.start);
     let unit = if count == 1 { "byte" } else { "bytes" };
     writeln!(
         out,

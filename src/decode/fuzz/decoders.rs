@@ -68,7 +68,9 @@ fn body(kind: &str, names: [&str; 3], whole: bool, choices: &mut Choices<'_>) ->
             .take(count)
             .map(|name| field(name, from, choices)),
     );
-    if from != From::Texts && whole && choices.once_in(4) {
+    if from != From::Texts && whole && choices.once_in(3) {
+        // What stands behind a list seldom fits what is left of a frame.
+        fields.truncate(2 + choices.of(&[0, 0, most]));
         fields.insert(2, "l: repeat n item split".to_owned());
     }
     if from != From::Texts && choices.once_in(8) {

@@ -9,6 +9,8 @@ use crate::notation;
 
 /// Bytes of a stream at most; a choice of one byte can stand for many.
 const MOST_BYTES: usize = 3000;
+/// From this byte on a choice is a whole frame.
+const FRAME: u8 = 192;
 
 const WORDS: [&[u8]; 40] = [
     b"1",
@@ -66,24 +68,54 @@ const BEGINNINGS: [&[u8]; 8] = [
 ];
 
 /// What the choices make of a protocol's own bytes and of any others.
-pub fn stream(protocol: &Protocol, framing: &Value, choices: &mut Choices<'_>) -> Vec<u8> {
+pub fn stream(protocol: &Protocol, document: &Value, choices: &mut Choices<'_>) -> Vec<u8> {
     let mut words: Vec<Vec<u8>> = WORDS.iter().map(|word| word.to_vec()).collect();
-    marks(framing, &mut words);
+    marks(&document["framing"], &mut words);
+    let fitting = beginnings(&document["decode"]);
+    // Noise ends many a connection before its first frame.
+    let frames_alone = choices.once_in(3);
     let mut stream = Vec::new();
     while !choices.is_empty() && stream.len() < MOST_BYTES {
-        match choices.byte() {
+        let lowest = if frames_alone { FRAME } else { 0 };
+        match choices.byte() | lowest {
             byte @ 0..=127 => stream.extend(&words[usize::from(byte) % words.len()]),
             128..=159 => stream.push(choices.byte()),
             byte @ 160..=191 => stream.extend((160..byte).map(|_| choices.byte())),
-            byte => {
-                let count = usize::from(byte & 3);
-                let mut content = choices.of(&BEGINNINGS).to_vec();
+            byte @ FRAME.. => {
+                let count = usize::from(byte & 3).saturating_sub(1);
+                let at = choices.below(BEGINNINGS.len() * 2);
+                let any = || BEGINNINGS.get(at).map(|beginning| beginning.to_vec());
+                let own = || fitting[at % fitting.len()].clone();
+                let mut content = any().unwrap_or_else(own);
                 content.extend((0..count).flat_map(|_| words[choices.below(words.len())].clone()));
                 stream.extend(frame(protocol, content));
             }
         }
     }
     stream
+}
+
+/// How content begins that this decoder can read: with `n` and `id`, and a list of `n` elements.
+fn beginnings(decode: &Value) -> Vec<Vec<u8>> {
+    let between = decode["separator"].as_str().unwrap_or(",");
+    match decode["type"].as_str() {
+        Some("binary") => vec![
+            vec![1, b'A', b'B', 5, 6],
+            vec![2, b'A', b'B', 7, 8, 9, 10],
+            vec![2, b'A', b'B', 7, 8, 9, 9, 10, 9],
+        ],
+        Some("csv") => vec![
+            ["1", "AB", "k", "1"].join(between).into(),
+            ["2", "AB", "k", "1", "k", "2.5"].join(between).into(),
+        ],
+        Some("key-value") => {
+            let is = decode["equals"].as_str().unwrap_or("=");
+            vec![format!("n{is}1{between}id{is}AB{between}a{is}7").into()]
+        }
+        Some("json") => vec![b"{\"n\":1,\"id\":\"AB\",\"a\":\"7\"}".to_vec()],
+        Some("tlv") => vec![vec![1, 1, 5, 2, 2, b'A', b'B'], vec![1, 1, 5, 1, 1, 6]],
+        _ => vec![b"1,AB,7".to_vec(), b"2 AB".to_vec()],
+    }
 }
 
 /// The short texts of a framing: starts, ends, escapes.

@@ -29,9 +29,9 @@ fn played(data: &[u8]) -> Option<Outcome> {
     let document = documents::document(&mut Choices::new(recipe));
     let (settings, _) = Settings::parse(&document, &PRESETS).ok()?;
     let terms = terms(&settings, &document)?;
-    let framing = &document["protocols"]["p"]["framing"];
-    let stream = stream::stream(&terms.protocol, framing, &mut Choices::new(bytes));
-    Some(play(&terms, &stream, (framing, data)))
+    let protocol = &document["protocols"]["p"];
+    let stream = stream::stream(&terms.protocol, protocol, &mut Choices::new(bytes));
+    Some(play(&terms, &stream, (&protocol["framing"], data)))
 }
 
 fn terms(settings: &Settings, document: &Value) -> Option<Terms> {
@@ -75,13 +75,16 @@ fn play(terms: &Terms, stream: &[u8], (framing, data): (&Value, &[u8])) -> Outco
     whole
 }
 
-/// Numbers that an input says; the same each time.
+/// Numbers that an input says; the same each time, and others for each input: FNV-1a makes the
+/// first of SplitMix64.
 fn chance(data: &[u8]) -> impl FnMut() -> u8 + use<> {
-    let sum = |sum: u32, byte: &u8| sum.wrapping_mul(31).wrapping_add(u32::from(*byte));
-    let mut state = data.iter().fold(1, sum);
+    let sum = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let mut state = data.iter().fold(0xcbf2_9ce4_8422_2325, sum);
     move || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state.to_be_bytes()[0]
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed.to_be_bytes()[0]
     }
 }
 

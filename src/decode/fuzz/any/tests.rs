@@ -17,6 +17,12 @@ fn recipes() -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
+#[test]
+fn recipes_differ() {
+    let all: BTreeSet<_> = recipes().map(|recipe| recipe[..16].to_vec()).collect();
+    assert_eq!(all.len(), RECIPES as usize);
+}
+
 /// The valid ones of the documents that the recipes make, and what is wrong with the others, how often.
 fn documents_of_recipes() -> (Vec<Value>, BTreeMap<String, u32>) {
     let (mut valid, mut wrong) = (Vec::new(), BTreeMap::new());
@@ -97,7 +103,7 @@ fn most_documents_are_valid_and_have_every_word_of_the_language() {
 #[test]
 fn streams_get_far() {
     fuzz_any(&[]);
-    let (mut words, mut messages, mut decoded) = (BTreeSet::new(), 0, 0);
+    let (mut words, mut messages, mut decoded, mut split) = (BTreeSet::new(), 0, 0, 0);
     for recipe in recipes().take(500) {
         let (recipe, bytes) = recipe.split_at(120);
         let outcome = played(&[&[120], recipe, bytes].concat()).unwrap_or_default();
@@ -106,6 +112,8 @@ fn streams_get_far() {
         words.extend((!outcome.written.is_empty()).then_some("written"));
         words.extend((outcome.skipped > 0).then_some("skipped"));
         messages += outcome.submitted.len();
+        let parts = outcome.submitted.iter().map(|(_, messages)| messages.len());
+        split += parts.filter(|parts| *parts > 1).count();
         let undecoded = |counted: &&Counted| matches!(counted, Counted::Undecoded(..));
         decoded += outcome
             .submitted
@@ -134,8 +142,8 @@ fn streams_get_far() {
         assert!(words.contains(word), "{word} not in {words:?}");
     }
     assert!(
-        messages > 200 && decoded * 5 > messages,
-        "{messages} messages, {decoded} decoded"
+        messages > 200 && decoded * 5 > messages && split >= 5,
+        "{messages} messages, {decoded} decoded, {split} split"
     );
 }
 
