@@ -86,12 +86,6 @@ impl<'a> Cursor<'a> {
         self.take(count).map(drop)
     }
 
-    /// Goes to an offset from the first byte.
-    pub fn seek(&mut self, offset: usize) -> Option<()> {
-        self.position = (offset <= self.end).then_some(offset)?;
-        Some(())
-    }
-
     /// An unsigned number of 1 to 8 bytes.
     #[inline]
     pub fn uint(&mut self, width: usize, endian: Endian) -> Option<u64> {
@@ -168,9 +162,21 @@ mod tests {
         assert_eq!(cursor.until(b','), None);
         assert_eq!(cursor.rest(), b"c");
         assert_eq!((cursor.remaining(), cursor.take(1)), (0, None));
-        assert_eq!(cursor.seek(7), Some(()));
-        assert_eq!(cursor.seek(8), None);
         assert!(Cursor::at(b"ab", 3).is_none());
+    }
+
+    #[test]
+    fn nothing_is_read_of_a_tail() {
+        let at = |offset| Cursor::at(b"abcde,gh", offset).map(|all| all.before_tail(3));
+        let mut cursor = at(1).unwrap();
+        assert_eq!((cursor.remaining(), cursor.tail()), (4, 3));
+        assert_eq!((cursor.take(5), cursor.until(b',')), (None, None));
+        assert_eq!(cursor.uint(2, Endian::Big), Some(0x6263));
+        assert_eq!(cursor.uint(3, Endian::Big), None);
+        assert_eq!((cursor.rest(), cursor.remaining()), (&b"de"[..], 0));
+        let mut behind = at(6).unwrap();
+        assert_eq!((behind.remaining(), behind.take(1)), (0, None));
+        assert_eq!((behind.rest(), behind.position()), (&b""[..], 6));
     }
 
     #[test]

@@ -200,7 +200,7 @@ impl Fields {
         self.entries.reserve(count);
     }
 
-    /// The value of that name; where [`Fields::set_behind`] has made two of them, the later one.
+    /// The value of that name; where [`Fields::set_label`] has made two of them, the later one.
     pub fn get(&self, name: &str) -> Option<&Value> {
         let mut latest = self.entries.iter().rev();
         latest
@@ -229,15 +229,29 @@ impl Fields {
 
     /// Sets a value; an earlier one of the same name is replaced in its place.
     pub fn set(&mut self, name: Name, value: Value) {
-        self.set_behind(0, name, value);
+        let mark = mark(&name);
+        if self.marks & mark != 0 {
+            let mut entries = self.entries.iter_mut();
+            if let Some(entry) = entries.find(|entry| entry.is(&name, &self.known)) {
+                entry.value = value;
+                return;
+            }
+        }
+        self.push_own(mark, name, value);
     }
 
-    /// Sets a value among those behind the first `count`, which stay as they are.
-    pub fn set_behind(&mut self, count: usize, name: Name, value: Value) {
-        self.set_label(count, &Label::own(name), false, value);
+    fn push_own(&mut self, mark: u64, name: Name, value: Value) {
+        self.marks |= mark;
+        self.own = true;
+        self.entries.push(Entry {
+            key: Key::Own(name),
+            hidden: false,
+            value,
+        });
     }
 
-    /// [`Fields::set_behind`]; what is `hidden` once is [published](Fields::published) no more.
+    /// Sets a value among those behind the first `count`, which stay as they are; what is `hidden`
+    /// once is [published](Fields::published) no more.
     // A value that is built where it is put is not copied.
     #[inline(always)]
     pub fn set_label(&mut self, count: usize, label: &Label, hidden: bool, value: Value) {
@@ -393,11 +407,7 @@ impl Fields {
                 Some(entry) => entry.value = value,
                 None => {
                     places.insert(Name::clone(&name), self.entries.len());
-                    self.marks |= mark(&name);
-                    self.own = true;
-                    let key = Key::Own(name);
-                    let hidden = false;
-                    self.entries.push(Entry { key, hidden, value });
+                    self.push_own(mark(&name), name, value);
                 }
             }
         }
@@ -412,7 +422,10 @@ impl IntoIterator for Fields {
         let known = self.known;
         let entries = self.entries.into_iter();
         Box::new(
-            entries.filter_map(move |entry| Some((Name::clone(entry.name(&known)?), entry.value))),
+            entries.filter_map(move |Entry { key, value, .. }| match key {
+                Key::Own(name) => Some((name, value)),
+                Key::Known(place) => Some((known.get(usize::from(place))?.clone(), value)),
+            }),
         )
     }
 }
@@ -484,8 +497,10 @@ mod tests {
                     None => plain.push((name.clone(), value.clone())),
                 }
                 prop_assert_eq!(fields.get(&name).is_some(), fields.iter().any(|(known, _)| *known == name));
-                if number % 2 == 0 {
-                    fields.set_behind(base, name, value);
+                if number % 2 == 0 && base == 0 {
+                    fields.set(name, value);
+                } else if number % 2 == 0 {
+                    fields.set_label(base, &Label::own(name), false, value);
                 } else {
                     fields.set_label(base, label, false, value);
                 }
