@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::conversation::{Outcome, Request};
+use crate::conversation::{Asked, Outcome, Request};
 use crate::document::{Problems, Section, unknown_word};
 use crate::identity::DeviceMap;
 use crate::inbox::NotTaken;
@@ -156,7 +156,11 @@ impl Commands {
         };
         match inbox.command(
             Request {
-                bytes: bytes.into(),
+                device: device.into(),
+                what: Asked::Raw {
+                    bytes: bytes.into(),
+                    answer: None,
+                },
                 deadline,
             },
             answer,
@@ -206,7 +210,11 @@ fn result(device: &str, outcome: Result<Outcome, oneshot::error::RecvError>) -> 
         Ok(Outcome::Sent { written }) => done(200, "sent", device, written),
         Ok(Outcome::TimedOut { written }) => done(504, "timedOut", device, written),
         Ok(Outcome::NotConnected { written }) => away(device, written),
-        Ok(Outcome::TooMany) => busy("too many commands wait for this device"),
+        Ok(Outcome::Busy(detail)) => busy(detail),
+        Ok(Outcome::Invalid(detail)) => invalid(&detail),
+        Ok(Outcome::Interrupted { written }) => done(503, "interrupted", device, written),
+        Ok(Outcome::Answered(answer)) => done(200, "answered", device, answer.written),
+        Ok(Outcome::Refused(answer)) => done(422, "refused", device, answer.written),
         // The connection ended without a word: nothing is known to have been written.
         Err(_) => away(device, 0),
     }
@@ -309,14 +317,14 @@ mod tests {
             (Outcome::Sent { written: 3 }, 200, "sent"),
             (Outcome::TimedOut { written: 1 }, 504, "timedOut"),
             (Outcome::NotConnected { written: 0 }, 409, "notConnected"),
-            (Outcome::TooMany, 429, "busy"),
+            (Outcome::Busy("many"), 429, "busy"),
         ] {
             let commands = commands();
             let inbox = Inbox::default();
             commands.registry.bind(&"scale-1".into(), &inbox);
             let connection = async {
                 let (request, answer) = inbox.take().await.commands.pop_front().unwrap();
-                assert_eq!(&request.bytes[..], b"T\r\n");
+                assert!(matches!(request.what, Asked::Raw { bytes, .. } if bytes == "T\r\n"));
                 answer.send(outcome).unwrap();
             };
             let call = status(&commands, json!({"device": "scale-1", "bytes": "T\r\n"}));

@@ -150,7 +150,11 @@ mod tests {
     )]
     fn request() -> Request {
         Request {
-            bytes: "T".into(),
+            device: "d".into(),
+            what: crate::conversation::Asked::Raw {
+                bytes: "T".into(),
+                answer: None,
+            },
             deadline: Instant::now() + Duration::from_secs(1),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use regex::bytes::Regex;
 
 use super::protocol::ConversationSettings;
 use super::speaker::{Attribution, Denial};
@@ -112,36 +113,98 @@ impl Reason {
     }
 }
 
-/// A command of the cloud: bytes to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A command of the cloud.
+#[derive(Clone, Debug)]
 pub struct Request {
-    /// The bytes, as they go out.
-    pub bytes: Bytes,
-    /// When it is too late.
+    /// The device it is for: the connection's, or a unit behind it.
+    pub device: Name,
+    /// What is asked of it.
+    pub what: Asked,
+    /// When it is too late for anything but [`Outcome::TimedOut`].
     pub deadline: Instant,
 }
 
+/// What a command asks.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// Bytes, as they go out.
+    Raw {
+        /// The bytes.
+        bytes: Bytes,
+        /// How the device's answer is known; `None`: nobody waits for one.
+        answer: Option<Awaited>,
+    },
+    /// A command that the protocol declares.
+    Command {
+        /// Its name among the protocol's `commands`.
+        name: Name,
+        /// Its arguments, a JSON object.
+        arguments: serde_json::Value,
+        /// Whether the device's answer is waited for, where the command has one.
+        answer: bool,
+    },
+}
+
+/// How the answer to raw bytes is known.
+#[derive(Clone, Debug)]
+pub enum Awaited {
+    /// It is the next frame.
+    Next,
+    /// It is the first frame that has these bytes.
+    Pattern(Regex),
+}
+
 /// What became of a command. Every command gets exactly one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All bytes are in the socket.
+    /// The device has answered.
+    Answered(Box<Answer>),
+    /// The device has answered that it will not.
+    Refused(Box<Answer>),
+    /// All bytes are in the socket, and nobody waits for an answer.
     Sent {
         /// How many.
         written: usize,
     },
-    /// The deadline passed first. With 0 written nothing of it will ever be written; else the
-    /// rest still follows, for a command cut short would garble what is written after it.
+    /// The deadline passed first, or every try's time limit. With 0 written nothing of it will ever
+    /// be written; else the rest still follows, for a command cut short would garble what is written
+    /// after it, and whether the device did what it says is not known.
     TimedOut {
         /// How many bytes were in the socket by then.
         written: usize,
     },
-    /// The connection ended first.
+    /// The connection ended first. With bytes written, whether the device did what they say is not
+    /// known.
     NotConnected {
         /// How many bytes were in the socket by then.
         written: usize,
     },
-    /// Too many commands wait for this connection ([`super::Bounds`]); nothing was written.
-    TooMany,
+    /// The module stops, or the connection's protocol was changed, before the answer came.
+    Interrupted {
+        /// How many bytes were in the socket by then.
+        written: usize,
+    },
+    /// Nothing was written: too many commands wait for this connection ([`super::Bounds`]), or the
+    /// deadline passed while other requests had the line. Says which.
+    Busy(&'static str),
+    /// Nothing was written: the protocol does not know the command, or its arguments do not fit. Says
+    /// all that is wrong.
+    Invalid(String),
+}
+
+/// What a device has answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Bytes of the command that were written.
+    pub written: usize,
+    /// The `type` of a message that would be made of it.
+    pub kind: Option<Name>,
+    /// The decoded values, as a JSON object.
+    pub values: Bytes,
+    /// The frame; empty where it carries a secret.
+    pub frame: Bytes,
+    /// Why no rule decoded it, or what the refusal says.
+    pub detail: Option<String>,
 }
 
 /// What the I/O task has to do, in this order.

@@ -39,7 +39,9 @@ use crate::pipeline::Pipeline;
 use crate::script::Caller;
 use crate::template::Counters;
 
-pub use actions::{Action, Counted, End, Input, Outcome, Reason, Request, Sight};
+pub use actions::{
+    Action, Answer, Asked, Awaited, Counted, End, Input, Outcome, Reason, Request, Sight,
+};
 pub use encode::{reserved_property, values};
 pub use protocol::{
     Acknowledge, BodyForm, Bounds, ConversationSettings, Heartbeat, Login, OnBadChecksum,
@@ -284,11 +286,17 @@ impl Conversation {
         let outcome = if self.closed || self.ending.is_some() || self.identity.is_none() {
             Outcome::NotConnected { written: 0 }
         } else if full {
-            Outcome::TooMany
-        } else if request.bytes.is_empty() {
-            Outcome::Sent { written: 0 }
+            Outcome::Busy("too many commands wait for this connection")
         } else {
-            return self.writes.command(id, request);
+            match request.what {
+                Asked::Raw { bytes, .. } if bytes.is_empty() => Outcome::Sent { written: 0 },
+                Asked::Raw { bytes, .. } => {
+                    return self.writes.command(id, bytes, request.deadline);
+                }
+                Asked::Command { name, .. } => {
+                    Outcome::Invalid(format!("the protocol has no command \"{name}\""))
+                }
+            }
         };
         actions.push(Action::Answer(id, outcome));
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::actions::{Outcome, Request};
+use super::actions::Outcome;
 use crate::message::CommandId;
 
 /// Replies that are due together leave as one write of at most about this many bytes.
@@ -68,10 +68,10 @@ impl Writes {
         }
     }
 
-    pub(super) fn command(&mut self, id: CommandId, request: Request) {
+    pub(super) fn command(&mut self, id: CommandId, bytes: Bytes, deadline: Instant) {
         self.push(Write {
-            bytes: request.bytes,
-            command: Some((id, request.deadline)),
+            bytes,
+            command: Some((id, deadline)),
         });
     }
 

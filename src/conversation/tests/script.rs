@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::conversation::{
-    Acknowledge, Action, BodyForm, Bounds, Conversation, ConversationSettings, End, Input, Login,
-    Outcome, Protocol, Reason, Replies, Request, Session,
+    Acknowledge, Action, Asked, BodyForm, Bounds, Conversation, ConversationSettings, End, Input,
+    Login, Outcome, Protocol, Reason, Replies, Request, Session,
 };
 use crate::decoding;
 use crate::document::{Problems, Section};
@@ -212,7 +212,11 @@ impl Play {
     fn command(&mut self, rest: &str) -> Vec<Action> {
         let words: Vec<&str> = rest.splitn(3, ' ').collect();
         let request = Request {
-            bytes: words[2].to_owned().into(),
+            device: "d".into(),
+            what: Asked::Raw {
+                bytes: words[2].to_owned().into(),
+                answer: None,
+            },
             deadline: self.now.monotonic + Duration::from_millis(words[1].parse().unwrap()),
         };
         self.step(Input::Command(
@@ -273,7 +277,7 @@ fn show(action: &Action) -> String {
         ),
         Action::Withdraw => "withdraw".to_owned(),
         Action::Forget(ticket) => format!("forget {}", ticket.0),
-        Action::Answer(id, outcome) => format!("answer {} {}", id.0, show_outcome(*outcome)),
+        Action::Answer(id, outcome) => format!("answer {} {}", id.0, show_outcome(outcome)),
         Action::Bind {
             device,
             newest_wins,
@@ -284,11 +288,15 @@ fn show(action: &Action) -> String {
     }
 }
 
-fn show_outcome(outcome: Outcome) -> String {
+fn show_outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Sent { written } => format!("sent {written}"),
         Outcome::TimedOut { written } => format!("timed out {written}"),
         Outcome::NotConnected { written } => format!("not connected {written}"),
-        Outcome::TooMany => "too many".to_owned(),
+        Outcome::Busy(_) => "busy".to_owned(),
+        Outcome::Interrupted { written } => format!("interrupted {written}"),
+        Outcome::Invalid(_) => "invalid".to_owned(),
+        Outcome::Answered(answer) => format!("answered {}", answer.written),
+        Outcome::Refused(answer) => format!("refused {}", answer.written),
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::conversation::{
-    Action, Bounds, Conversation, ConversationSettings, Counted, End, Input, Protocol, Reason,
-    Request,
+    Action, Asked, Bounds, Conversation, ConversationSettings, Counted, End, Input, Protocol,
+    Reason, Request,
 };
 use crate::identity::Peer;
 use crate::message::{CommandId, Message, Name, Now, Progress, Ticket};
@@ -288,7 +288,11 @@ impl Trial {
             }
             6 => {
                 let request = Request {
-                    bytes: Bytes::from_static(b"go"),
+                    device: "d".into(),
+                    what: Asked::Raw {
+                        bytes: Bytes::from_static(b"go"),
+                        answer: None,
+                    },
                     deadline: self.now.monotonic + Duration::from_millis(u64::from(number) + 1),
                 };
                 self.take(Input::Command(CommandId(self.inputs as u64), request));
