@@ -13,7 +13,7 @@ use super::speaker::{Attribution, Denial};
 use crate::decoding::Trace;
 use crate::framing::Broken;
 use crate::identity::Peer;
-use crate::message::{CommandId, HexPrefix, Message, Name, Progress, Reading, Ticket};
+use crate::message::{CommandId, HexPrefix, Message, Name, Progress, Reading, Text, Ticket};
 use crate::pipeline::{Received, Seen};
 
 /// What happens to a conversation.
@@ -87,9 +87,19 @@ pub enum Reason {
     PromiseNotKept,
     /// A reply says that the connection ends with it.
     Reply,
+    /// A step of the open sequence failed.
+    NotOpened,
 }
 
 impl Reason {
+    /// What becomes of a command of which so many bytes were written.
+    pub fn outcome(self, written: usize) -> Outcome {
+        match self {
+            Reason::Shutdown | Reason::ProtocolChanged => Outcome::Interrupted { written },
+            _ => Outcome::NotConnected { written },
+        }
+    }
+
     /// The word under which it is counted and logged.
     pub fn word(self) -> &'static str {
         match self {
@@ -109,6 +119,7 @@ impl Reason {
             Reason::DeviceRejected => "device_rejected",
             Reason::PromiseNotKept => "promise_not_kept",
             Reason::Reply => "reply",
+            Reason::NotOpened => "not_opened",
         }
     }
 }
@@ -235,6 +246,10 @@ pub enum Action {
     /// Hand over what was submitted, then close; a write that is not through yet is given up.
     /// The last action there is.
     Close(Reason),
+    /// A unit that is polled, or the device itself, does not answer any more.
+    Silent(Name),
+    /// It answers again.
+    Heard(Name),
     /// Count it, and log what is trouble.
     Count(Counted),
     /// Show it: only of a conversation that is [`super::Conversation::watched`], and before all else
@@ -306,6 +321,18 @@ pub enum Counted {
     ScriptFailed(String),
     /// The `messageId` template names a field that the frame does not have.
     NoMessageId(String),
+    /// A poll was not answered in time: its name, and the unit that was asked.
+    PollFailed(Name, Option<Text>),
+    /// The device answered a poll that it will not: its name, the unit, and the answer.
+    PollRefused(Name, Option<Text>, Bytes),
+    /// A poll could not be sent: its name and why.
+    PollNotSent(Name, String),
+    /// A poll was due so many times while the line was not free.
+    PollsMissed(Name, u32),
+    /// A step of the open sequence failed: which, and why.
+    OpenFailed(Name, String),
+    /// An answer came when nobody waited for it any more.
+    Late(Bytes),
 }
 
 impl Counted {
@@ -334,6 +361,12 @@ impl Counted {
             Counted::PropertyLeftOut(_) => "property_left_out",
             Counted::ScriptFailed(_) => "script_failed",
             Counted::NoMessageId(_) => "no_message_id",
+            Counted::PollFailed(..) => "poll_failed",
+            Counted::PollRefused(..) => "poll_refused",
+            Counted::PollNotSent(..) => "poll_not_sent",
+            Counted::PollsMissed(..) => "polls_missed",
+            Counted::OpenFailed(..) => "open_failed",
+            Counted::Late(_) => "late_answer",
         }
     }
 
@@ -397,6 +430,33 @@ impl fmt::Display for Counted {
             Counted::PropertyLeftOut(name) => write!(f, "application property {name} left out"),
             Counted::ScriptFailed(why) => write!(f, "the script failed: {why}"),
             Counted::NoMessageId(why) => write!(f, "no message id from the device's fields: {why}"),
+            Counted::PollFailed(poll, unit) => {
+                write!(f, "poll {poll}{} not answered in time", Unit(unit))
+            }
+            Counted::PollRefused(poll, unit, answer) => {
+                write!(f, "poll {poll}{} refused: {}", Unit(unit), Shown(answer))
+            }
+            Counted::PollNotSent(poll, why) => write!(f, "poll {poll} not sent: {why}"),
+            Counted::PollsMissed(poll, times) => write!(
+                f,
+                "poll {poll} left out {times} times: the line is too busy for its interval"
+            ),
+            Counted::OpenFailed(step, why) => write!(f, "step \"{step}\" failed: {why}"),
+            Counted::Late(frame) => {
+                write!(f, "answer after its time limit dropped: {}", Shown(frame))
+            }
+        }
+    }
+}
+
+/// The unit that was asked.
+struct Unit<'a>(&'a Option<Text>);
+
+impl fmt::Display for Unit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(unit) => write!(f, " of unit {unit}"),
+            None => Ok(()),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::replies::Reply;
 use super::speaker::Speaker;
 use super::{Conversation, DEFAULT_OUTPUT};
 use crate::checksum::Checksum;
+use crate::decoding::Decoder;
 use crate::message::{Extent, Fields, Frame, Message, Name, Now, Part, Reading, Ticket};
 use crate::pipeline::Received;
 use crate::script::{Call, First};
@@ -29,6 +30,8 @@ pub(super) struct Taken {
     pub(super) device: Option<Name>,
     /// Whether it carries a secret, so that its bytes are not passed on.
     pub(super) confidential: bool,
+    /// It makes no message, whatever its layout says.
+    unpublished: bool,
 }
 
 impl Taken {
@@ -40,6 +43,15 @@ impl Taken {
             asked: None,
             device: None,
             confidential: false,
+            unpublished: false,
+        }
+    }
+
+    /// The same as an answer that makes no message.
+    pub(super) fn unpublished(self) -> Self {
+        Taken {
+            unpublished: true,
+            ..self
         }
     }
 
@@ -51,6 +63,9 @@ impl Taken {
 
 /// What is passed on of a frame that carries a secret.
 static NO_BYTES: Bytes = Bytes::new();
+
+/// Units behind one device whose names commands are found by.
+const MOST_UNITS: usize = 1000;
 
 /// How far a frame may go.
 enum Admission {
@@ -74,8 +89,11 @@ impl Conversation {
                 if !checksum_ok {
                     actions.push(Action::Count(Counted::BadChecksum(self.shown(&bytes))));
                 }
-                let taken = self.decode(bytes, body, checksum_ok);
-                return self.take(now, taken, actions);
+                if checksum_ok && self.take_answer(now, &bytes, body, actions) {
+                    return;
+                }
+                let mut taken = self.decode(bytes, body, checksum_ok, None);
+                return self.take(now, &mut taken, actions);
             }
             Received::BadChecksum { bytes, body } => return self.refuse(now, bytes, body, actions),
             Received::TooLong { prefix } => Counted::TooLong(self.shown(&prefix)),
@@ -92,12 +110,20 @@ impl Conversation {
         actions.push(Action::Count(counted));
     }
 
-    fn decode(&mut self, bytes: Bytes, body: Extent, checksum_ok: bool) -> Taken {
+    /// What a frame says, by the protocol's decoder or the one that is given.
+    pub(super) fn decode(
+        &mut self,
+        bytes: Bytes,
+        body: Extent,
+        checksum_ok: bool,
+        given: Option<&Decoder>,
+    ) -> Taken {
         let frame = Frame {
             bytes: &bytes,
             body,
         };
-        let (decoder, caller) = (&self.protocol.decoder, self.caller.as_ref());
+        let decoder = given.unwrap_or(&self.protocol.decoder);
+        let caller = self.caller.as_ref();
         let reading = match &mut self.sight {
             None => decoder.decode_for(frame, caller),
             Some(sight) => {
@@ -115,7 +141,7 @@ impl Conversation {
             OnBadChecksum::Reject | OnBadChecksum::Flag => {}
             OnBadChecksum::Close => self.finish(now, Reason::BadChecksum),
             OnBadChecksum::Nak => {
-                let mut taken = self.decode(bytes, body, false);
+                let mut taken = self.decode(bytes, body, false, None);
                 self.conceal(&mut taken);
                 let protocol = Arc::clone(&self.protocol);
                 let Some(nak) = protocol.replies.nak() else {
@@ -139,25 +165,29 @@ impl Conversation {
     ) {
         if let Some(bytes) = self.render(now, reply, taken, actions) {
             self.due.push(Due::now(bytes));
-            self.counters.advance(reply.send.counter_names());
+            self.memory.advance(reply.send.counter_names());
         }
     }
 
-    fn take(&mut self, now: Now, mut taken: Taken, actions: &mut Vec<Action>) {
+    /// Attributes, submits and answers a frame.
+    pub(super) fn take(&mut self, now: Now, taken: &mut Taken, actions: &mut Vec<Action>) {
         self.frames += 1;
         actions.push(Action::Count(Counted::Frame));
-        let Some(publish) = self.publishes(now, &taken, actions) else {
+        let remembered = &self.protocol.questions.remembered;
+        self.memory.remember(remembered, &taken.reading.fields);
+        let Some(publish) = self.publishes(now, taken, actions) else {
             return;
         };
-        let secret = self.conceal(&mut taken);
+        let secret = self.conceal(taken);
         if taken.asked.is_none() {
-            taken.asked = self.ask(&taken);
+            taken.asked = self.says_function(taken);
         }
-        if !self.proves(now, secret.as_deref(), &taken, actions) {
+        if !self.proves(now, secret.as_deref(), taken, actions) {
             return;
         }
-        let admission = self.admit(now, &taken, publish, actions);
-        self.tell_from(&taken);
+        let admission = self.admit(now, taken, publish, actions);
+        self.begin_polls(now, actions);
+        self.tell_from(taken);
         let speaker = match admission {
             Admission::Admitted(speaker) => Some(speaker),
             Admission::Nameless => None,
@@ -168,10 +198,10 @@ impl Conversation {
         let messages = speaker
             .as_ref()
             .filter(|_| publish)
-            .map(|speaker| self.messages(&received, &taken, speaker, actions));
+            .map(|speaker| self.messages(&received, taken, speaker, actions));
         let ticket = messages.as_ref().map(|_| Ticket(self.frames));
         let place = actions.len();
-        self.answer(now, &taken, ticket, actions);
+        self.answer(now, taken, ticket, actions);
         if let (Some(ticket), Some(messages)) = (ticket, messages) {
             self.ahead += messages.iter().map(Message::cost).sum::<usize>();
             let awaits = self.due.awaits(ticket);
@@ -183,8 +213,11 @@ impl Conversation {
     fn publishes(&mut self, now: Now, taken: &Taken, actions: &mut Vec<Action>) -> Option<bool> {
         let Some(why) = &taken.reading.undecoded else {
             let empty = taken.reading.parts.as_ref().is_some_and(Vec::is_empty);
-            return Some(taken.reading.publish && !empty);
+            return Some(taken.reading.publish && !empty && !taken.unpublished);
         };
+        if taken.unpublished {
+            return Some(false);
+        }
         actions.push(Action::Count(Counted::Undecoded(
             why.clone(),
             self.shown(&taken.bytes),
@@ -237,7 +270,7 @@ impl Conversation {
     }
 
     /// What the identity's function says, under its name.
-    fn ask(&self, taken: &Taken) -> Option<Fields> {
+    fn says_function(&self, taken: &Taken) -> Option<Fields> {
         let function = self.protocol.identity.function()?;
         let said = self.caller.as_ref()?.call_or_note(&Call {
             function,
@@ -292,10 +325,16 @@ impl Conversation {
             return;
         };
         let device = speaker.device.name.clone();
-        let newest_wins = identity.newest_wins() && !speaker.is_unit;
-        let another = match speaker.is_unit {
-            true => identity.bind_sub(&device),
-            false => identity.bind(&device),
+        let newest_wins = identity.newest_wins() && speaker.unit.is_none();
+        let another = match &speaker.unit {
+            Some(unit) => {
+                let known = self.units.iter().any(|(known, _)| *known == device);
+                if !known && self.units.len() < MOST_UNITS {
+                    self.units.push((Name::clone(&device), unit.clone()));
+                }
+                identity.bind_sub(&device)
+            }
+            None => identity.bind(&device),
         };
         actions.extend(another.then_some(Action::Bind {
             device,
@@ -412,7 +451,7 @@ impl Conversation {
             // Only one of the two is ever written, so both have the same numbers.
             let refusal = protocol.refusal().filter(|_| waits.is_some());
             let written = [Some(reply), refusal].into_iter().flatten();
-            self.counters
+            self.memory
                 .advance(written.flat_map(|reply| reply.send.counter_names()));
         }
         if reply.close {
@@ -482,7 +521,7 @@ impl Conversation {
             device: taken.device.as_deref(),
             arguments,
             now: now.map(|now| now.utc),
-            counters: &self.counters,
+            memory: &self.memory,
             checksum: self.protocol.checksums.first().map(Checksum::algorithm),
             caller: self.caller.as_ref(),
             confidential: taken.confidential,

@@ -28,7 +28,7 @@ impl Conversation {
         nothing.device = device;
         if let Some(bytes) = self.render(now, &heartbeat.reply, &nothing, actions) {
             self.writes.reply(bytes);
-            self.counters.advance(heartbeat.reply.send.counter_names());
+            self.memory.advance(heartbeat.reply.send.counter_names());
         }
         self.tell_failure(actions);
     }

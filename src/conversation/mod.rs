@@ -18,12 +18,18 @@
 //! it waiting.
 
 mod actions;
+mod arguments;
+mod asking;
 mod due;
 mod encode;
+mod exchange;
 mod frames;
 mod heartbeat;
+mod line;
 mod login;
+mod polls;
 pub mod protocol;
+pub mod questions;
 pub mod replies;
 pub mod session;
 mod sight;
@@ -34,24 +40,28 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use crate::identity::Peer;
-use crate::message::{CommandId, Name, Now};
+use crate::message::{Name, Now, Text};
 use crate::pipeline::Pipeline;
 use crate::script::Caller;
-use crate::template::Counters;
+use crate::template::Memory;
 
 pub use actions::{
     Action, Answer, Asked, Awaited, Counted, End, Input, Outcome, Reason, Request, Sight,
 };
 pub use encode::{reserved_property, values};
+pub use exchange::{Exchange, byte_pattern};
 pub use protocol::{
     Acknowledge, BodyForm, Bounds, ConversationSettings, Heartbeat, Login, OnBadChecksum,
     OnUndecoded, Otherwise, Promise, Protocol, Session, SessionOptions, UnknownDevices,
 };
+pub use questions::Questions;
 pub use replies::{Replies, Reply, ReplyEntry, ReplyOptions};
 pub use speaker::{Attribution, Denial, Expected};
 
+use asking::Asking;
 use due::{DueReplies, Turn};
 use encode::LastStamp;
+use line::Line;
 use speaker::Identity;
 use writes::Writes;
 
@@ -79,11 +89,19 @@ pub struct Conversation {
     caller: Option<Caller>,
     due: DueReplies,
     writes: Writes,
+    line: Line,
+    asking: Asking,
+    /// Whether something that is due cannot leave.
+    kept_back: bool,
+    /// Whether a command was the last that left, so that a poll is next.
+    polls_turn: bool,
+    /// The devices that are units behind the connection's, and what the protocol calls them.
+    units: Vec<(Name, Text)>,
     /// Frames taken so far; the number of the last one is its ticket.
     frames: u64,
     last_stamp: LastStamp,
     /// What the counters of replies write next.
-    counters: Counters,
+    memory: Memory,
     /// When the device was last heard, or last kept waiting by us.
     heard: Option<Instant>,
     /// When it was opened.
@@ -142,9 +160,14 @@ impl Conversation {
             caller,
             due: DueReplies::new(promise),
             writes: Writes::default(),
+            line: Line::default(),
+            asking: Asking::Opening(0),
+            kept_back: false,
+            polls_turn: false,
+            units: Vec::new(),
             frames: 0,
             last_stamp: LastStamp::default(),
-            counters: Counters::default(),
+            memory: Memory::default(),
             heard: None,
             opened: None,
             wrote: None,
@@ -165,6 +188,14 @@ impl Conversation {
         Conversation { half_frame, ..self }
     }
 
+    /// Asks the device nothing: for bytes that were recorded.
+    pub fn without_questions(self) -> Self {
+        Conversation {
+            asking: Asking::Never,
+            ..self
+        }
+    }
+
     /// Takes one input and adds what is to be done to `actions`.
     pub fn step(&mut self, now: Now, input: Input<'_>, actions: &mut Vec<Action>) {
         self.accept(now, input, actions);
@@ -179,6 +210,7 @@ impl Conversation {
         self.give_up_half_frame(now, actions);
         self.end_without_login(now);
         self.beat(now, actions);
+        self.let_go(now, actions);
         self.write_next(now, actions);
         self.close_when_done(actions);
     }
@@ -197,6 +229,7 @@ impl Conversation {
             self.login_deadline(),
             ending,
             self.frame_deadline(),
+            self.asking_deadline(),
         ];
         clocks.into_iter().flatten().min()
     }
@@ -233,11 +266,9 @@ impl Conversation {
             }
             Input::Written(count) => {
                 self.wrote = Some(now.monotonic);
-                actions.extend(
-                    self.writes
-                        .written(count)
-                        .map(|(id, outcome)| Action::Answer(id, outcome)),
-                );
+                if let Some((id, length)) = self.writes.written(count) {
+                    self.written_question(now, id, length, actions);
+                }
             }
             Input::Paused => self.paused = true,
             Input::TakenOver => {
@@ -245,8 +276,12 @@ impl Conversation {
                 self.ahead = 0;
             }
             Input::Settings(settings) => {
+                let units = self.settings.units != settings.units;
                 self.settings = settings;
                 self.identify(now, actions);
+                if units {
+                    self.change_units(now);
+                }
             }
             Input::Tick => {}
         }
@@ -261,6 +296,7 @@ impl Conversation {
         }
         self.identity = Some(Identity::new(peer, Arc::clone(&self.protocol.identity)));
         self.identify(now, actions);
+        self.begin_asking(now, actions);
     }
 
     /// Looks up the device of the connection, if one is for the whole connection.
@@ -277,28 +313,8 @@ impl Conversation {
             Some(speaker) => self.bind(&speaker, actions),
             None => {}
         }
-    }
-
-    fn command(&mut self, id: CommandId, request: Request, actions: &mut Vec<Action>) {
-        let bounds = &self.settings.bounds;
-        let full = self.writes.commands() >= bounds.waiting_commands
-            || self.writes.bytes() >= bounds.waiting_bytes;
-        let outcome = if self.closed || self.ending.is_some() || self.identity.is_none() {
-            Outcome::NotConnected { written: 0 }
-        } else if full {
-            Outcome::Busy("too many commands wait for this connection")
-        } else {
-            match request.what {
-                Asked::Raw { bytes, .. } if bytes.is_empty() => Outcome::Sent { written: 0 },
-                Asked::Raw { bytes, .. } => {
-                    return self.writes.command(id, bytes, request.deadline);
-                }
-                Asked::Command { name, .. } => {
-                    Outcome::Invalid(format!("the protocol has no command \"{name}\""))
-                }
-            }
-        };
-        actions.push(Action::Answer(id, outcome));
+        self.units.clear();
+        self.bind_units(actions);
     }
 
     fn end(&mut self, now: Now, end: End, actions: &mut Vec<Action>) {
@@ -314,6 +330,7 @@ impl Conversation {
                 self.begin_ending(now, Reason::Fin, Rest::Buffered);
             }
             End::Stop(reason) => {
+                self.wind_down(now, reason, actions);
                 let until = now.monotonic + self.half_frame;
                 self.begin_ending(now, reason, Rest::InProgress { until, after: None });
             }
@@ -350,6 +367,7 @@ impl Conversation {
         }
         if self.held && !held {
             self.heard = Some(now.monotonic);
+            self.line.resume(now.monotonic);
         }
         self.held = held;
     }
@@ -364,8 +382,11 @@ impl Conversation {
         }
         while let Some(late) = self.writes.expire(moment) {
             actions.extend(late.withdraw.then_some(Action::Withdraw));
-            actions.push(Action::Answer(late.id, late.outcome));
+            if let Some(settled) = self.line.given_up(late.id, late.written, moment) {
+                self.settle(now, settled, actions);
+            }
         }
+        self.expire_questions(now, actions);
         if let Some((until, reason)) = self.silence_deadline()
             && until <= moment
         {
@@ -427,6 +448,9 @@ impl Conversation {
 
     /// Called when no whole frame is left; whether there may be something more to take now.
     fn has_drained(&mut self, now: Now) -> bool {
+        if self.awaits_answer() {
+            return false;
+        }
         let Some(ending) = &mut self.ending else {
             return false;
         };
@@ -491,11 +515,7 @@ impl Conversation {
             actions.push(Action::Count(Counted::NotTaken(left)));
         }
         self.due.clear();
-        actions.extend(
-            self.writes
-                .give_up()
-                .map(|(id, outcome)| Action::Answer(id, outcome)),
-        );
+        self.give_up_questions(reason, actions);
         actions.push(Action::Close(reason));
     }
 
@@ -517,6 +537,7 @@ impl Conversation {
             return None;
         }
         let limit = match self.ending.as_ref().map(|ending| ending.frames) {
+            Some(Rest::InProgress { .. }) if self.awaits_answer() => None,
             Some(Rest::InProgress { until, .. }) => Some(until),
             Some(Rest::Buffered | Rest::Nothing) => return None,
             None => None,

@@ -12,10 +12,11 @@ use crate::checksum::Checksum;
 use crate::decoding::Decoder;
 use crate::framing::Framing;
 use crate::identity::{DeviceMap, IdentityRule};
-use crate::message::Name;
+use crate::message::{Name, Text};
 use crate::script::{Caller, Script};
 use crate::template::Template;
 
+use super::questions::Questions;
 use super::replies::Reply;
 
 pub use super::replies::Replies;
@@ -44,6 +45,8 @@ pub struct Protocol {
     pub session: Session,
     /// What the gateway answers. The reply named `nak` refuses a frame.
     pub replies: Replies,
+    /// What the gateway asks.
+    pub questions: Questions,
     /// When a reply may leave.
     pub acknowledge: Acknowledge,
     /// What happens to a well-formed frame that no rule decodes.
@@ -178,6 +181,8 @@ pub struct ConversationSettings {
     pub bodies: Arc<BTreeMap<Name, BodyForm>>,
     /// The connection is closed when nothing came for so long while we were reading.
     pub idle_timeout: Option<Duration>,
+    /// What `{unit}` in polls goes round over: the units behind the device.
+    pub units: Arc<[Text]>,
     /// What the conversation holds at most.
     pub bounds: Bounds,
 }

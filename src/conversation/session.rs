@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::exchange::ExchangeOptions;
+use super::questions::BACKOFF_SECONDS;
 use super::replies::Reply;
 use crate::document::{Problems, Section, optional_object};
 use crate::identity::{Secret, Secrets};
@@ -60,6 +62,19 @@ pub struct SessionOptions {
     /// What is sent when there is nothing else to send.
     #[serde(default, deserialize_with = "optional_object")]
     heartbeat: Option<HeartbeatOptions>,
+    /// What is asked one after the other when a connection stands; polls and commands wait until it is
+    /// done. A step that fails ends the connection.
+    #[serde(rename = "open")]
+    #[schemars(with = "Option<Vec<ExchangeOptions>>")]
+    _open: Option<IgnoredAny>,
+    /// One question at a time: the next one leaves when the answer has come, or its time is over.
+    #[serde(rename = "halfDuplex", default)]
+    _half_duplex: bool,
+    /// A unit that does not answer polls is asked less and less often; seconds at most between two
+    /// tries, 60 without it.
+    #[serde(rename = "backoffSeconds")]
+    #[schemars(range(min = *BACKOFF_SECONDS.start(), max = *BACKOFF_SECONDS.end()))]
+    _backoff_seconds: Option<u32>,
     /// A connection without a byte from the device for so many seconds is closed; the listener's
     /// `idleTimeoutSeconds` counts where it is shorter.
     #[schemars(range(min = *SECONDS.start(), max = *SECONDS.end()))]

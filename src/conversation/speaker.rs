@@ -8,7 +8,7 @@ use super::session::Login;
 use crate::identity::{
     Device, DeviceMap, IdentityRule, Peer, Resolved, Scope, Secret, Spoken, safe_name,
 };
-use crate::message::{Fields, Name};
+use crate::message::{Fields, Name, Text};
 
 /// The device a frame is from.
 #[derive(Clone, Debug)]
@@ -18,8 +18,8 @@ pub(super) struct Speaker {
     pub(super) known: bool,
     /// Whether the frame or its connection said who it is.
     pub(super) identified: bool,
-    /// Whether it is a unit behind the device of the connection.
-    pub(super) is_unit: bool,
+    /// The unit that it is behind the device of the connection.
+    pub(super) unit: Option<Text>,
 }
 
 /// Who a frame was from, and what said so.
@@ -215,6 +215,14 @@ impl Identity {
         speaker.identified.then_some(speaker)
     }
 
+    /// A unit behind the device of the connection, once that is known.
+    pub(super) fn unit(&mut self, unit: &str, map: &DeviceMap) -> Option<Speaker> {
+        if self.scope() == Some(Scope::Message) || !self.of_connection(map).identified {
+            return None;
+        }
+        Some(self.look_up(self.login.as_deref(), Some(unit), map))
+    }
+
     /// The device that commands come for.
     pub(super) fn bound(&self) -> Option<&Name> {
         self.bound.as_ref()
@@ -301,7 +309,9 @@ impl Identity {
             device,
             known,
             identified,
-            is_unit: sub.is_some() && self.scope() != Some(Scope::Message),
+            unit: sub
+                .filter(|_| self.scope() != Some(Scope::Message))
+                .map(Text::from),
         }
     }
 }

@@ -1,12 +1,11 @@
-//! What goes out to the device, one write after the other, and what became of the commands in it.
+//! What goes out to the device, one write after the other.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::actions::Outcome;
-use crate::message::CommandId;
+use super::line::RequestId;
 
 /// Replies that are due together leave as one write of at most about this many bytes.
 const TOGETHER: usize = 16 * 1024;
@@ -15,7 +14,7 @@ const TOGETHER: usize = 16 * 1024;
 #[derive(Debug)]
 struct Write {
     bytes: Bytes,
-    command: Option<(CommandId, Instant)>,
+    request: Option<(RequestId, Option<Instant>)>,
 }
 
 /// The write the I/O task is at.
@@ -23,14 +22,15 @@ struct Write {
 struct Current {
     length: usize,
     written: usize,
-    command: Option<(CommandId, Instant)>,
+    request: Option<(RequestId, Option<Instant>)>,
 }
 
-/// A command whose time is over.
+/// A question whose time is over before it was written.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Late {
-    pub(super) id: CommandId,
-    pub(super) outcome: Outcome,
+    pub(super) id: RequestId,
+    /// Bytes of it that are in the socket; the rest still follows unless there are none.
+    pub(super) written: usize,
     /// Whether the write the I/O task is at has to be taken back.
     pub(super) withdraw: bool,
 }
@@ -63,21 +63,16 @@ impl Writes {
         if !bytes.is_empty() {
             self.push(Write {
                 bytes,
-                command: None,
+                request: None,
             });
         }
     }
 
-    pub(super) fn command(&mut self, id: CommandId, bytes: Bytes, deadline: Instant) {
+    pub(super) fn request(&mut self, id: RequestId, bytes: Bytes, deadline: Option<Instant>) {
         self.push(Write {
             bytes,
-            command: Some((id, deadline)),
+            request: Some((id, deadline)),
         });
-    }
-
-    /// How many commands have no outcome yet.
-    pub(super) fn commands(&self) -> usize {
-        self.outstanding().count()
     }
 
     /// The next write for the I/O task, if it is at none.
@@ -86,7 +81,7 @@ impl Writes {
             return None;
         }
         let first = self.queue.pop_front()?;
-        let bytes = if first.command.is_some() {
+        let bytes = if first.request.is_some() {
             first.bytes
         } else {
             self.with_following(first.bytes)
@@ -94,13 +89,14 @@ impl Writes {
         self.current = Some(Current {
             length: bytes.len(),
             written: 0,
-            command: first.command,
+            request: first.request,
         });
         Some(bytes)
     }
 
-    /// Takes note of bytes that have reached the socket; the command that is through with them.
-    pub(super) fn written(&mut self, count: usize) -> Option<(CommandId, Outcome)> {
+    /// Takes note of bytes that have reached the socket; the question that is through with them, and
+    /// how long it is.
+    pub(super) fn written(&mut self, count: usize) -> Option<(RequestId, usize)> {
         let current = self.current.as_mut()?;
         let count = count.min(current.length - current.written);
         current.written += count;
@@ -109,49 +105,42 @@ impl Writes {
             return None;
         }
         let done = self.current.take()?;
-        done.command.map(|(id, _)| {
-            (
-                id,
-                Outcome::Sent {
-                    written: done.written,
-                },
-            )
-        })
+        done.request.map(|(id, _)| (id, done.written))
     }
 
-    /// Gives up one command whose deadline has passed.
+    /// Gives up one question whose deadline has passed.
     pub(super) fn expire(&mut self, now: Instant) -> Option<Late> {
         if let Some(late) = self.expire_current(now) {
             return Some(late);
         }
-        let late = |write: &Write| write.command.is_some_and(|(_, deadline)| deadline <= now);
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        let late = |write: &Write| write.request.is_some_and(|(_, deadline)| passed(deadline));
         let at = self.queue.iter().position(late)?;
         let write = self.queue.remove(at)?;
         self.bytes -= write.bytes.len();
-        let (id, _) = write.command?;
+        let (id, _) = write.request?;
         Some(Late {
             id,
-            outcome: Outcome::TimedOut { written: 0 },
+            written: 0,
             withdraw: false,
         })
     }
 
-    /// The earliest deadline of a command.
+    /// The earliest deadline of a question.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.outstanding().map(|(_, deadline)| deadline).min()
+        let begun = self.current.iter().filter_map(|write| write.request);
+        let queued = self.queue.iter().filter_map(|write| write.request);
+        begun
+            .chain(queued)
+            .filter_map(|(_, deadline)| deadline)
+            .min()
     }
 
-    /// Gives everything up; the outcomes of the commands.
-    pub(super) fn give_up(&mut self) -> impl Iterator<Item = (CommandId, Outcome)> + use<> {
-        let Writes { queue, current, .. } = std::mem::take(self);
-        let begun = current.and_then(|write| Some((write.command?.0, write.written)));
-        let waiting = queue
-            .into_iter()
-            .filter_map(|write| Some((write.command?.0, 0)));
-        begun
-            .into_iter()
-            .chain(waiting)
-            .map(|(id, written)| (id, Outcome::NotConnected { written }))
+    /// Gives everything up; the question of which a part is written, and how much.
+    pub(super) fn give_up(&mut self) -> Option<(RequestId, usize)> {
+        let Writes { current, .. } = std::mem::take(self);
+        let current = current?;
+        current.request.map(|(id, _)| (id, current.written))
     }
 
     fn push(&mut self, write: Write) {
@@ -159,19 +148,14 @@ impl Writes {
         self.queue.push_back(write);
     }
 
-    fn outstanding(&self) -> impl Iterator<Item = (CommandId, Instant)> {
-        let begun = self.current.iter().filter_map(|write| write.command);
-        begun.chain(self.queue.iter().filter_map(|write| write.command))
-    }
-
     fn with_following(&mut self, first: Bytes) -> Bytes {
-        if self.queue.front().is_none_or(|next| next.command.is_some()) {
+        if self.queue.front().is_none_or(|next| next.request.is_some()) {
             return first;
         }
         let mut together = BytesMut::from(&*first);
         while let Some(next) = self
             .queue
-            .pop_front_if(|next| next.command.is_none() && together.len() < TOGETHER)
+            .pop_front_if(|next| next.request.is_none() && together.len() < TOGETHER)
         {
             together.extend_from_slice(&next.bytes);
         }
@@ -180,7 +164,8 @@ impl Writes {
 
     fn expire_current(&mut self, now: Instant) -> Option<Late> {
         let current = self.current.as_mut()?;
-        let (id, _) = current.command.take_if(|(_, deadline)| *deadline <= now)?;
+        let late = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        let (id, _) = current.request.take_if(|(_, deadline)| late(*deadline))?;
         let written = current.written;
         let withdraw = written == 0;
         if withdraw {
@@ -189,7 +174,7 @@ impl Writes {
         }
         Some(Late {
             id,
-            outcome: Outcome::TimedOut { written },
+            written,
             withdraw,
         })
     }

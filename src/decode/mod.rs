@@ -192,7 +192,8 @@ impl<'a> Player<'a> {
         now: Now,
         out: &'a mut dyn Write,
     ) -> Self {
-        let conversation = Conversation::new(Arc::clone(protocol), Arc::new(terms));
+        let conversation =
+            Conversation::new(Arc::clone(protocol), Arc::new(terms)).without_questions();
         Player {
             protocol,
             conversation: conversation.watched(),
@@ -357,7 +358,12 @@ impl<'a> Player<'a> {
                 self.tell_skipped()?;
                 self.tell_trouble(&counted)?;
             }
-            Action::Count(_) | Action::Withdraw | Action::Forget(_) | Action::Answer(..) => {}
+            Action::Count(_)
+            | Action::Withdraw
+            | Action::Forget(_)
+            | Action::Answer(..)
+            | Action::Silent(_)
+            | Action::Heard(_) => {}
         }
         Ok(None)
     }

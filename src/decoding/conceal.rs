@@ -15,7 +15,11 @@ impl Decoder {
             while fields.remove(field).is_some() {
                 found = true;
             }
-            for body in self.0.layouts().filter_map(|layout| layout.body.as_ref()) {
+            for body in self
+                .tree
+                .layouts()
+                .filter_map(|layout| layout.body.as_ref())
+            {
                 found |= body.conceal_source(field, fields);
             }
         }

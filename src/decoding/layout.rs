@@ -9,7 +9,7 @@ use super::trace::What;
 use super::{Body, Inherited, KINDS, script};
 use crate::document::{Problems, Section, name_of};
 use crate::message::{Known, Labels, Name, Reading};
-use crate::template::{Context, Counters, Template};
+use crate::template::{Context, Memory, Template};
 
 /// Members of a layout that are read here and not by its decoder.
 const OWN: [&str; 6] = ["type", "select", "script", "publish", "reply", "output"];
@@ -102,9 +102,20 @@ impl Tree {
         (problems.len() == before).then_some(tree)
     }
 
-    /// Reads a frame by the decoder, then by the layouts that it and they select.
-    pub fn decode<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
-        let last = read_on(&self.root, run)?;
+    /// Reads a frame by the decoder, then by the layouts that it and they select, or by the layout
+    /// that is given.
+    pub fn decode<'a>(&'a self, given: Option<usize>, run: &mut Run<'a>) -> Result<(), String> {
+        let given = given.and_then(|given| self.layouts.get(given));
+        let last = match given {
+            None => read_on(&self.root, run)?,
+            Some(given) => {
+                // What reads texts reads the whole body, and need not fit an answer.
+                if self.root.goes_on() {
+                    self.root.read(run)?;
+                }
+                read_on(given, run)?
+            }
+        };
         run.finish()?;
         last.describe(run);
         run.check_copies()
@@ -131,19 +142,7 @@ pub(super) fn read_on<'a>(first: &'a Layout, run: &mut Run<'a>) -> Result<&'a La
     let mut layout = first;
     // Each layout can be selected once; a longer way goes round in circles.
     for _ in 0..=run.layouts.len() {
-        layout.note(run);
-        if let Some(body) = &layout.body {
-            let tail = if body.in_bytes() {
-                run.frame.body.tail
-            } else {
-                0
-            };
-            run.cursor = run.cursor.before_tail(tail);
-            body.decode(run)?;
-        }
-        if let Some(function) = &layout.script {
-            script::change(function, layout.select.is_none(), run)?;
-        }
+        layout.read(run)?;
         let Some(select) = &layout.select else {
             return Ok(layout);
         };
@@ -156,6 +155,28 @@ pub(super) fn read_on<'a>(first: &'a Layout, run: &mut Run<'a>) -> Result<&'a La
 }
 
 impl Layout {
+    /// Whether the next layout reads on where this one has stopped.
+    fn goes_on(&self) -> bool {
+        matches!(self.body, Some(Body::Binary(_) | Body::Csv(_)))
+    }
+
+    fn read<'a>(&'a self, run: &mut Run<'a>) -> Result<(), String> {
+        self.note(run);
+        if let Some(body) = &self.body {
+            let tail = if body.in_bytes() {
+                run.frame.body.tail
+            } else {
+                0
+            };
+            run.cursor = run.cursor.before_tail(tail);
+            body.decode(run)?;
+        }
+        match &self.script {
+            Some(function) => script::change(function, self.select.is_none(), run),
+            None => Ok(()),
+        }
+    }
+
     fn root(
         section: &Section<'_>,
         inherited: Inherited<'_>,
@@ -287,7 +308,7 @@ impl Layout {
             device: None,
             arguments: &crate::message::Fields::new(),
             now: None,
-            counters: &Counters::default(),
+            memory: &Memory::default(),
             checksum: None,
             caller: run.caller,
             confidential: false,

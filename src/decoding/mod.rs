@@ -92,7 +92,11 @@ pub fn is_kind(word: &str) -> bool {
 
 /// Decodes the frames of a protocol; built once, cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Decoder(Arc<Tree>);
+pub struct Decoder {
+    tree: Arc<Tree>,
+    /// The layout that reads whatever frames select, for the answer to a question.
+    layout: Option<usize>,
+}
 
 /// Reads the members `decode` and `layouts` of a protocol. Without `decode` frames stay raw.
 pub fn read(
@@ -100,10 +104,32 @@ pub fn read(
     layouts: Option<&Section<'_>>,
     problems: &mut Problems,
 ) -> Option<Decoder> {
-    Tree::read(decode, layouts, problems).map(|tree| Decoder(Arc::new(tree)))
+    Tree::read(decode, layouts, problems).map(|tree| Decoder {
+        tree: Arc::new(tree),
+        layout: None,
+    })
 }
 
 impl Decoder {
+    /// The same for answers that one layout reads, whatever they would select; `None` if there is no
+    /// such layout.
+    pub fn with_layout(&self, name: &str) -> Option<Self> {
+        let mut layouts = self.tree.layouts.iter();
+        let layout = layouts.position(|layout| layout.name.as_deref() == Some(name))?;
+        Some(Decoder {
+            tree: Arc::clone(&self.tree),
+            layout: Some(layout),
+        })
+    }
+
+    /// Names of all layouts.
+    pub fn layout_names(&self) -> impl Iterator<Item = &Name> {
+        self.tree
+            .layouts
+            .iter()
+            .filter_map(|layout| layout.name.as_ref())
+    }
+
     /// What a frame says, where no script is asked.
     pub fn decode(&self, frame: Frame<'_>) -> Reading {
         self.decode_for(frame, None)
@@ -129,23 +155,23 @@ impl Decoder {
     ) -> (Reading, Option<Box<Recorder>>) {
         let reading = Reading {
             publish: true,
-            fields: Fields::of(&self.0.known),
+            fields: Fields::of(&self.tree.known),
             ..Reading::default()
         };
-        let mut run = match Run::new(frame, reading, &self.0.layouts) {
+        let mut run = match Run::new(frame, reading, &self.tree.layouts) {
             Ok(run) => run,
             Err(reading) => {
                 let why = "the frame ends before its body".to_owned();
-                return (self.0.undecoded(*reading, why), recorder);
+                return (self.tree.undecoded(*reading, why), recorder);
             }
         };
         run.caller = caller;
         run.trace = recorder;
-        let decoded = self.0.decode(&mut run);
+        let decoded = self.tree.decode(self.layout, &mut run);
         let recorder = run.trace.take();
         let reading = match decoded {
             Ok(()) => run.into_reading(),
-            Err(why) => self.0.undecoded(run.into_reading(), why),
+            Err(why) => self.tree.undecoded(run.into_reading(), why),
         };
         (reading, recorder)
     }
@@ -153,7 +179,7 @@ impl Decoder {
     /// The layouts and the replies that they name.
     pub fn replies(&self) -> impl Iterator<Item = (&Name, &Name)> {
         let layouts = self
-            .0
+            .tree
             .layouts()
             .filter_map(|layout| Some((layout.name.as_ref()?, layout)));
         layouts.flat_map(|(name, layout)| layout.replies.iter().map(move |reply| (name, reply)))
@@ -161,36 +187,38 @@ impl Decoder {
 
     /// The outputs that layouts name.
     pub fn outputs(&self) -> impl Iterator<Item = &Name> {
-        self.0.layouts().filter_map(|layout| layout.output.as_ref())
+        self.tree
+            .layouts()
+            .filter_map(|layout| layout.output.as_ref())
     }
 
     /// Names of all fields that frames may have; `None` where frames bring names of their own. The
     /// elements of lists have others.
     pub fn field_names(&self) -> Option<Vec<&str>> {
-        self.0.field_names()
+        self.tree.field_names()
     }
 
     /// Whether the `type` of a layout's messages is made of that field.
     pub fn types_say(&self, layout: &str, field: &str) -> bool {
-        let mut layouts = self.0.layouts.iter();
+        let mut layouts = self.tree.layouts.iter();
         let layout = layouts.find(|known| known.name.as_deref() == Some(layout));
         layout.is_some_and(|layout| layout.type_fields().contains(&field))
     }
 
     /// Layouts that no frame and no element of a list is ever read by.
     pub fn unused_layouts(&self) -> impl Iterator<Item = &Name> {
-        self.0.unused()
+        self.tree.unused()
     }
 
     /// Whether frames may make several messages.
     pub fn splits(&self) -> bool {
-        self.0.splits()
+        self.tree.splits()
     }
 
     /// The lists that are split, and the names that their elements add to messages; `None` where
     /// frames bring names of their own.
     pub fn split_lists(&self) -> Option<Vec<(&str, Vec<&str>)>> {
-        self.0.split_lists()
+        self.tree.split_lists()
     }
 }
 

@@ -56,6 +56,12 @@ notations! {
         r"^(?:0x(?:[0-9A-Fa-f\s]|\{(?:[^}']|'[^']*')*\})*|(?!0x)(?:[^{]|\{\{|\{(?:[^}']|'[^']*')*\})*)$"
         ["0x06", "OK {seq}\r\n"];
 
+    /// An argument of a command: `integer [A..B]`, `number [A..B]`, `text [A..B]` (characters),
+    /// `boolean`, `hex [N]` (bytes), `enum WORD=VALUE …`; with `default VALUE` it may be left out.
+    ArgumentText "argument"
+        r"^\s*(?:integer|number|text|boolean|hex|enum)\b[\s\S]*$"
+        ["integer 0..7", "enum on=1 off=0 default off"];
+
     /// A field of bytes: `name: type [at N] [steps…]`, or `skip N`.
     BinaryField "field"
         r"^(?=[^']*(?:'[^']*'[^']*)*$)\s*(?:skip\s+\S|[^\s:][^:]*:\s*\S|'[^']*'\s*:\s*\S)"

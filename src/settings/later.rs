@@ -8,9 +8,9 @@ pub const SETTINGS: &[&str] = &["outbound", "deviceFile"];
 /// Members of a listener.
 pub const LISTENER: &[&str] = &["tls", "proxy"];
 /// Members of a protocol.
-pub const PROTOCOL: &[&str] = &["commands", "polls"];
+pub const PROTOCOL: &[&str] = &[];
 /// Members of a protocol's session.
-pub const SESSION: &[&str] = &["open"];
+pub const SESSION: &[&str] = &[];
 /// Where an identity is from.
 pub const IDENTITIES: &[&str] = &["certificate", "proxy", "outbound"];
 /// What a full spool does.

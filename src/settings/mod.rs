@@ -149,6 +149,7 @@ impl Settings {
             output: None,
             bodies: Arc::clone(&self.bodies),
             idle_timeout: None,
+            units: Arc::from([]),
             bounds: Bounds::default(),
         }
     }

@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Resolved, Warning, cross, functions, later};
+use crate::conversation::questions::{CommandEntry, PollOptions};
 use crate::conversation::{
-    Acknowledge, Login, OnBadChecksum, OnUndecoded, Protocol, Replies, ReplyEntry, Session,
-    SessionOptions,
+    Acknowledge, Login, OnBadChecksum, OnUndecoded, Protocol, Questions, Replies, ReplyEntry,
+    Session, SessionOptions,
 };
 use crate::document::{Problem, Problems, Section};
 use crate::identity::{IdentityOptions, IdentityRule, Secrets};
@@ -63,6 +64,14 @@ pub struct ProtocolOptions {
     #[serde(rename = "replies")]
     #[schemars(with = "Option<Entries<ReplyEntry, Key>>")]
     _replies: Option<IgnoredAny>,
+    /// What is asked again and again, by name.
+    #[serde(rename = "polls")]
+    #[schemars(with = "Option<Entries<PollOptions, Key>>")]
+    _polls: Option<IgnoredAny>,
+    /// What the cloud may ask, by name.
+    #[serde(rename = "commands")]
+    #[schemars(with = "Option<Entries<CommandEntry, Key>>")]
+    _commands: Option<IgnoredAny>,
     /// When a reply may leave.
     #[serde(rename = "acknowledge")]
     #[schemars(with = "Option<Acknowledge>")]
@@ -129,6 +138,8 @@ fn build(
     let identity = read_identity(section, problems);
     let session = read_session(section, secrets, problems);
     let replies = Replies::read(member("replies").as_ref(), problems);
+    let mut questions = Questions::read(section, decoder.as_ref(), problems);
+    questions.remember(replies.iter().map(|reply| &reply.send));
     let script = member("script").map(|script| Script::read(&script, problems));
     let acknowledge = member("acknowledge").map_or(Some(Acknowledge::default()), |acknowledge| {
         acknowledge.read(&[], problems)
@@ -153,6 +164,7 @@ fn build(
         session: with_login(session?, identity.as_ref()?),
         identity: Arc::new(identity?),
         replies,
+        questions,
         acknowledge: acknowledge?,
         on_undecoded: options.on_undecoded,
         script: match script {

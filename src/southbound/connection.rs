@@ -330,7 +330,7 @@ impl Connection {
             }
             Action::Count(counted) => self.count(&counted),
             // Nobody watches here.
-            Action::Show(_) => {}
+            Action::Show(_) | Action::Silent(_) | Action::Heard(_) => {}
         }
     }
 

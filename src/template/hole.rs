@@ -8,7 +8,7 @@ use super::steps::{Steps, whole};
 use super::{Context, MissingField};
 use crate::checksum::Algorithm;
 use crate::message::Value;
-use crate::notation::{Endian, NotationError, Span, Word, Words, bytes, write_bcd};
+use crate::notation::{Endian, Literal, NotationError, Span, Word, Words, bytes, write_bcd};
 use crate::script::{Call, First};
 
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(super) enum What {
     Device,
     Now,
     Count(String),
+    /// What a field said in the last frame that had it, and what is taken before there was one.
+    Last(String, Option<Value>),
     Raw(Span),
     Length(Span),
     Checksum(Algorithm, Span),
@@ -53,7 +55,7 @@ impl Braced {
         };
         let mut words = Words::new(what_text)?;
         let first = words.require(
-            "a field, a checksum, `raw A..B`, `length A..B`, `count NAME`, `now`, `script NAME`, `arg NAME` or `device`",
+            "a field, a checksum, `raw A..B`, `length A..B`, `count NAME`, `last NAME`, `now`, `script NAME`, `arg NAME` or `device`",
         )?;
         let what = What::parse(&first, &mut words)?;
         let mut steps = Steps::parse(&mut words)?;
@@ -72,11 +74,27 @@ impl What {
             "now" => What::Now,
             "arg" => What::Argument(words.require("the argument's name")?.text.into_owned()),
             "count" => What::Count(counter(words)?),
+            "last"
+                if words
+                    .peek()
+                    .is_some_and(|word| word.quoted || is_name(word.raw)) =>
+            {
+                What::last(words)?
+            }
             "script" => What::Script(words.require("the function's name")?.text.into_owned()),
             "raw" => What::Raw(Span::parse(&words.require("a range such as 4..22")?)?),
             "length" => What::Length(Span::parse(&words.require("a range such as 4..-2")?)?),
             name => What::checksum(name, first, words)?,
         })
+    }
+
+    fn last(words: &mut Words<'_>) -> Result<Self, NotationError> {
+        let name = words.require("the field's name")?.text.into_owned();
+        let first = match words.accept("else") {
+            Some(_) => Some(Literal::new(&words.require("a value")?.text).value()),
+            None => None,
+        };
+        Ok(What::Last(name, first))
     }
 
     /// A checksum, or else a field. An alias that is a plain word needs `over`: fields have names
@@ -255,7 +273,11 @@ impl Hole {
             What::Argument(name) => return context.arguments.get(name).map(Cow::Borrowed),
             What::Device => Value::text(context.device?),
             What::Now => Value::text(context.now?.to_string()),
-            What::Count(name) => Value::integer(context.counters.next(name)),
+            What::Count(name) => Value::integer(context.memory.next(name)),
+            What::Last(name, first) => {
+                let said = context.memory.last(name).map(Cow::Borrowed);
+                return said.or_else(|| first.clone().map(Cow::Owned));
+            }
             What::Raw(span) => {
                 let range = span.resolve(context.frame.len())?;
                 Value::Bytes(context.frame.get(range)?.into())
@@ -323,6 +345,12 @@ impl Hole {
         Some(part.to_vec())
     }
 
+    /// The number that a counter's hole writes next.
+    pub fn count(&self, context: &Context<'_>) -> Option<i128> {
+        let value = self.steps.apply(self.value(context, &[])?)?;
+        Some(self.form.wrap(whole(&value)?))
+    }
+
     pub fn missing(&self) -> MissingField {
         let name = match &self.what {
             What::Field(name) => name.clone(),
@@ -330,6 +358,7 @@ impl Hole {
             What::Device => "device".to_owned(),
             What::Now => "now".to_owned(),
             What::Count(name) => format!("count {name}"),
+            What::Last(name, _) => format!("last {name}"),
             What::Raw(_) => "raw".to_owned(),
             What::Length(_) => "length".to_owned(),
             What::Checksum(algorithm, _) => algorithm.name().to_owned(),
@@ -338,6 +367,12 @@ impl Hole {
         };
         MissingField { name }
     }
+}
+
+/// Whether a word is no step, so that `last` in front of it is no field of that name.
+fn is_name(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_alphabetic() || first == '_')
+        && !super::steps::STEPS.contains(&word)
 }
 
 fn ask(function: &str, context: &Context<'_>) -> Option<Value> {

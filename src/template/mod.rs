@@ -1,9 +1,9 @@
 //! Bytes out of text, fields and checksums: replies, commands, message ids.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-mod counters;
 mod forms;
 mod hole;
+mod memory;
 mod ranges;
 mod steps;
 pub mod words;
@@ -19,7 +19,7 @@ use crate::message::{Fields, Value};
 use crate::notation::{NotationError, bytes};
 use crate::script::Caller;
 
-pub use self::counters::Counters;
+pub use self::memory::Memory;
 
 /// Text or hex with holes `{WHAT [steps] [: TYPE]}`; `{{` is a brace.
 #[derive(Clone, Debug)]
@@ -40,8 +40,8 @@ pub struct Context<'a> {
     pub arguments: &'a Fields,
     /// The moment; without one, what shows it cannot be filled.
     pub now: Option<Timestamp>,
-    /// The counters of the connection.
-    pub counters: &'a Counters,
+    /// What the connection remembers: its counters, and what fields said last.
+    pub memory: &'a Memory,
     /// What the protocol's first checksum is computed with.
     pub checksum: Option<&'a Algorithm>,
     /// The connection that a script is called for; without one, what a script says cannot be filled.
@@ -167,6 +167,20 @@ impl Template {
         })
     }
 
+    /// The fields of earlier frames that it names.
+    pub fn last_names(&self) -> impl Iterator<Item = &str> {
+        self.holes().filter_map(|hole| match &hole.what {
+            What::Last(name, _) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The number that it writes for that counter, cut to its type, if it names it.
+    pub fn count_as_written(&self, name: &str, context: &Context<'_>) -> Option<i128> {
+        let named = |hole: &&Hole| matches!(&hole.what, What::Count(own) if own == name);
+        self.holes().find(named)?.count(context)
+    }
+
     /// The functions of the script that it names.
     pub fn function_names(&self) -> impl Iterator<Item = &str> {
         self.holes().filter_map(|hole| match &hole.what {
@@ -192,7 +206,11 @@ impl Template {
         let found = holes.find(|hole| {
             matches!(
                 hole.what,
-                What::Now | What::Count(_) | What::Argument(_) | What::OwnChecksum(_)
+                What::Now
+                    | What::Count(_)
+                    | What::Last(..)
+                    | What::Argument(_)
+                    | What::OwnChecksum(_)
             )
         });
         found.map(|hole| hole.missing().name)
@@ -265,7 +283,7 @@ pub fn fuzz(data: &[u8]) {
         .field_names()
         .map(|name| (name.into(), value(name)))
         .collect();
-    let mut counters = Counters::default();
+    let mut counters = Memory::default();
     counters.advance(template.counter_names());
     let context = Context {
         fields: &fields,
@@ -273,7 +291,7 @@ pub fn fuzz(data: &[u8]) {
         device: Some("d"),
         arguments: &fields,
         now: Some(Timestamp::MAX),
-        counters: &counters,
+        memory: &counters,
         checksum: None,
         caller: None,
         confidential: false,

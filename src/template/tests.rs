@@ -23,7 +23,7 @@ fn fields() -> Fields {
 /// What a template of these fields says when counters have been written so often.
 fn render_after(template: &str, times: u64) -> Result<Vec<u8>, MissingField> {
     let template = Template::parse(template).unwrap();
-    let mut counters = Counters::default();
+    let mut counters = Memory::default();
     for _ in 0..times {
         counters.advance(template.counter_names());
     }
@@ -34,7 +34,7 @@ fn render_after(template: &str, times: u64) -> Result<Vec<u8>, MissingField> {
         device: Some("truck-1"),
         arguments: &[("relay".into(), Value::integer(7))].into_iter().collect(),
         now: Some("2026-01-31T12:00:00.0004Z".parse().unwrap()),
-        counters: &counters,
+        memory: &counters,
         checksum: Some(&checksum),
         caller: None,
         confidential: false,
@@ -92,7 +92,7 @@ fn the_gt06_reply_has_its_checksum() {
         device: None,
         arguments: &Fields::new(),
         now: None,
-        counters: &Counters::default(),
+        memory: &Memory::default(),
         checksum: None,
         caller: None,
         confidential: false,
@@ -210,7 +210,7 @@ fn counters_go_on_from_zero_and_wrap_with_their_type() {
             "{template} {times}"
         );
     }
-    let mut counters = Counters::default();
+    let mut counters = Memory::default();
     counters.advance(["a"].into_iter());
     counters.advance(["b", "a"].into_iter());
     assert_eq!(["a", "b", "c"].map(|name| counters.next(name)), [2, 1, 0]);

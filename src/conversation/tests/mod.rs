@@ -1,6 +1,7 @@
 //! Whole conversations as tables: inputs on the left, what follows on the right.
 
 mod answers;
+mod asking;
 mod gt06;
 mod login;
 mod messages;

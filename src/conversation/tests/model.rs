@@ -41,7 +41,9 @@ impl Model {
                 | Action::Forget(_)
                 | Action::Bind { .. }
                 | Action::Count(_)
-                | Action::Show(_) => {}
+                | Action::Show(_)
+                | Action::Silent(_)
+                | Action::Heard(_) => {}
             }
         }
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::conversation::{
-    Acknowledge, Action, Asked, BodyForm, Bounds, Conversation, ConversationSettings, End, Input,
-    Login, Outcome, Protocol, Reason, Replies, Request, Session,
+    Acknowledge, Action, Asked, Awaited, BodyForm, Bounds, Conversation, ConversationSettings, End,
+    Input, Login, Outcome, Protocol, Questions, Reason, Replies, Request, Session, byte_pattern,
 };
 use crate::decoding;
 use crate::document::{Problems, Section};
@@ -47,6 +47,15 @@ pub fn read_protocol(document: &Value) -> Protocol {
     if identity.secret().is_some() {
         session.login.get_or_insert_with(Login::default);
     }
+    let decoder = decoding::read(
+        root.member("decode").as_ref(),
+        root.member("layouts").as_ref(),
+        &mut problems,
+    )
+    .unwrap();
+    let replies = Replies::read(root.member("replies").as_ref(), &mut problems);
+    let mut questions = Questions::read(&root, Some(&decoder), &mut problems);
+    questions.remember(replies.iter().map(|reply| &reply.send));
     let protocol = Protocol {
         name: "lines".into(),
         preset: None,
@@ -55,15 +64,11 @@ pub fn read_protocol(document: &Value) -> Protocol {
             crate::checksum::read(&root, "checksum", &mut problems).into()
         }),
         on_bad_checksum: serde_json::from_value(word("onBadChecksum")).unwrap_or_default(),
-        decoder: decoding::read(
-            root.member("decode").as_ref(),
-            root.member("layouts").as_ref(),
-            &mut problems,
-        )
-        .unwrap(),
+        decoder,
         session,
         identity: Arc::new(identity),
-        replies: Replies::read(root.member("replies").as_ref(), &mut problems),
+        replies,
+        questions,
         acknowledge: serde_json::from_value::<Acknowledge>(word("acknowledge")).unwrap_or_default(),
         on_undecoded: serde_json::from_value(word("onUndecoded")).unwrap_or_default(),
         script: root
@@ -102,6 +107,10 @@ pub fn settings(changes: &Value) -> ConversationSettings {
                 .collect(),
         ),
         idle_timeout: Some(Duration::from_secs(60)),
+        units: changes["units"].as_array().map_or(Arc::from([]), |units| {
+            let text = |unit: &Value| unit.as_str().unwrap().into();
+            units.iter().map(text).collect()
+        }),
         bounds: Bounds {
             waiting_replies: 3,
             waiting_bytes: 1000,
@@ -204,6 +213,8 @@ impl Play {
                 self.step(Input::Settings(Arc::new(settings(&changes))))
             }
             "command" => self.command(rest),
+            "raw" => self.raw(rest),
+            "ask" => self.ask(rest),
             other => panic!("no such word: {other}"),
         }
     }
@@ -223,6 +234,46 @@ impl Play {
             CommandId(words[0].parse().unwrap()),
             request,
         ))
+    }
+
+    /// `raw ID MS PATTERN TEXT`, where the pattern `next` is the next frame
+    fn raw(&mut self, rest: &str) -> Vec<Action> {
+        let words: Vec<&str> = rest.splitn(4, ' ').collect();
+        let answer = match words[2] {
+            "next" => Awaited::Next,
+            pattern => Awaited::Pattern(byte_pattern(pattern).unwrap()),
+        };
+        let what = Asked::Raw {
+            bytes: words[3].to_owned().into(),
+            answer: Some(answer),
+        };
+        self.request(words[0], words[1], "d", what)
+    }
+
+    /// `ask ID MS DEVICE NAME [ARGUMENTS]`
+    fn ask(&mut self, rest: &str) -> Vec<Action> {
+        let words: Vec<&str> = rest.splitn(5, ' ').collect();
+        let (name, answer) = match words[3].strip_suffix('!') {
+            Some(name) => (name, false),
+            None => (words[3], true),
+        };
+        let arguments = words.get(4).map(|text| serde_json::from_str(text).unwrap());
+        let what = Asked::Command {
+            name: name.into(),
+            arguments: arguments.unwrap_or_default(),
+            answer,
+        };
+        self.request(words[0], words[1], words[2], what)
+    }
+
+    fn request(&mut self, id: &str, within: &str, device: &str, what: Asked) -> Vec<Action> {
+        let within = Duration::from_millis(within.parse().unwrap());
+        let request = Request {
+            device: device.into(),
+            what,
+            deadline: self.now.monotonic + within,
+        };
+        self.step(Input::Command(CommandId(id.parse().unwrap()), request))
     }
 
     pub fn step(&mut self, input: Input<'_>) -> Vec<Action> {
@@ -285,6 +336,8 @@ fn show(action: &Action) -> String {
         Action::Close(reason) => format!("close {}", reason.word()),
         Action::Count(counted) => format!("count {}", counted.word()),
         Action::Show(_) => "show".to_owned(),
+        Action::Silent(device) => format!("silent {device}"),
+        Action::Heard(device) => format!("heard {device}"),
     }
 }
 
@@ -295,8 +348,10 @@ fn show_outcome(outcome: &Outcome) -> String {
         Outcome::NotConnected { written } => format!("not connected {written}"),
         Outcome::Busy(_) => "busy".to_owned(),
         Outcome::Interrupted { written } => format!("interrupted {written}"),
-        Outcome::Invalid(_) => "invalid".to_owned(),
-        Outcome::Answered(answer) => format!("answered {}", answer.written),
-        Outcome::Refused(answer) => format!("refused {}", answer.written),
+        Outcome::Invalid(why) => format!("invalid {why}"),
+        Outcome::Answered(answer) => {
+            format!("answered {}", String::from_utf8_lossy(&answer.values))
+        }
+        Outcome::Refused(answer) => format!("refused {}", String::from_utf8_lossy(&answer.frame)),
     }
 }

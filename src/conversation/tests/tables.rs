@@ -390,7 +390,7 @@ fn every_command_gets_one_outcome() {
             ("written 1", "answer 2 sent 2"),
             ("command 3 100 first", "write first"),
             ("command 4 100 second", ""),
-            ("command 5 100 third", "answer 5 too many"),
+            ("command 5 100 third", "answer 5 busy"),
             (
                 "after 100",
                 "withdraw; answer 3 timed out 0; answer 4 timed out 0",

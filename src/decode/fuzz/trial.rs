@@ -240,7 +240,11 @@ impl Trial {
             }
             Action::Count(counted) => self.outcome.counted.push(counted),
             Action::Close(reason) => self.outcome.closed = Some(reason),
-            Action::Forget(_) | Action::Answer(..) | Action::Show(_) => {}
+            Action::Forget(_)
+            | Action::Answer(..)
+            | Action::Show(_)
+            | Action::Silent(_)
+            | Action::Heard(_) => {}
         }
     }
 

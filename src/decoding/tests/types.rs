@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{bytes_of, check_field, decoder, values};
 use crate::decoding::Frame;
 use crate::message::{Fields, Value};
-use crate::template::{Context, Counters, Template};
+use crate::template::{Context, Memory, Template};
 
 #[test]
 fn integers_that_processors_do_not_have() {
@@ -439,9 +439,9 @@ proptest! {
     fn what_a_template_writes_a_type_reads(kind in number_type(), value in prop_oneof![-300i128..300, any::<i64>().prop_map(i128::from), any::<u64>().prop_map(i128::from)]) {
         let template = Template::parse(&format!("{{a: {kind}}}")).unwrap();
         let fields: Fields = [("a".into(), Value::integer(value))].into_iter().collect();
-        let counters = Counters::default();
+        let counters = Memory::default();
         let arguments = Fields::new();
-        let context = Context { fields: &fields, frame: &[], device: None, arguments: &arguments, now: None, counters: &counters, checksum: None, caller: None, confidential: false };
+        let context = Context { fields: &fields, frame: &[], device: None, arguments: &arguments, now: None, memory: &counters, checksum: None, caller: None, confidential: false };
         let Ok(bytes) = template.render(&context) else { return Ok(()) };
         let decoder = decoder(json!({"type": "binary", "fields": [format!("a: {kind}")]}), json!({}));
         let reading = decoder.decode(Frame { bytes: &bytes, body: 0.into() });
@@ -452,9 +452,9 @@ proptest! {
     #[test]
     fn digits_of_a_template_come_back(value: u32) {
         let fields: Fields = [("a".into(), Value::integer(value))].into_iter().collect();
-        let counters = Counters::default();
+        let counters = Memory::default();
         let arguments = Fields::new();
-        let context = Context { fields: &fields, frame: &[], device: None, arguments: &arguments, now: None, counters: &counters, checksum: None, caller: None, confidential: false };
+        let context = Context { fields: &fields, frame: &[], device: None, arguments: &arguments, now: None, memory: &counters, checksum: None, caller: None, confidential: false };
         let bytes = Template::parse("{a: bcd 5}").unwrap().render(&context).unwrap();
         check_field(&["a: bcd 5 integer"], &bytes, Ok(json!({"a": value})));
     }

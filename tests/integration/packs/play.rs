@@ -248,7 +248,9 @@ impl<'a> Player<'a> {
             | Action::Withdraw
             | Action::Forget(_)
             | Action::Answer(..)
-            | Action::Show(_) => {}
+            | Action::Show(_)
+            | Action::Silent(_)
+            | Action::Heard(_) => {}
         }
         Vec::new()
     }

@@ -1,0 +1,666 @@
+//! The questions of a connection: when they leave, and what becomes of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::actions::{Action, Answer, Asked, Counted, Outcome, Reason, Request};
+use super::arguments;
+use super::encode::values;
+use super::exchange::{Echo, Exchange};
+use super::frames::Taken;
+use super::line::{Asker, Offered, Question, RequestId, Settled};
+use super::polls::{self, Change, Schedule};
+use super::{Conversation, Rest};
+use crate::checksum::Checksum;
+use crate::message::{CommandId, Extent, Fields, Name, Now, Text, Value};
+use crate::template::{Context, Template};
+
+/// Polls of one connection that are out together, where their answers can be told apart.
+const MOST_POLLS_OUT: usize = 8;
+
+/// The field under which a question's unit stands.
+const UNIT: &str = "unit";
+
+/// How far a connection is with what it asks.
+#[derive(Debug)]
+pub(super) enum Asking {
+    /// At that step of the open sequence.
+    Opening(usize),
+    /// The open sequence is done, and the device has not said who it is.
+    Nameless,
+    /// Commands and polls leave.
+    Open(Schedule),
+    /// Nothing is ever asked.
+    Never,
+}
+
+/// Why nothing leaves although something might.
+enum Kept {
+    /// Nothing is due.
+    Idle,
+    /// The line is not free for what is due.
+    Busy,
+}
+
+impl Conversation {
+    /// A command of the cloud.
+    pub(super) fn command(&mut self, id: CommandId, request: Request, actions: &mut Vec<Action>) {
+        let bounds = &self.settings.bounds;
+        let full = self.line.commands() >= bounds.waiting_commands
+            || self.writes.bytes() >= bounds.waiting_bytes;
+        let outcome = if self.closed || self.ending.is_some() || self.identity.is_none() {
+            let reason = self.ending.as_ref().map(|ending| ending.reason);
+            reason.unwrap_or(Reason::Reset).outcome(0)
+        } else if full {
+            Outcome::Busy("too many commands wait for this connection")
+        } else {
+            match self.question(id, request) {
+                Ok(question) => return self.line.wait(question),
+                Err(outcome) => outcome,
+            }
+        };
+        actions.push(Action::Answer(id, outcome));
+    }
+
+    fn question(&self, id: CommandId, request: Request) -> Result<Question, Outcome> {
+        let unit = self.unit_of(&request.device);
+        let (exchange, arguments, waits) = match request.what {
+            Asked::Raw { bytes, answer } => {
+                if bytes.is_empty() && answer.is_none() {
+                    return Err(Outcome::Sent { written: 0 });
+                }
+                let waits = answer.is_some();
+                // The caller's deadline is all the time it has.
+                let within = Duration::from_secs(300);
+                let exchange = Exchange::raw(bytes, answer.as_ref(), within);
+                (Arc::new(exchange), Fields::new(), waits)
+            }
+            Asked::Command {
+                name,
+                arguments,
+                answer,
+            } => {
+                let (exchange, arguments) = self.named(&name, &arguments)?;
+                (exchange, arguments, answer)
+            }
+        };
+        let names_unit = exchange
+            .templates()
+            .flat_map(Template::field_names)
+            .any(|name| name == UNIT);
+        let units = &self.settings.units;
+        let unit = match (unit, &**units) {
+            (None, [only]) if names_unit => Some(only.clone()),
+            (None, _) if names_unit => {
+                let device = &request.device;
+                return Err(Outcome::Invalid(format!(
+                    "the command is for a unit: name it behind the device, `{device}/UNIT`"
+                )));
+            }
+            (unit, _) => unit,
+        };
+        Ok(Question {
+            asker: Asker::Command(id),
+            exchange,
+            unit,
+            arguments,
+            deadline: Some(request.deadline),
+            waits,
+        })
+    }
+
+    fn named(
+        &self,
+        name: &str,
+        arguments: &serde_json::Value,
+    ) -> Result<(Arc<Exchange>, Fields), Outcome> {
+        let commands = &self.protocol.questions.commands;
+        let nothing = serde_json::Map::new();
+        let given = match arguments {
+            serde_json::Value::Null => &nothing,
+            serde_json::Value::Object(given) => given,
+            _ => {
+                let message = "the arguments must be an object: {\"NAME\": VALUE}";
+                return Err(Outcome::Invalid(message.to_owned()));
+            }
+        };
+        let Some(command) = commands.get(name) else {
+            let known: Vec<&str> = commands.keys().map(|name| &**name).collect();
+            let protocol = &self.protocol.name;
+            return Err(Outcome::Invalid(match known.as_slice() {
+                [] => format!("protocol \"{protocol}\" has no commands"),
+                known => crate::notation::unknown_word("command", name, known),
+            }));
+        };
+        let arguments = arguments::check(&command.arguments, given).map_err(Outcome::Invalid)?;
+        Ok((Arc::clone(&command.asks), arguments))
+    }
+
+    /// Begins with the open sequence.
+    pub(super) fn begin_asking(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if !matches!(self.asking, Asking::Never) {
+            self.go_on_opening(now, 0, actions);
+        }
+    }
+
+    fn go_on_opening(&mut self, now: Now, step: usize, actions: &mut Vec<Action>) {
+        self.asking = Asking::Opening(step);
+        if step >= self.protocol.questions.open.len() {
+            self.asking = Asking::Nameless;
+            self.begin_polls(now, actions);
+        }
+    }
+
+    /// Polls begin when the connection is open and the device is known.
+    pub(super) fn begin_polls(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if !matches!(self.asking, Asking::Nameless) {
+            return;
+        }
+        let known = self
+            .identity
+            .as_ref()
+            .is_some_and(|identity| identity.is_logged_in());
+        if known && !self.awaits_login() {
+            self.bind_units(actions);
+            self.schedule_polls(now);
+        }
+    }
+
+    /// Lets the commands of the units that are polled come here.
+    pub(super) fn bind_units(&mut self, actions: &mut Vec<Action>) {
+        let settings = Arc::clone(&self.settings);
+        let known: Vec<Text> = self.units.iter().map(|(_, unit)| unit.clone()).collect();
+        for unit in settings.units.iter().filter(|unit| !known.contains(unit)) {
+            let identity = self.identity.as_mut();
+            let speaker = identity.and_then(|identity| identity.unit(unit, &settings.devices));
+            if let Some(speaker) = speaker {
+                self.bind(&speaker, actions);
+            }
+        }
+    }
+
+    fn schedule_polls(&mut self, now: Now) {
+        let peer = self.identity.as_ref().map(|identity| identity.peer());
+        let device = self.identity.as_ref().and_then(|identity| identity.bound());
+        let names = [peer.map(|peer| &*peer.listener), device.map(|name| &**name)];
+        let names: Vec<&str> = names.into_iter().flatten().collect();
+        let seed = polls::seed(&names);
+        let polls = &self.protocol.questions.polls;
+        let schedule = Schedule::start(polls, &self.settings.units, seed, now.monotonic);
+        self.asking = Asking::Open(schedule);
+    }
+
+    /// Other units are polled from now on.
+    pub(super) fn change_units(&mut self, now: Now) {
+        if matches!(self.asking, Asking::Open(_)) {
+            self.schedule_polls(now);
+        }
+    }
+
+    /// Gives what is late its outcome.
+    pub(super) fn expire_questions(&mut self, now: Now, actions: &mut Vec<Action>) {
+        while let Some(settled) = self.line.expire(now.monotonic, self.held) {
+            self.settle(now, settled, actions);
+        }
+    }
+
+    /// Lets questions leave for which the line is free.
+    pub(super) fn let_go(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.kept_back = false;
+        while !self.closed {
+            match self.let_one_go(now, actions) {
+                Ok(()) => {}
+                Err(Kept::Idle) => return,
+                Err(Kept::Busy) => {
+                    self.kept_back = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn let_one_go(&mut self, now: Now, actions: &mut Vec<Action>) -> Result<(), Kept> {
+        if self.line.again().is_some() {
+            self.ask_again(now, actions);
+            return Ok(());
+        }
+        if self.ending.is_some() {
+            return Err(Kept::Idle);
+        }
+        if self.held {
+            return Err(Kept::Busy);
+        }
+        match self.asking {
+            Asking::Opening(step) => self.ask_open(now, step, actions),
+            Asking::Nameless if self.line.first().is_some() => self.ask_command(now, actions),
+            Asking::Nameless | Asking::Never => Err(Kept::Idle),
+            Asking::Open(_) => self.ask_in_turn(now, actions),
+        }
+    }
+
+    /// Commands go first, but a poll that is due goes between two of them.
+    fn ask_in_turn(&mut self, now: Now, actions: &mut Vec<Action>) -> Result<(), Kept> {
+        let commands = self.line.first().is_some();
+        if commands && self.polls_turn {
+            match self.ask_poll(now, actions) {
+                Err(Kept::Idle) => {}
+                other => return other,
+            }
+        }
+        if commands {
+            return self.ask_command(now, actions);
+        }
+        self.ask_poll(now, actions)
+    }
+
+    fn ask_open(&mut self, now: Now, step: usize, actions: &mut Vec<Action>) -> Result<(), Kept> {
+        if !self.line.is_free() {
+            return Err(Kept::Busy);
+        }
+        let Some(exchange) = self.protocol.questions.open.get(step) else {
+            return Err(Kept::Idle);
+        };
+        let question = Question {
+            asker: Asker::Open(step),
+            exchange: Arc::clone(exchange),
+            unit: None,
+            arguments: Fields::new(),
+            deadline: None,
+            waits: true,
+        };
+        self.ask(now, question, actions)
+    }
+
+    fn ask_command(&mut self, now: Now, actions: &mut Vec<Action>) -> Result<(), Kept> {
+        let half_duplex = self.protocol.questions.half_duplex;
+        if half_duplex && !self.line.is_free() {
+            return Err(Kept::Busy);
+        }
+        let Some(question) = self.line.first() else {
+            return Err(Kept::Idle);
+        };
+        if let Ok((_, echo)) = self.fill(now, question)
+            && !self.line.admits(question, &echo, half_duplex)
+        {
+            return Err(Kept::Busy);
+        }
+        let question = self.line.take_first().ok_or(Kept::Idle)?;
+        self.polls_turn = true;
+        self.ask(now, question, actions)
+    }
+
+    fn ask_poll(&mut self, now: Now, actions: &mut Vec<Action>) -> Result<(), Kept> {
+        let questions = &self.protocol.questions;
+        let Asking::Open(schedule) = &mut self.asking else {
+            return Err(Kept::Idle);
+        };
+        let Some(job) = schedule.due(now.monotonic) else {
+            return Err(Kept::Idle);
+        };
+        let busy = questions.half_duplex && !self.line.is_free();
+        if busy || self.line.polls() >= MOST_POLLS_OUT {
+            return Err(Kept::Busy);
+        }
+        let (exchange, unit) = schedule.job(job, &questions.polls).ok_or(Kept::Idle)?;
+        let question = Question {
+            asker: Asker::Poll(job),
+            exchange: Arc::clone(exchange),
+            unit,
+            arguments: Fields::new(),
+            deadline: None,
+            waits: true,
+        };
+        if let Ok((_, echo)) = self.fill(now, &question)
+            && !self.line.admits(&question, &echo, questions.half_duplex)
+        {
+            return Err(Kept::Busy);
+        }
+        let protocol = Arc::clone(&self.protocol);
+        if let Asking::Open(schedule) = &mut self.asking {
+            let missed = schedule.begin(job, &protocol.questions.polls, now.monotonic);
+            if missed > 0 {
+                let poll = Name::clone(&question.exchange.name);
+                actions.push(Action::Count(Counted::PollsMissed(poll, missed)));
+            }
+        }
+        self.polls_turn = false;
+        self.ask(now, question, actions)
+    }
+
+    /// Gives a question to be written, or settles it if it cannot be filled.
+    fn ask(&mut self, now: Now, question: Question, actions: &mut Vec<Action>) -> Result<(), Kept> {
+        match self.fill(now, &question) {
+            Ok((bytes, echo)) => {
+                let (exchange, deadline) = (Arc::clone(&question.exchange), question.deadline);
+                let id = self.line.send(question, echo);
+                self.write_question(now, (id, &exchange, deadline), bytes, actions);
+            }
+            Err(why) => self.not_sent(now, question, why, actions),
+        }
+        Ok(())
+    }
+
+    fn ask_again(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let Some((id, question)) = self.line.again() else {
+            return;
+        };
+        match self.fill(now, question) {
+            Ok((bytes, echo)) => {
+                let (exchange, deadline) = (Arc::clone(&question.exchange), question.deadline);
+                self.line.send_again(id, echo);
+                self.write_question(now, (id, &exchange, deadline), bytes, actions);
+            }
+            Err(why) => {
+                if let Some((question, written)) = self.line.cancel(id) {
+                    let outcome = Outcome::TimedOut { written };
+                    actions.push(Action::Count(Counted::PollNotSent(
+                        Name::clone(&question.exchange.name),
+                        why,
+                    )));
+                    self.settle(now, Settled { question, outcome }, actions);
+                }
+            }
+        }
+    }
+
+    fn write_question(
+        &mut self,
+        now: Now,
+        (id, exchange, deadline): (RequestId, &Exchange, Option<Instant>),
+        bytes: Bytes,
+        actions: &mut Vec<Action>,
+    ) {
+        let counters = exchange
+            .template()
+            .into_iter()
+            .flat_map(Template::counter_names);
+        self.memory.advance(counters);
+        if bytes.is_empty() {
+            // The device begins.
+            self.written_question(now, id, 0, actions);
+        } else {
+            self.writes.request(id, bytes, deadline);
+        }
+    }
+
+    /// All of a question is in the socket.
+    pub(super) fn written_question(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        count: usize,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some(settled) = self.line.written(id, count, now.monotonic) {
+            self.settle(now, settled, actions);
+        }
+    }
+
+    fn not_sent(&mut self, now: Now, question: Question, why: String, actions: &mut Vec<Action>) {
+        let name = Name::clone(&question.exchange.name);
+        match question.asker {
+            Asker::Command(id) => actions.push(Action::Answer(id, Outcome::Invalid(why))),
+            Asker::Poll(job) => {
+                actions.push(Action::Count(Counted::PollNotSent(name, why)));
+                if let Asking::Open(schedule) = &mut self.asking {
+                    schedule.passed_over(job);
+                }
+            }
+            Asker::Open(_) => self.not_opened(now, name, why, actions),
+        }
+    }
+
+    fn not_opened(&mut self, now: Now, step: Name, why: String, actions: &mut Vec<Action>) {
+        actions.push(Action::Count(Counted::OpenFailed(step, why)));
+        self.finish(now, Reason::NotOpened);
+    }
+
+    /// The bytes of a question, and what its answer repeats.
+    fn fill(&self, now: Now, question: &Question) -> Result<(Bytes, Echo), String> {
+        let unit = question.unit.iter().cloned();
+        let fields: Fields = unit.map(|unit| (UNIT.into(), Value::Text(unit))).collect();
+        let context = Context {
+            fields: &fields,
+            frame: &[],
+            device: self
+                .identity
+                .as_ref()
+                .and_then(|identity| identity.bound())
+                .map(|name| &**name),
+            arguments: &question.arguments,
+            now: Some(now.utc),
+            memory: &self.memory,
+            checksum: self.protocol.checksums.first().map(Checksum::algorithm),
+            caller: self.caller.as_ref(),
+            confidential: false,
+        };
+        let bytes = question.exchange.render(&context, &self.protocol.framing)?;
+        Ok((bytes, question.exchange.echo(&context)?))
+    }
+
+    /// Passes on what became of a question.
+    pub(super) fn settle(&mut self, now: Now, settled: Settled, actions: &mut Vec<Action>) {
+        let Settled { question, outcome } = settled;
+        let name = || Name::clone(&question.exchange.name);
+        match question.asker {
+            Asker::Command(id) => actions.push(Action::Answer(id, outcome)),
+            Asker::Open(step) => match outcome {
+                Outcome::Sent { .. } => self.go_on_opening(now, step + 1, actions),
+                _ => {
+                    let why = "no answer in time".to_owned();
+                    self.not_opened(now, name(), why, actions);
+                }
+            },
+            Asker::Poll(job) => {
+                let most = self.protocol.questions.backoff;
+                actions.push(Action::Count(Counted::PollFailed(
+                    name(),
+                    question.unit.clone(),
+                )));
+                if let Asking::Open(schedule) = &mut self.asking {
+                    let change = schedule.failed(job, most, now.monotonic);
+                    self.tell(change, question.unit.as_deref(), actions);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, change: Change, unit: Option<&str>, actions: &mut Vec<Action>) {
+        let device = match unit {
+            Some(unit) => self.device_of(unit),
+            None => self
+                .identity
+                .as_ref()
+                .and_then(|identity| identity.bound().cloned()),
+        };
+        actions.extend(match change {
+            Change::None => None,
+            Change::Silent => device.map(Action::Silent),
+            Change::Heard => device.map(Action::Heard),
+        });
+    }
+
+    /// Takes a frame that may be the answer to a question, and decodes it as such.
+    pub(super) fn take_answer(
+        &mut self,
+        now: Now,
+        bytes: &Bytes,
+        body: Extent,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        if self.line.is_quiet() {
+            return false;
+        }
+        let nothing = Fields::new();
+        let mut decoded = None;
+        let offered = if self.line.needs_fields() {
+            let taken = decoded.insert(self.decode(bytes.clone(), body, true, None));
+            self.line.offer(bytes, &taken.reading.fields, now.monotonic)
+        } else {
+            self.line.offer(bytes, &nothing, now.monotonic)
+        };
+        match offered {
+            None => match decoded {
+                Some(mut taken) => {
+                    self.take(now, &mut taken, actions);
+                    true
+                }
+                None => false,
+            },
+            Some(Offered::Late) => {
+                let taken = decoded.unwrap_or_else(|| self.decode(bytes.clone(), body, true, None));
+                let mut taken = taken.unpublished();
+                actions.push(Action::Count(Counted::Late(self.shown(bytes))));
+                self.take(now, &mut taken, actions);
+                true
+            }
+            Some(Offered::Answer {
+                question,
+                written,
+                refused,
+            }) => {
+                let reads = question.exchange.answer.as_ref();
+                let reads = reads
+                    .and_then(|answer| answer.reads.clone())
+                    .filter(|_| !refused);
+                let taken = match (reads, decoded) {
+                    (None, Some(taken)) => taken,
+                    (reads, _) => self.decode(bytes.clone(), body, true, reads.as_ref()),
+                };
+                self.answered(now, (question, written, refused), taken, actions);
+                true
+            }
+        }
+    }
+
+    fn answered(
+        &mut self,
+        now: Now,
+        (question, written, refused): (Question, usize, bool),
+        mut taken: Taken,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some(unit) = question.unit.clone()
+            && taken.reading.fields.get(UNIT).is_none()
+        {
+            taken.reading.fields.set(UNIT.into(), Value::Text(unit));
+            taken.reading.fields.hide(0, UNIT);
+        }
+        match question.asker {
+            Asker::Command(id) => {
+                if refused || !question.exchange.publish {
+                    taken = taken.unpublished();
+                }
+                self.take(now, &mut taken, actions);
+                let answer = Box::new(self.answer_of(taken, written));
+                let outcome = match refused {
+                    true => Outcome::Refused(answer),
+                    false => Outcome::Answered(answer),
+                };
+                actions.push(Action::Answer(id, outcome));
+            }
+            Asker::Open(step) => {
+                let shown = self.shown(&taken.bytes);
+                self.take(now, &mut taken, actions);
+                if self.ending.is_some() {
+                } else if refused {
+                    let why = format!("the device refused: {}", crate::message::HexPrefix(&shown));
+                    self.not_opened(now, Name::clone(&question.exchange.name), why, actions);
+                } else {
+                    self.go_on_opening(now, step + 1, actions);
+                }
+            }
+            Asker::Poll(job) => {
+                if refused {
+                    actions.push(Action::Count(Counted::PollRefused(
+                        Name::clone(&question.exchange.name),
+                        question.unit.clone(),
+                        self.shown(&taken.bytes),
+                    )));
+                }
+                if let Asking::Open(schedule) = &mut self.asking {
+                    let change = schedule.answered(job);
+                    self.tell(change, question.unit.as_deref(), actions);
+                }
+                self.take(now, &mut taken, actions);
+            }
+        }
+    }
+
+    fn answer_of(&self, mut taken: Taken, written: usize) -> Answer {
+        // A secret that this frame may carry is nobody's to see.
+        let frame = match self.protocol.identity.secret() {
+            Some(_) => {
+                self.conceal(&mut taken);
+                Bytes::new()
+            }
+            None => taken.bytes.clone(),
+        };
+        Answer {
+            written,
+            kind: taken.reading.kind.clone(),
+            values: values(&taken.reading, &frame),
+            frame,
+            detail: taken.reading.undecoded.clone(),
+        }
+    }
+
+    /// The unit behind the connection's device that has that name.
+    fn unit_of(&self, device: &str) -> Option<Text> {
+        let units = self.units.iter();
+        units
+            .clone()
+            .find(|(name, _)| **name == *device)
+            .map(|(_, unit)| unit.clone())
+    }
+
+    /// The device that a unit is.
+    fn device_of(&self, unit: &str) -> Option<Name> {
+        let mut units = self.units.iter();
+        units
+            .find(|(_, known)| *known == unit)
+            .map(|(name, _)| Name::clone(name))
+    }
+
+    /// When something that is asked, or is to be asked, is due.
+    pub(super) fn asking_deadline(&self) -> Option<Instant> {
+        let polls = match &self.asking {
+            Asking::Open(schedule) if !self.kept_back && self.ending.is_none() => {
+                schedule.deadline()
+            }
+            _ => None,
+        };
+        [self.line.deadline(self.held), polls]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Nothing more is asked; commands that are out still get their answers.
+    pub(super) fn wind_down(&mut self, now: Now, reason: Reason, actions: &mut Vec<Action>) {
+        for settled in self.line.wind_down(reason) {
+            self.settle(now, settled, actions);
+        }
+    }
+
+    /// Whether the answer to a command is waited for although the connection is to end.
+    pub(super) fn awaits_answer(&self) -> bool {
+        let stops = self.ending.as_ref();
+        let reads = stops.is_none_or(|ending| matches!(ending.frames, Rest::InProgress { .. }));
+        reads && self.line.has_command_out()
+    }
+
+    /// Everything that is asked gets its outcome now.
+    pub(super) fn give_up_questions(&mut self, reason: Reason, actions: &mut Vec<Action>) {
+        if let Some((id, written)) = self.writes.give_up() {
+            self.line.begun(id, written);
+        }
+        for Settled { question, outcome } in self.line.give_up(reason) {
+            if let Asker::Command(id) = question.asker {
+                actions.push(Action::Answer(id, outcome));
+            }
+        }
+    }
+}
