@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::actions::{Action, Answer, Asked, Counted, Outcome, Reason, Request};
 use super::arguments;
 use super::encode::values;
-use super::exchange::{Echo, Exchange};
+use super::exchange::{Echo, Exchange, UNIT};
 use super::frames::Taken;
 use super::line::{Asker, Offered, Question, RequestId, Settled};
 use super::polls::{self, Change, Schedule};
@@ -19,9 +19,6 @@ use crate::template::{Context, Template};
 
 /// Polls of one connection that are out together, where their answers can be told apart.
 const MOST_POLLS_OUT: usize = 8;
-
-/// The field under which a question's unit stands.
-const UNIT: &str = "unit";
 
 /// How far a connection is with what it asks.
 #[derive(Debug)]
@@ -101,6 +98,7 @@ impl Conversation {
             }
             (unit, _) => unit,
         };
+        let retries = exchange.retries;
         Ok(Question {
             asker: Asker::Command(id),
             exchange,
@@ -108,6 +106,7 @@ impl Conversation {
             arguments,
             deadline: Some(request.deadline),
             waits,
+            retries,
         })
     }
 
@@ -269,6 +268,7 @@ impl Conversation {
             arguments: Fields::new(),
             deadline: None,
             waits: true,
+            retries: exchange.retries,
         };
         self.ask(now, question, actions)
     }
@@ -303,6 +303,7 @@ impl Conversation {
         if busy || self.line.polls() >= MOST_POLLS_OUT {
             return Err(Kept::Busy);
         }
+        let probes = schedule.is_probe(job);
         let (exchange, unit) = schedule.job(job, &questions.polls).ok_or(Kept::Idle)?;
         let question = Question {
             asker: Asker::Poll(job),
@@ -311,6 +312,7 @@ impl Conversation {
             arguments: Fields::new(),
             deadline: None,
             waits: true,
+            retries: if probes { 0 } else { exchange.retries },
         };
         if let Ok((_, echo)) = self.fill(now, &question)
             && !self.line.admits(&question, &echo, questions.half_duplex)

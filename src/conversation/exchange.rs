@@ -24,6 +24,8 @@ pub(super) const WITHIN_MS: RangeInclusive<u32> = 1..=300_000;
 pub(super) const RETRIES: RangeInclusive<u32> = 0..=10;
 /// What an answer may take where nothing says it.
 pub(super) const DEFAULT_WITHIN_MS: u32 = 5000;
+/// The field that templates of questions have: the unit that is asked.
+pub(super) const UNIT: &str = "unit";
 /// Bytes that the automaton of a pattern may take.
 const PATTERN_BYTES: usize = 1 << 20;
 
@@ -64,6 +66,8 @@ pub struct Expected {
     pub matching: Matching,
     /// What reads it, where that is not the protocol's own way.
     pub reads: Option<Decoder>,
+    /// The layout by which it does.
+    pub layout: Option<Name>,
 }
 
 /// Which frame is meant.
@@ -250,6 +254,7 @@ impl Exchange {
                 Awaited::Pattern(pattern) => Matching::Pattern(pattern.clone()),
             },
             reads: None,
+            layout: None,
         });
         Exchange {
             name: "send".into(),
@@ -280,6 +285,7 @@ impl Exchange {
             answer: Some(Expected {
                 matching: Matching::Where(terms(answer)?),
                 reads: Some(reads),
+                layout: None,
             }),
             refused: Some(Matching::Where(terms(refused)?)),
             within: Duration::from_millis(DEFAULT_WITHIN_MS.into()),
@@ -308,6 +314,13 @@ impl Exchange {
             Term::Condition(_) => None,
         });
         self.template().into_iter().chain(values)
+    }
+
+    /// The fields of frames that it looks at.
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        let answer = self.answer.as_ref().map(|answer| &answer.matching);
+        let matching = answer.into_iter().chain(&self.refused);
+        matching.flat_map(Matching::field_names)
     }
 
     /// The bytes of a question.
@@ -373,6 +386,18 @@ impl Exchange {
     }
 
     fn check(&self, section: &Section<'_>, problems: &mut Problems) {
+        for name in self.templates().flat_map(Template::field_names) {
+            if name != UNIT {
+                let message = format!(
+                    "a question answers no frame, which could have `{name}`: `{{unit}}` is the unit that is asked, `{{arg NAME}}` an argument, `{{last NAME}}` what an earlier frame said"
+                );
+                problems.member(section, "send", message);
+            }
+        }
+        if self.templates().any(Template::shows_frame) {
+            let message = "a question answers no frame, of which `raw` could show bytes";
+            problems.member(section, "send", message);
+        }
         let answer = self.answer.as_ref().map(|answer| &answer.matching);
         for term in answer.into_iter().flat_map(Matching::terms) {
             let Term::Same(Same {
@@ -461,6 +486,7 @@ impl Expected {
                     pattern => Matching::Pattern(read_pattern(section, pattern, problems)?),
                 },
                 reads: None,
+                layout: None,
             });
         }
         if !section.value.is_object() {
@@ -484,18 +510,23 @@ impl Expected {
                 return None;
             }
         };
-        let reads = match (options.layout, decoder) {
+        let layout = options.layout;
+        let reads = match (&layout, decoder) {
             (Some(layout), Some(decoder)) => {
-                let found = decoder.with_layout(&layout);
+                let found = decoder.with_layout(layout);
                 if found.is_none() {
                     let known: Vec<&str> = decoder.layout_names().map(|name| &**name).collect();
-                    problems.member(section, "layout", unknown_word("layout", &layout, &known));
+                    problems.member(section, "layout", unknown_word("layout", layout, &known));
                 }
                 found
             }
             _ => None,
         };
-        Some(Expected { matching, reads })
+        Some(Expected {
+            matching,
+            reads,
+            layout: layout.map(Name::from),
+        })
     }
 }
 

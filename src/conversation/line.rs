@@ -40,6 +40,8 @@ pub(super) struct Question {
     pub(super) deadline: Option<Instant>,
     /// Whether the answer is waited for.
     pub(super) waits: bool,
+    /// How often it is asked again.
+    pub(super) retries: u32,
 }
 
 /// What became of a question.
@@ -272,7 +274,7 @@ impl Line {
             let at = self.out.iter().position(|out| out.is_late(now, held))?;
             let out = self.out.get_mut(at)?;
             let tries = u32::try_from(out.echoes.len()).unwrap_or(u32::MAX);
-            if tries <= out.question.exchange.retries && !late(&out.question) {
+            if tries <= out.question.retries && !late(&out.question) {
                 out.state = State::Again;
                 continue;
             }

@@ -140,7 +140,6 @@ pub struct CommandOptions {
 /// An entry of `commands`: the bytes, or an object.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename = "command-entry", untagged)]
-#[expect(dead_code, reason = "only the schema of it is made")]
 pub enum CommandEntry {
     /// The bytes. The device does not answer.
     Send(#[schemars(with = "HoleText")] String),
@@ -199,6 +198,26 @@ impl Questions {
         let polls = self.polls.iter().flat_map(|poll| &poll.asks);
         let commands = self.commands.values().map(|command| &command.asks);
         self.open.iter().chain(polls).chain(commands)
+    }
+
+    /// All questions, and where in the protocol's section each stands.
+    pub fn places<'a>(&'a self, protocol: &Section<'a>) -> Vec<(Section<'a>, &'a Exchange)> {
+        let session = protocol.member("session");
+        let open = session.and_then(|session| session.member("open"));
+        let steps = open.iter().flat_map(Section::elements);
+        let steps = steps.zip(self.open.iter().map(|step| &**step));
+        let in_section = |member: &str, name: &str| protocol.member(member)?.member(name);
+        let polls = self.polls.iter().flat_map(|poll| {
+            let place = in_section("polls", &poll.name);
+            poll.asks
+                .iter()
+                .filter_map(move |asks| Some((place.clone()?, &**asks)))
+        });
+        let commands = self
+            .commands
+            .iter()
+            .filter_map(|(name, command)| Some((in_section("commands", name)?, &*command.asks)));
+        steps.chain(polls).chain(commands).collect()
     }
 
     /// Takes note of the fields that other templates of the protocol show later.
@@ -305,6 +324,7 @@ impl Poll {
         exchange.answer.get_or_insert(exchange::Expected {
             matching: exchange::Matching::Next,
             reads: None,
+            layout: None,
         });
         no_arguments(&exchange, section, "a poll", problems);
         (problems.len() == before).then(|| Poll {

@@ -205,9 +205,9 @@ impl Decoder {
         layout.is_some_and(|layout| layout.type_fields().contains(&field))
     }
 
-    /// Layouts that no frame and no element of a list is ever read by.
-    pub fn unused_layouts(&self) -> impl Iterator<Item = &Name> {
-        self.tree.unused()
+    /// Layouts that no frame, no element of a list and none of these reads by.
+    pub fn unused_layouts(&self, named: &[&str]) -> Vec<&Name> {
+        self.tree.unused(named)
     }
 
     /// Whether frames may make several messages.

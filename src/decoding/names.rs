@@ -333,14 +333,28 @@ impl Tree {
     }
 
     /// The layouts that no frame, no part and no element is ever read by.
-    pub fn unused(&self) -> impl Iterator<Item = &Name> {
+    pub fn unused(&self, named: &[&str]) -> Vec<&Name> {
         let mut first = self.root.readers();
         let lists = self.root.body.iter().flat_map(Body::lists);
         first.extend(lists.filter_map(|(_, list)| list.layout));
+        let is_named = |layout: &Layout| {
+            layout
+                .name
+                .as_deref()
+                .is_some_and(|name| named.contains(&name))
+        };
+        let layouts = self.layouts.iter().enumerate();
+        first.extend(
+            layouts
+                .filter(|(_, layout)| is_named(layout))
+                .map(|(at, _)| at),
+        );
         let used = self.closure(first, Follow::Lists);
         let layouts = self.layouts.iter().enumerate();
         let unused = layouts.filter(move |(at, _)| !used.contains(at));
-        unused.filter_map(|(_, layout)| layout.name.as_ref())
+        unused
+            .filter_map(|(_, layout)| layout.name.as_ref())
+            .collect()
     }
 
     /// Layouts, and those that read on from them.

@@ -31,7 +31,7 @@ impl Tree {
                 found.member(section, "select", message);
             }
         }
-        let unused: Vec<_> = self.unused().collect();
+        let unused = self.unused(&[]);
         let befores = self.befores();
         for ((place, layout), before) in self.placed().zip(&befores) {
             let section = match place {

@@ -10,6 +10,7 @@ use crate::conversation::{OnBadChecksum, Otherwise, Protocol};
 use crate::document::{Problem, Problems, Section, child_pointer, nearest, unknown_word};
 use crate::framing::WrapError;
 use crate::notation::Condition;
+use crate::template::Template;
 
 /// The sockets that listeners have claimed so far.
 #[derive(Debug, Default)]
@@ -94,11 +95,24 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
             problems.member(section, member, unknown_word("field", name, &known));
         }
     };
+    for (place, asks) in protocol.questions.places(section) {
+        for name in asks.field_names() {
+            if !known.contains(&name) {
+                problems.add(&place, unknown_word("field", name, &known));
+            }
+        }
+        for name in asks.templates().flat_map(Template::last_names) {
+            check(problems, &place, "send", name);
+        }
+    }
     let Some(replies) = section.member("replies") else {
         return;
     };
     for reply in protocol.replies.iter() {
         let (place, send) = template_of(&replies, &reply.name);
+        for name in reply.send.last_names() {
+            check(problems, &place, send, name);
+        }
         for name in reply.send.field_names() {
             match name {
                 "checksum" if !known.contains(&name) => {
@@ -123,6 +137,12 @@ fn template_of<'a, 'n>(replies: &Section<'a>, name: &'n str) -> (Section<'a>, &'
 
 /// A template can have the protocol's own checksum only if there is one.
 fn own_checksums(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
+    for (place, asks) in protocol.questions.places(section) {
+        if protocol.checksums.is_empty() && asks.templates().any(Template::needs_own_checksum) {
+            let message = "`checksum over` is the protocol's own checksum, and it has none";
+            problems.member(&place, "send", message);
+        }
+    }
     let Some(replies) = section.member("replies") else {
         return;
     };
@@ -326,10 +346,15 @@ pub fn unused_layouts(section: &Section<'_>, protocol: &Protocol) -> Vec<Warning
     let Some(layouts) = section.member("layouts") else {
         return Vec::new();
     };
-    let unused = protocol.decoder.unused_layouts();
+    let asked = protocol.questions.iter();
+    let answers = asked.filter_map(|asks| asks.answer.as_ref()?.layout.as_deref());
+    let unused = protocol
+        .decoder
+        .unused_layouts(&answers.collect::<Vec<_>>());
     unused
+        .into_iter()
         .map(|name| {
-            let message = format!("no `select` and no field names layout \"{name}\"");
+            let message = format!("no `select`, no field and no answer names layout \"{name}\"");
             warning(&layouts.pointer, name, message)
         })
         .collect()

@@ -23,7 +23,7 @@ pub fn check(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems
     }
 }
 
-fn uses<'a>(section: &Section<'a>, protocol: &Protocol) -> Vec<Use<'a>> {
+fn uses<'a>(section: &Section<'a>, protocol: &'a Protocol) -> Vec<Use<'a>> {
     let mut uses = Vec::new();
     if let Some(framing) = section.member("framing") {
         framings(&framing, &mut uses);
@@ -56,6 +56,13 @@ fn uses<'a>(section: &Section<'a>, protocol: &Protocol) -> Vec<Use<'a>> {
     }
     if let Some(id) = section.member("messageId") {
         in_template(id, &mut uses);
+    }
+    for (place, asks) in protocol.questions.places(section) {
+        let names = asks.templates().flat_map(Template::function_names);
+        uses.extend(names.map(|name| Use {
+            place: place.clone(),
+            function: name.to_owned(),
+        }));
     }
     if let Some(replies) = section.member("replies") {
         for reply in protocol.replies.iter() {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::choices::Choices;
-use super::{decoders, framings};
+use super::{decoders, framings, questions};
 
 /// What the sections of type `script`, and others, call.
 const FUNCTIONS: &str = "
@@ -81,6 +81,9 @@ fn protocol(choices: &mut Choices<'_>) -> Value {
         protocol["onUndecoded"] = choices.of(&["drop", "publish", "close"]).into();
     }
     identify(&mut protocol, choices);
+    if choices.once_in(3) {
+        questions::ask(&mut protocol, choices);
+    }
     if choices.once_in(3) {
         protocol["acknowledge"] = acknowledge(choices);
     }

@@ -6,6 +6,7 @@ mod decoders;
 mod documents;
 mod fields;
 mod framings;
+mod questions;
 mod stream;
 mod trial;
 

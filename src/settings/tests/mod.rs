@@ -295,8 +295,7 @@ fn words_of_later_versions_are_refused_by_name() {
             "outbound": {"press": {"address": "10.0.0.7:4305"}},
             "listeners": {"lines": {"tls": {}}},
             "protocols": {
-                "lines": {"commands": {}, "identity": {"from": "certificate"}},
-                "gt06": {"polls": {}, "session": {"open": []}}},
+                "lines": {"identity": {"from": "certificate"}}},
             "spool": {"whenFull": "dropNewest"}
         })),
         &[
@@ -304,21 +303,6 @@ fn words_of_later_versions_are_refused_by_name() {
                 "/outbound",
                 None,
                 "\"outbound\" is not available in this version",
-            ),
-            (
-                "/protocols/gt06/polls",
-                None,
-                "\"polls\" is not available in this version",
-            ),
-            (
-                "/protocols/gt06/session/open",
-                None,
-                "\"open\" is not available in this version",
-            ),
-            (
-                "/protocols/lines/commands",
-                None,
-                "\"commands\" is not available in this version",
             ),
             (
                 "/protocols/lines/identity/from",

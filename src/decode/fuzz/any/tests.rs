@@ -55,6 +55,11 @@ fn words_of_schema() -> Vec<String> {
         "identity",
         "acknowledge",
         "protocol-whole",
+        "question",
+        "answer",
+        "refused",
+        "poll",
+        "command",
     ];
     let definitions = schema["$defs"].as_object().unwrap().iter();
     let ours =
