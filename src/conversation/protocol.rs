@@ -12,7 +12,7 @@ use crate::checksum::Checksum;
 use crate::decoding::Decoder;
 use crate::framing::Framing;
 use crate::identity::{DeviceMap, IdentityRule};
-use crate::message::Name;
+use crate::message::{Name, Text};
 use crate::script::{Caller, Script};
 use crate::template::Template;
 
@@ -176,6 +176,8 @@ pub struct ConversationSettings {
     pub output: Option<Name>,
     /// Outputs whose body is not [`BodyForm::Message`].
     pub bodies: Arc<BTreeMap<Name, BodyForm>>,
+    /// What `{unit}` in polls goes round over.
+    pub units: Arc<[Text]>,
     /// The connection is closed when nothing came for so long while we were reading.
     pub idle_timeout: Option<Duration>,
     /// What the conversation holds at most.

@@ -101,6 +101,7 @@ pub fn settings(changes: &Value) -> ConversationSettings {
                 .map(|(name, form)| (name.into(), form))
                 .collect(),
         ),
+        units: Arc::from([]),
         idle_timeout: Some(Duration::from_secs(60)),
         bounds: Bounds {
             waiting_replies: 3,
