@@ -13,6 +13,7 @@
 //! each may import stand in ARCHITECTURE.md, held against the source by a test.
 
 pub mod app;
+pub mod backoff;
 pub mod check;
 pub mod checksum;
 pub mod cli;

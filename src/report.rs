@@ -18,6 +18,8 @@ const LISTED_ERRORS: usize = 20;
 const LISTED_NOTES: usize = 5;
 /// Bytes of what is told of quarantine at most, about.
 const QUARANTINE_BYTES: usize = 8 * 1024;
+/// Bytes of all errors of `outbound` at most, about.
+const OUTBOUND_ERROR_BYTES: usize = 4 * 1024;
 /// Bytes of one text at most.
 const TEXT_BYTES: usize = 512;
 
@@ -41,6 +43,17 @@ pub enum ListenerState {
     Degraded(String),
 }
 
+/// How many devices of an entry of `outbound` are connected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Devices with a connection.
+    pub connected: usize,
+    /// Devices that there are.
+    pub of: usize,
+    /// Why the last one that failed is not, unless all are connected.
+    pub error: Option<String>,
+}
+
 /// Everything that is reported.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -50,6 +63,8 @@ pub struct Status {
     pub version: Option<i64>,
     /// Each listener's port and state.
     pub listeners: BTreeMap<Name, (u16, ListenerState)>,
+    /// How many devices of each entry of `outbound` are connected.
+    pub outbound: BTreeMap<Name, Reached>,
     /// The presets in use, by protocol.
     pub presets: BTreeMap<Name, String>,
     /// How the spool's disk is.
@@ -77,6 +92,7 @@ impl Status {
             "module": { "version": env!("CARGO_PKG_VERSION"), "presets": presets },
             "settings": self.settings(),
             "listeners": listeners,
+            "outbound": outbound(&self.outbound),
             "spool": spool(&self.spool, &self.notes),
             "quarantine": quarantine(&self.quarantine),
         })
@@ -115,6 +131,22 @@ fn listener(port: u16, state: &ListenerState) -> Value {
             json!({ "port": port, "state": "degraded", "error": cut(why) })
         }
     }
+}
+
+/// Without any, those that an earlier run of the module has reported are taken back.
+fn outbound(entries: &BTreeMap<Name, Reached>) -> Value {
+    if entries.is_empty() {
+        return Value::Null;
+    }
+    let mut bytes = 0;
+    let entries = entries.iter().map(|(name, reached)| {
+        let error = reached.error.as_deref().map(cut);
+        bytes += error.as_ref().map_or(0, String::len);
+        let error = error.filter(|_| bytes <= OUTBOUND_ERROR_BYTES);
+        let told = json!({ "connected": reached.connected, "of": reached.of, "error": error });
+        (name.to_string(), told)
+    });
+    Value::Object(entries.collect())
 }
 
 fn spool(condition: &Condition, notes: &[Note]) -> Value {
@@ -223,11 +255,31 @@ mod tests {
             outcome,
             version: Some(7),
             listeners: BTreeMap::new(),
+            outbound: BTreeMap::new(),
             presets: BTreeMap::new(),
             spool: Condition::Good,
             notes: Vec::new(),
             quarantine: Samples::new(),
         }
+    }
+
+    #[test]
+    fn of_outbound_counts_are_told_and_errors_while_there_is_room_for_them() {
+        let mut all = status(Outcome::Applied);
+        assert_eq!(all.report()["outbound"], Value::Null);
+        for number in 0..50 {
+            let reached = Reached {
+                connected: number,
+                of: 50,
+                error: Some("x".repeat(500)),
+            };
+            all.outbound.insert(format!("{number:02}").into(), reached);
+        }
+        let told = &all.report()["outbound"];
+        assert_eq!(told["00"]["error"].as_str().unwrap().len(), 500);
+        let last = json!({"connected": 49, "of": 50, "error": null});
+        assert_eq!(told["49"], last);
+        assert!(told.to_string().len() < 8 * 1024);
     }
 
     #[test]

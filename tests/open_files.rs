@@ -20,7 +20,9 @@ use edge_tcp_gateway::outbox::{self, Submission};
 use edge_tcp_gateway::quarantine::Quarantine;
 use edge_tcp_gateway::registry::Registry;
 use edge_tcp_gateway::settings::{Presets, Settings};
-use edge_tcp_gateway::southbound::{ListenerHandle, ListenerTask, South, Terms, Timeouts, bind};
+use edge_tcp_gateway::southbound::{
+    ListenerHandle, ListenerTask, Lookups, South, Terms, Timeouts, bind,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -53,6 +55,7 @@ fn start(timeouts: Timeouts) -> Bench {
     let south = South {
         registry: Registry::default(),
         quarantine: Quarantine::default(),
+        lookups: Lookups::default(),
         submitter,
         metrics: metrics.clone(),
         throttle: Throttle::default(),

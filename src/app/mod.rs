@@ -37,7 +37,7 @@ use crate::outbox;
 use crate::quarantine::Quarantine;
 use crate::registry::Registry;
 use crate::settings::SpoolSettings;
-use crate::southbound::{self, South};
+use crate::southbound::{self, Lookups, South};
 use crate::spool::{Condition, Note, Whose, free_bytes};
 use crate::storage::{Document, Storage, Stored};
 
@@ -59,6 +59,8 @@ pub struct Timeouts {
     pub leave: Duration,
     /// Between attempts to bind a port that is taken.
     pub bind_again: Duration,
+    /// Between two words to the twin of devices that come and go.
+    pub tell_again: Duration,
     /// Those of the side of the devices.
     pub south: southbound::Timeouts,
     /// Those of the link.
@@ -72,6 +74,7 @@ impl Default for Timeouts {
             spool: Duration::from_secs(2),
             leave: Duration::from_secs(1),
             bind_again: Duration::from_secs(5),
+            tell_again: Duration::from_secs(30),
             south: southbound::Timeouts::default(),
             link: northbound::Timeouts::default(),
         }
@@ -191,6 +194,7 @@ pub async fn run(
     let south = South {
         registry,
         quarantine: Quarantine::default(),
+        lookups: Lookups::default(),
         submitter,
         metrics: metrics.clone(),
         throttle,
@@ -211,6 +215,7 @@ pub async fn run(
         condition: how_disk_is,
         notes: what_disk_had,
         bind_again: timeouts.bind_again,
+        tell_again: timeouts.tell_again,
     };
     let gateway = Gateway::new(parts, shutdown.clone());
     let told = http::Told {

@@ -75,8 +75,14 @@ impl Report {
 }
 
 fn summary(settings: &Settings, warnings: usize) -> String {
+    let dialled = settings.outbound.values();
+    let dialled: usize = dialled.map(|outbound| outbound.addresses.len()).sum();
+    let dialled = match dialled {
+        0 => String::new(),
+        _ => format!("{} to dial, ", count(dialled, "device")),
+    };
     format!(
-        "{}: {}, {}, {} of {} bytes of a twin",
+        "{}: {}, {dialled}{}, {} of {} bytes of a twin",
         count(warnings, "warning"),
         count(settings.listeners.len(), "listener"),
         count(settings.protocols.len(), "protocol"),

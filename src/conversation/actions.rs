@@ -63,7 +63,9 @@ pub enum Reason {
     Shutdown,
     /// Its listener is not in the settings any more.
     ListenerRemoved,
-    /// Its listener has another protocol now.
+    /// Its entry of `outbound` is not in the settings any more, or dials another address.
+    OutboundRemoved,
+    /// Its listener or entry of `outbound` has another protocol now.
     ProtocolChanged,
     /// The same device has a newer connection.
     Superseded,
@@ -107,6 +109,7 @@ impl Reason {
             Reason::Reset => "reset",
             Reason::Shutdown => "shutdown",
             Reason::ListenerRemoved => "listener_removed",
+            Reason::OutboundRemoved => "outbound_removed",
             Reason::ProtocolChanged => "protocol_changed",
             Reason::Superseded => "superseded",
             Reason::Idle => "idle",

@@ -50,7 +50,9 @@ pub fn values(reading: &Reading, frame: &[u8]) -> Bytes {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {
     pub(super) protocol: &'a Name,
+    /// The listener, or the entry of `outbound` where the device was dialled.
     pub(super) listener: &'a Name,
+    pub(super) dialled: bool,
     pub(super) device: &'a Device,
     /// Whether the device is not in the map.
     pub(super) unknown: bool,
@@ -222,7 +224,12 @@ impl Serialize for Contract<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("device", &*source.device.name)?;
         map.serialize_entry("protocol", &**source.protocol)?;
-        map.serialize_entry("listener", &**source.listener)?;
+        let way = if source.dialled {
+            "outbound"
+        } else {
+            "listener"
+        };
+        map.serialize_entry(way, &**source.listener)?;
         map.serialize_entry("received", &**source.received)?;
         if let Some(time) = source.time() {
             map.serialize_entry("time", &time.to_string())?;

@@ -363,6 +363,10 @@ impl Conversation {
                 .identity
                 .as_ref()
                 .map_or(&protocol.name, |identity| &identity.peer().listener),
+            dialled: self
+                .identity
+                .as_ref()
+                .is_some_and(|identity| identity.peer().dialled),
             device,
             unknown: !speaker.known,
             bad_checksum: !taken.checksum_ok,

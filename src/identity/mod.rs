@@ -57,6 +57,8 @@ enum Source {
     Address,
     /// By the listener it connects to: one port, one device.
     Listener,
+    /// By the entry of `outbound` that dials it.
+    Outbound,
 }
 
 /// Which device speaks.
@@ -101,6 +103,8 @@ enum OfPeer {
     Address,
     /// The listener's name: one port, one device.
     Listener,
+    /// The name of the entry of `outbound`, for devices that are dialled.
+    Outbound,
 }
 
 /// The member that names a function.
@@ -148,7 +152,7 @@ impl IdentityRule {
     pub fn scope(&self) -> Option<Scope> {
         match &self.source {
             Source::Field { scope, .. } | Source::Script { scope, .. } => Some(*scope),
-            Source::Address | Source::Listener => None,
+            Source::Address | Source::Listener | Source::Outbound => None,
         }
     }
 
@@ -156,7 +160,7 @@ impl IdentityRule {
     pub fn function(&self) -> Option<&Name> {
         match &self.source {
             Source::Script { said, .. } => Some(said.name()),
-            Source::Field { .. } | Source::Address | Source::Listener => None,
+            Source::Field { .. } | Source::Address | Source::Listener | Source::Outbound => None,
         }
     }
 
@@ -179,7 +183,7 @@ impl IdentityRule {
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, usize, &Name)> {
         let spoken = match &self.source {
             Source::Field { fields, .. } => &**fields,
-            Source::Script { .. } | Source::Address | Source::Listener => &[],
+            Source::Script { .. } | Source::Address | Source::Listener | Source::Outbound => &[],
         };
         let spoken = spoken.iter().enumerate();
         let spoken = spoken.map(|(at, field)| (FIELD, at, field));
@@ -199,12 +203,12 @@ impl IdentityRule {
                 named.iter().find_map(|field| text(field, fields))
             }
             Source::Script { said, .. } => text(said, fields),
-            Source::Address | Source::Listener => None,
+            Source::Address | Source::Listener | Source::Outbound => None,
         }
     }
 
     /// What says the identity: the field that counts in this frame, or the function, as it is
-    /// written in the settings; `address` or `listener`; `None` without any of its fields.
+    /// written in the settings; `address`, `listener` or `outbound`; `None` without any of its fields.
     pub fn said_by(&self, fields: &Fields) -> Option<&str> {
         match &self.source {
             Source::Field { fields: named, .. } => {
@@ -215,12 +219,13 @@ impl IdentityRule {
             Source::Script { said, .. } => text(said, fields).map(|_| &**said.written()),
             Source::Address => Some("address"),
             Source::Listener => Some("listener"),
+            Source::Outbound => Some("outbound"),
         }
     }
 
     /// The identity of a connection that no field says; `None` means the peer's address.
     pub fn of_peer<'p>(&self, peer: &'p Peer) -> Option<&'p str> {
-        matches!(self.source, Source::Listener).then_some(&*peer.listener)
+        matches!(self.source, Source::Listener | Source::Outbound).then_some(&*peer.listener)
     }
 
     /// The unit behind the identity that a frame is of. A `/` in it becomes `_`.
@@ -264,6 +269,7 @@ impl IdentityOptions {
             }
             (None, None, Some(OfPeer::Address)) => return Some(Source::Address),
             (None, None, Some(OfPeer::Listener)) => return Some(Source::Listener),
+            (None, None, Some(OfPeer::Outbound)) => return Some(Source::Outbound),
             _ => problems.add(
                 section,
                 "expected one of \"field\", \"script\" and \"from\"",
@@ -323,20 +329,31 @@ fn spelled(value: &Value) -> Option<Cow<'_, str>> {
 pub struct Peer {
     /// Its address; an IPv4 address inside an IPv6 one is taken out.
     pub address: SocketAddr,
-    /// The listener it connected to.
+    /// The listener it connected to, or the entry of `outbound` by which it was dialled.
     pub listener: Name,
-    /// The device that the listener's settings name, whatever is spoken.
+    /// Whether it was dialled, and did not connect to us.
+    pub dialled: bool,
+    /// The device that the settings of that entry name, whatever is spoken.
     pub fixed_device: Option<Name>,
 }
 
 impl Peer {
-    /// A peer, its address normalised.
+    /// A peer that connected to a listener, its address normalised.
     pub fn new(address: SocketAddr, listener: Name, fixed_device: Option<Name>) -> Self {
         let address = SocketAddr::new(normalised(address.ip()), address.port());
         Peer {
             address,
             listener,
+            dialled: false,
             fixed_device,
+        }
+    }
+
+    /// A peer that was dialled by that entry of `outbound`.
+    pub fn dialled(address: SocketAddr, outbound: Name, fixed_device: Option<Name>) -> Self {
+        Peer {
+            dialled: true,
+            ..Peer::new(address, outbound, fixed_device)
         }
     }
 }

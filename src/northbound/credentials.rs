@@ -9,7 +9,8 @@ use rustls::time_provider::TimeProvider;
 use tokio::time::sleep;
 
 use super::Timeouts;
-use super::backoff::{Backoff, StaleSocket};
+use super::stale::StaleSocket;
+use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::edge::tls::{self, TlsError};
 use crate::edge::token::Unsigned;

@@ -6,12 +6,12 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
 use super::connect::{OpenError, Terms, open};
 use super::credentials::{Credentials, CredentialsError, LinkEnded, chain};
 use super::notices::Notices;
 use super::session::{Ended, Serving};
 use super::{DesiredDocument, Inbound, LinkReport, Outgoing, Timeouts};
+use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::edge::Identity;
 use crate::edge::reported::Reported;

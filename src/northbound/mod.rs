@@ -6,13 +6,13 @@
 //! It never sends anything twice by itself: what a session did not see acknowledged, the
 //! forwarder gives to the next one.
 
-pub mod backoff;
 mod connect;
 mod credentials;
 pub mod dialect;
 mod link;
 mod notices;
 mod session;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod timeouts;

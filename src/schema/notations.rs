@@ -120,6 +120,11 @@ notations! {
     /// An address, or a network with the length of its prefix.
     Network "network" r"^[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?$" ["10.20.0.0/16"];
 
+    /// `HOST:PORT`: a name or an IPv4 address, or an IPv6 address in brackets, and a port.
+    HostPort "host-port"
+        r"^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,253}):[0-9]{1,5}$"
+        ["10.0.0.7:502", "plc.local:502", "[fd00::7]:502"];
+
     /// The plain name of a file in the mounted folder.
     FileName "file-name" r"^[^./\\:][^/\\:]*$" ["scale.json"];
 
@@ -143,6 +148,26 @@ impl JsonSchema for NumberText {
             "anyOf": [
                 { "type": "integer" },
                 { "type": "string", "pattern": "^-?(?:0x[0-9A-Fa-f]+|[0-9]+)$" },
+            ],
+        })
+    }
+}
+
+/// A unit behind a device.
+#[derive(Debug)]
+pub enum UnitName {}
+
+impl JsonSchema for UnitName {
+    fn schema_name() -> Cow<'static, str> {
+        "unit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A unit behind a device: a whole number, or a text without spaces and `/`.",
+            "anyOf": [
+                { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+                { "type": "string", "pattern": "^[!-.0-~]{1,64}$" },
             ],
         })
     }

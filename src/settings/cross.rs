@@ -399,13 +399,14 @@ pub fn unused(settings: &Settings) -> Vec<Warning> {
             warning(
                 "/outputs",
                 name,
-                format!("no layout, device or listener names output \"{name}\"{near}"),
+                format!(
+                    "no layout, device, listener or outbound entry names output \"{name}\"{near}"
+                ),
             )
         });
     let protocols: BTreeSet<&str> = settings
-        .listeners
-        .values()
-        .map(|listener| &*listener.protocol.name)
+        .speaking()
+        .map(|(protocol, _)| &*protocol.name)
         .collect();
     let idle = settings
         .protocols
@@ -415,13 +416,14 @@ pub fn unused(settings: &Settings) -> Vec<Warning> {
         warning(
             "/protocols",
             name,
-            format!("no listener uses protocol \"{name}\""),
+            format!("no listener and no outbound entry uses protocol \"{name}\""),
         )
     });
-    let nothing = settings.listeners.is_empty().then(|| Problem {
+    let none = settings.speaking().next().is_none();
+    let nothing = none.then(|| Problem {
         pointer: "/listeners".into(),
         column: None,
-        message: "no listener: the module has nothing to do".into(),
+        message: "no listener and nothing outbound: the module has nothing to do".into(),
     });
     unused_outputs
         .chain(unused_protocols)

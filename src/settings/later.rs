@@ -4,7 +4,7 @@
 use crate::document::{Problems, Section};
 
 /// Members of the settings.
-pub const SETTINGS: &[&str] = &["outbound", "deviceFile"];
+pub const SETTINGS: &[&str] = &["deviceFile"];
 /// Members of a listener.
 pub const LISTENER: &[&str] = &["tls", "proxy"];
 /// Members of a protocol.
@@ -12,7 +12,7 @@ pub const PROTOCOL: &[&str] = &[];
 /// Members of a protocol's session.
 pub const SESSION: &[&str] = &[];
 /// Where an identity is from.
-pub const IDENTITIES: &[&str] = &["certificate", "proxy", "outbound"];
+pub const IDENTITIES: &[&str] = &["certificate", "proxy"];
 /// What a full spool does.
 pub const WHEN_FULL: &[&str] = &["dropNewest"];
 

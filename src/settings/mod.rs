@@ -12,6 +12,7 @@ pub mod limits;
 mod listener;
 pub mod manifest;
 pub mod merge;
+mod outbound;
 mod output;
 mod plan;
 pub mod presets;
@@ -35,10 +36,12 @@ use crate::document::{Problem, Problems, Section, unknown_word};
 use crate::identity::{DeviceMap, DeviceOptions, RuleOptions};
 use crate::message::Name;
 use crate::schema::{DeviceName, Entries, Key};
+use outbound::OutboundEntry;
 
 pub use listener::{Listener, ListenerOptions};
+pub use outbound::{Dialled, HostPort, Outbound, OutboundOptions};
 pub use output::{BatchOptions, DEFAULT_OUTPUT, Output, PriorityOption};
-pub use plan::Plan;
+pub use plan::{OutboundPlan, Plan};
 pub use presets::{BuiltIn, Origin, Presets, Resolved};
 pub use protocol::ProtocolOptions;
 pub use spool::{SpoolSettings, WhenFull};
@@ -54,7 +57,9 @@ const SCHEMA_VERSION: u32 = 1;
 pub struct Settings {
     /// The TCP ports, by the names of their entries.
     pub listeners: BTreeMap<Name, Arc<Listener>>,
-    /// How devices speak, also where no listener uses it.
+    /// The devices that are dialled, by the names of their entries.
+    pub outbound: BTreeMap<Name, Arc<Outbound>>,
+    /// How devices speak, also where nothing uses it.
     pub protocols: BTreeMap<Name, Arc<Protocol>>,
     /// Who is who.
     pub devices: Arc<DeviceMap>,
@@ -82,7 +87,10 @@ impl fmt::Debug for DeviceDocuments {
 /// What the module does: the desired properties of its twin.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(rename = "settings", extend("patternProperties" = { "^\\$(?:version|metadata)$": true }))]
+#[schemars(rename = "settings", extend(
+    "patternProperties" = { "^\\$(?:version|metadata)$": true },
+    "anyOf" = [{ "required": ["listeners"] }, { "required": ["outbound"] }],
+))]
 struct SettingsOptions {
     /// Version of this language.
     #[serde(default = "schema_version")]
@@ -90,8 +98,12 @@ struct SettingsOptions {
     schema_version: u32,
     /// The TCP ports, by name.
     #[serde(rename = "listeners")]
-    #[schemars(with = "Entries<ListenerOptions>")]
-    _listeners: IgnoredAny,
+    #[schemars(with = "Option<Entries<ListenerOptions>>")]
+    _listeners: Option<IgnoredAny>,
+    /// The devices that wait to be dialled, by name.
+    #[serde(rename = "outbound")]
+    #[schemars(with = "Option<Entries<OutboundOptions>>")]
+    _outbound: Option<IgnoredAny>,
     /// How devices speak, by name.
     #[serde(rename = "protocols")]
     #[schemars(with = "Option<Entries<schema::ProtocolEntry>>")]
@@ -148,6 +160,7 @@ impl Settings {
             unknown_devices: UnknownDevices::default(),
             output: None,
             bodies: Arc::clone(&self.bodies),
+            units: Arc::from([]),
             idle_timeout: None,
             units: Arc::from([]),
             bounds: Bounds::default(),
@@ -164,19 +177,33 @@ impl Settings {
         }
     }
 
+    /// What the conversations with the devices of an entry of `outbound` go by.
+    pub fn conversation_with_dialled(&self, outbound: &Outbound) -> ConversationSettings {
+        ConversationSettings {
+            output: outbound.output.clone(),
+            units: Arc::clone(&outbound.units),
+            idle_timeout: outbound.idle_timeout,
+            ..self.conversation_without_listener()
+        }
+    }
+
     /// Outputs that messages can have.
     pub fn outputs_in_use(&self) -> BTreeSet<Name> {
         let mut outputs: BTreeSet<Name> = self.devices.outputs().cloned().collect();
-        for listener in self.listeners.values() {
-            outputs.extend(listener.protocol.decoder.outputs().cloned());
-            outputs.insert(
-                listener
-                    .output
-                    .clone()
-                    .unwrap_or_else(|| DEFAULT_OUTPUT.into()),
-            );
+        for (protocol, output) in self.speaking() {
+            outputs.extend(protocol.decoder.outputs().cloned());
+            outputs.insert(output.cloned().unwrap_or_else(|| DEFAULT_OUTPUT.into()));
         }
         outputs
+    }
+
+    /// The protocol and output of each entry over which devices speak.
+    fn speaking(&self) -> impl Iterator<Item = (&Arc<Protocol>, Option<&Name>)> {
+        let accepted = self.listeners.values();
+        let accepted = accepted.map(|listener| (&listener.protocol, listener.output.as_ref()));
+        let dialled = self.outbound.values();
+        let dialled = dialled.map(|outbound| (&outbound.protocol, outbound.output.as_ref()));
+        accepted.chain(dialled)
     }
 
     /// The whole document of a protocol, what it starts from merged in.
@@ -213,6 +240,7 @@ impl<'a> Reader<'a> {
         let mut warnings = Vec::new();
         let (resolved, protocols) = self.protocols(&mut warnings);
         let listeners = self.listeners(&protocols);
+        let outbound = self.outbound(&protocols);
         let devices = self.document.member("devices");
         let rules = self.document.member("deviceRules");
         let secrets = &self.presets.secrets;
@@ -232,6 +260,7 @@ impl<'a> Reader<'a> {
         });
         let settings = Settings {
             listeners,
+            outbound,
             protocols,
             devices: Arc::new(map?),
             bodies: Arc::new(bodies(&outputs)),
@@ -252,6 +281,11 @@ impl<'a> Reader<'a> {
         let later = later::members(&self.document, later::SETTINGS, &mut self.problems);
         let without: Vec<&str> = later.into_iter().chain(["$version", "$metadata"]).collect();
         let options: Option<SettingsOptions> = self.document.read(&without, &mut self.problems);
+        let has = |name: &str| self.document.member(name).is_some();
+        if self.document.value.is_object() && !has("listeners") && !has("outbound") {
+            let message = "\"listeners\" is missing, or \"outbound\"";
+            self.problems.add(&self.document, message);
+        }
         if let Some(version) = options
             .map(|options| options.schema_version)
             .filter(|version| *version != SCHEMA_VERSION)
@@ -297,12 +331,7 @@ impl<'a> Reader<'a> {
         &mut self,
         protocols: &BTreeMap<Name, Arc<Protocol>>,
     ) -> BTreeMap<Name, Arc<Listener>> {
-        let known = self.document.member("protocols");
-        let known: Vec<&str> = known
-            .iter()
-            .flat_map(Section::members)
-            .map(|(name, _)| name)
-            .collect();
+        let known = self.protocol_names();
         let mut listeners = BTreeMap::new();
         let mut ports = cross::Ports::default();
         for (name, entry) in self.entries("listeners") {
@@ -321,6 +350,46 @@ impl<'a> Reader<'a> {
             listeners.insert(Name::from(name), Arc::new(listener));
         }
         listeners
+    }
+
+    fn outbound(
+        &mut self,
+        protocols: &BTreeMap<Name, Arc<Protocol>>,
+    ) -> BTreeMap<Name, Arc<Outbound>> {
+        let known = self.protocol_names();
+        let listeners = self.document.member("listeners");
+        let mut outbound = BTreeMap::new();
+        for (name, entry) in self.entries("outbound") {
+            if listeners
+                .as_ref()
+                .is_some_and(|all| all.member(name).is_some())
+            {
+                let message = format!(
+                    "a listener is named \"{name}\" too; messages, metrics and \"match\" tell them by their names"
+                );
+                self.problems.add(&entry, message);
+            }
+            let Some(read) = OutboundEntry::read(name, &entry, &mut self.problems) else {
+                continue;
+            };
+            let protocol = read.options.protocol.as_str();
+            if !known.contains(&protocol) {
+                let message = unknown_protocol(protocol, &known);
+                self.problems.member(&entry, "protocol", message);
+            }
+            if let Some(protocol) = protocols.get(protocol) {
+                let built = read.build(name.into(), Arc::clone(protocol));
+                outbound.insert(Name::from(name), Arc::new(built));
+            }
+        }
+        outbound
+    }
+
+    /// The names of all protocols, also of those in which something is wrong: that is one mistake.
+    fn protocol_names(&self) -> Vec<&'a str> {
+        let protocols = self.document.member("protocols");
+        let entries = protocols.iter().flat_map(Section::members);
+        entries.map(|(name, _)| name).collect()
     }
 
     fn outputs(&mut self) -> BTreeMap<Name, Output> {

@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use super::Port;
+use super::port::Port;
 use crate::conversation::{Action, Conversation, Counted, End, Input, Outcome, Reason};
 use crate::identity::Peer;
 use crate::inbox::{Inbox, Waiting};
@@ -210,8 +210,7 @@ impl Connection {
         self.step(Input::End(End::Reset));
         self.close.get_or_insert(Reason::Shutdown);
         if !self.outbox.is_empty() {
-            let (listener, peer) = (&self.port.listener, self.address);
-            tracing::error!(%listener, %peer, "messages found no room before the connection had to end, and are lost");
+            self.port.lost_messages(self.address);
             self.outbox = self.port.south.submitter.outbox(Arc::new(|_, _| {}));
         }
     }
@@ -359,7 +358,7 @@ impl Connection {
         self.port.metrics.trouble(counted.word(), 1);
         if let Counted::Quarantined(device, frame) = counted {
             let south = &self.port.south;
-            let from = (&self.port.listener, self.address);
+            let from = (&self.port.entry, self.address);
             let now = south.clock.now().monotonic;
             south.quarantine.note(device, from, frame, now);
         }
@@ -371,14 +370,14 @@ impl Connection {
 
     fn warn(&self, what: &'static str, text: &dyn fmt::Display) {
         let now = self.port.south.clock.now().monotonic;
-        let (listener, peer) = (&self.port.listener, self.address);
+        let peer = self.address;
         let allowed = self
             .port
             .south
             .throttle
             .allows(what, &peer.ip().to_string(), now);
         if let Some(held_back) = allowed {
-            tracing::warn!(%listener, %peer, held_back, "{text}");
+            self.port.warn(peer, held_back, text);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -12,14 +12,13 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::South;
 use super::accepting::Accepting;
-use super::connection::Connection;
-use super::{Port, South, socket};
-use crate::conversation::{AHEAD, Conversation, ConversationSettings, Reason};
+use super::port::Port;
+use crate::conversation::{ConversationSettings, Reason};
 use crate::identity::Peer;
 use crate::inbox::Inbox;
 use crate::message::Name;
-use crate::ops::metrics::{Backlog, ListenerMetrics};
 use crate::settings::{Listener, Settings};
 
 /// What a listener goes by.
@@ -94,9 +93,8 @@ pub struct ListenerTask {
 impl ListenerTask {
     /// A listener on a bound socket, and the gateway's hold on it.
     pub fn new(socket: TcpListener, terms: Terms, south: Arc<South>) -> (ListenerHandle, Self) {
-        let listener = Name::clone(&terms.listener.name);
-        let metrics = south.metrics.listener(&listener);
-        show_bounds(&metrics, &terms);
+        let port = Port::accepting(&terms.listener.name, Arc::clone(&south));
+        port.show_bounds(terms.listener.max_connections, &terms.conversation);
         let (sender, terms) = watch::channel((terms, 0));
         let (stop, closed) = (CancellationToken::new(), CancellationToken::new());
         let handle = ListenerHandle {
@@ -109,12 +107,7 @@ impl ListenerTask {
             terms,
             stop,
             closed,
-            port: Arc::new(Port {
-                listener,
-                south,
-                metrics,
-                place: Mutex::default(),
-            }),
+            port: Arc::new(port),
             connections: JoinSet::new(),
             open: HashMap::new(),
         };
@@ -145,7 +138,7 @@ impl ListenerTask {
         drop(accepting);
         closed.cancel();
         while let Some(ended) = connections.join_next().await {
-            count_end(&port.metrics, ended.map_err(|error| error.to_string()));
+            port.count_end(ended.map_err(|error| error.to_string()));
         }
     }
 
@@ -184,9 +177,6 @@ impl ListenerTask {
             self.port.metrics.refused(reason);
             return self.warn(reason, format_args!("{text}"));
         }
-        if let Err(error) = socket::prepare(&stream) {
-            tracing::debug!(%error, "the connection was gone at once");
-        }
         let listener = &terms.listener;
         let peer = Peer::new(
             address,
@@ -196,15 +186,8 @@ impl ListenerTask {
         let span =
             tracing::debug_span!("connection", listener = %listener.name, peer = %peer.address);
         let inbox = Inbox::default();
-        let conversation = Conversation::new(Arc::clone(&listener.protocol), terms.conversation)
-            .with_half_frame(self.port.south.timeouts.half_frame);
-        let connection = Connection::new(
-            stream,
-            peer,
-            conversation,
-            Arc::clone(&self.port),
-            inbox.clone(),
-        );
+        let speaks = (&listener.protocol, &terms.conversation);
+        let connection = self.port.connection(stream, peer, speaks, inbox.clone());
         let task = self.connections.spawn(connection.run().instrument(span));
         self.open.insert(task.id(), (inbox, generation));
         self.port.metrics.accepted();
@@ -216,17 +199,15 @@ impl ListenerTask {
             Err(error) => error.id(),
         };
         self.open.remove(&id);
-        count_end(
-            &self.port.metrics,
-            ended
-                .map(|(_, reason)| reason)
-                .map_err(|error| error.to_string()),
-        );
+        let ended = ended.map(|(_, reason)| reason);
+        self.port
+            .count_end(ended.map_err(|error| error.to_string()));
     }
 
     fn spread_terms(&mut self) {
         let (terms, generation) = self.terms.borrow_and_update().clone();
-        show_bounds(&self.port.metrics, &terms);
+        self.port
+            .show_bounds(terms.listener.max_connections, &terms.conversation);
         for (inbox, started) in self.open.values() {
             if *started == generation {
                 inbox.settings(Arc::clone(&terms.conversation));
@@ -237,7 +218,7 @@ impl ListenerTask {
     }
 
     fn warn(&self, what: &'static str, text: fmt::Arguments<'_>) {
-        let listener = &self.port.listener;
+        let listener = &self.port.entry;
         if let Some(held_back) =
             self.port
                 .south
@@ -245,31 +226,6 @@ impl ListenerTask {
                 .allows(what, listener, self.port.south.clock.now().monotonic)
         {
             tracing::warn!(%listener, held_back, "{text}");
-        }
-    }
-}
-
-fn show_bounds(metrics: &ListenerMetrics, terms: &Terms) {
-    let bounds = &terms.conversation.bounds;
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let each = Backlog {
-        replies: count(bounds.waiting_replies),
-        commands: count(bounds.waiting_commands),
-        bytes: count(bounds.waiting_bytes),
-        messages: count(AHEAD),
-    };
-    metrics.bounds(terms.listener.max_connections, each);
-}
-
-fn count_end(metrics: &ListenerMetrics, ended: Result<Reason, String>) {
-    match ended {
-        Ok(reason) => metrics.closed(reason.word()),
-        Err(error) => {
-            metrics.panicked();
-            tracing::error!(
-                error,
-                "a connection ended by a defect of the module; please report it"
-            );
         }
     }
 }

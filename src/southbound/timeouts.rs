@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-/// Time limits of listeners and connections.
+/// Time limits of listeners, dialled devices and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// The first pause of accepting after the operating system gave no connection.
     pub first_pause: Duration,
     /// Pauses double up to this.
     pub longest_pause: Duration,
+    /// The first pause before a device is dialled again that was not reached.
+    pub first_retry: Duration,
+    /// A connection to a dialled device that lasted so long was no failure: pauses begin anew.
+    pub steady: Duration,
     /// A device that takes nothing of a write for so long is gone.
     pub write: Duration,
     /// The rest of a frame that is half there when we want to end.
@@ -29,6 +33,8 @@ impl Default for Timeouts {
         Timeouts {
             first_pause: Duration::from_millis(100),
             longest_pause: Duration::from_secs(5),
+            first_retry: Duration::from_secs(1),
+            steady: Duration::from_secs(60),
             write: Duration::from_secs(30),
             half_frame: Duration::from_secs(2),
             room: Duration::from_secs(900),

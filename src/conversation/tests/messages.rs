@@ -54,6 +54,7 @@ fn with<T>(
     read(&Source {
         protocol: &protocol,
         listener: &listener,
+        dialled: false,
         device,
         unknown,
         bad_checksum: unknown,

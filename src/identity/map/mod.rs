@@ -98,7 +98,7 @@ struct MatchOptions {
     /// The peer's address, or a network.
     #[schemars(with = "Option<Network>")]
     address: Option<String>,
-    /// The name of a listener.
+    /// The name of a listener, or of an entry of `outbound`.
     listener: Option<String>,
 }
 
@@ -226,7 +226,7 @@ impl DeviceMap {
     /// Which device speaks.
     pub fn resolve(&self, spoken: &Spoken<'_>) -> Resolved {
         if let Some(name) = &spoken.peer.fixed_device {
-            return Resolved::Known(self.fixed(name, spoken.sub));
+            return Resolved::Known(self.fixed(name, spoken));
         }
         let id = spoken.whole();
         match self.first(&id, spoken.peer) {
@@ -247,21 +247,29 @@ impl DeviceMap {
 
     fn entry_of(&self, spoken: &Spoken<'_>) -> Option<&Entry> {
         match &spoken.peer.fixed_device {
-            Some(name) => self.entry(name),
+            Some(name) => self.of_fixed(name, spoken.peer),
             None => self.first(&spoken.whole(), spoken.peer),
         }
     }
 
-    /// The device that a listener's settings name; it needs no entry. A unit behind it may have
-    /// one of its own.
-    fn fixed(&self, device: &Name, sub: Option<&str>) -> Device {
-        let name = with_sub(device, sub);
-        let entry = self.entry(&name).or_else(|| self.entry(device));
+    /// The device that the settings of a listener or of `outbound` name; it needs no entry. A unit
+    /// behind it may have one of its own.
+    fn fixed(&self, device: &Name, spoken: &Spoken<'_>) -> Device {
+        let name = with_sub(device, spoken.sub);
+        let own = self.entry(&name);
+        let entry = own.or_else(|| self.of_fixed(device, spoken.peer));
         Device {
             name,
             properties: entry.map_or_else(|| Arc::from([]), |entry| entry.properties.clone()),
             output: entry.and_then(|entry| entry.output.clone()),
         }
+    }
+
+    /// The entry of that name. Of many devices that are dialled each has a name there already, so
+    /// what they have in common may stand in a rule.
+    fn of_fixed(&self, device: &Name, peer: &Peer) -> Option<&Entry> {
+        let by_rule = || peer.dialled.then(|| self.first(device, peer)).flatten();
+        self.entry(device).or_else(by_rule)
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {

@@ -1,22 +1,41 @@
 //! By what is counted.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use std::fmt;
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct OfListener {
-    pub(super) listener: String,
+use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder};
+
+/// The entry of the settings over which devices speak; `listener` or `outbound` is the label.
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
+pub(super) struct OfEntry {
+    pub(super) label: &'static str,
+    pub(super) name: String,
+}
+
+impl EncodeLabelSet for OfEntry {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        (self.label, self.name.as_str()).encode(encoder.encode_label())
+    }
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct Reasoned {
-    pub(super) listener: String,
+    #[prometheus(flatten)]
+    pub(super) entry: OfEntry,
     pub(super) reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct Troubled {
-    pub(super) listener: String,
+    #[prometheus(flatten)]
+    pub(super) entry: OfEntry,
     pub(super) trouble: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Dialled {
+    #[prometheus(flatten)]
+    pub(super) entry: OfEntry,
+    pub(super) result: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

@@ -1,4 +1,4 @@
-//! What is counted by listener.
+//! What is counted by listener, and by entry of `outbound`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,12 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::labels::{OfListener, Reasoned, Troubled};
+use super::labels::{Dialled, OfEntry, Reasoned, Troubled};
 use super::room::{Fill, Fills};
 use super::{Count, Registered};
 use crate::message::Name;
 
-/// The counts of all listeners.
+/// The label of a listener.
+pub(super) const LISTENER: &str = "listener";
+/// The label of an entry of `outbound`.
+pub(super) const OUTBOUND: &str = "outbound";
+/// The result of an attempt after which there is a connection.
+pub const CONNECTED: &str = "connected";
+
+/// The counts of all listeners and entries of `outbound`.
 #[derive(Debug)]
 pub(super) struct Listeners {
     connections: Fills,
@@ -19,17 +26,18 @@ pub(super) struct Listeners {
     commands: Fills,
     bytes: Fills,
     messages: Fills,
-    accepted: Count<OfListener>,
-    accept_pauses: Count<OfListener>,
-    panics: Count<OfListener>,
-    received_bytes: Count<OfListener>,
-    sent_bytes: Count<OfListener>,
-    frames: Count<OfListener>,
+    accepted: Count<OfEntry>,
+    accept_pauses: Count<OfEntry>,
+    panics: Count<OfEntry>,
+    received_bytes: Count<OfEntry>,
+    sent_bytes: Count<OfEntry>,
+    frames: Count<OfEntry>,
     refused: Count<Reasoned>,
+    dialled: Count<Dialled>,
     closed: Count<Reasoned>,
     troubles: Count<Troubled>,
     /// Looked up once for each connection, so kept as they were made.
-    known: Mutex<BTreeMap<Name, ListenerMetrics>>,
+    known: Mutex<BTreeMap<(&'static str, Name), ListenerMetrics>>,
 }
 
 impl Listeners {
@@ -38,9 +46,9 @@ impl Listeners {
             connections: Fills::registered(all,
                 (
                     "connections",
-                    "Open connections; at connections_bound more are refused: raise maxConnections, or see which devices connect twice",
+                    "Open connections; at connections_bound a listener refuses more: raise maxConnections, or see which devices connect twice. Of outbound below it: see why (reported properties)",
                 ),
-                ("connections_bound", "maxConnections of the listener"),
+                ("connections_bound", "maxConnections of the listener; outbound the devices that are dialled"),
             ),
             replies: Fills::registered(all,
                 (
@@ -101,6 +109,11 @@ impl Listeners {
                     "Connections closed at once, by reason",
                 ),
             ),
+            dialled: all.add((
+                    "outbound_attempts",
+                    "Attempts to connect to devices that are dialled, by result",
+                ),
+            ),
             closed: all.add(("connections_closed", "Connections ended, by reason"),
             ),
             troubles: all.add((
@@ -112,45 +125,53 @@ impl Listeners {
         }
     }
 
-    pub(super) fn of(&self, name: &Name) -> ListenerMetrics {
+    /// The counts of the entry that such a label names: `listener` or `outbound`.
+    pub(super) fn of(&self, label: &'static str, name: &Name) -> ListenerMetrics {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let metrics = known
-            .entry(Name::clone(name))
-            .or_insert_with(|| self.make(name));
+            .entry((label, Name::clone(name)))
+            .or_insert_with(|| self.make(label, name));
         metrics.clone()
     }
 
-    fn make(&self, name: &Name) -> ListenerMetrics {
-        let labels = OfListener {
-            listener: name.to_string(),
+    fn make(&self, label: &'static str, name: &Name) -> ListenerMetrics {
+        let entry = OfEntry {
+            label,
+            name: name.to_string(),
         };
-        let count = |family: &Count<OfListener>| family.get_or_create_owned(&labels);
+        let count = |family: &Count<OfEntry>| family.get_or_create_owned(&entry);
+        // Nothing is accepted where devices are dialled.
+        let accepting = |family: &Count<OfEntry>| match label {
+            LISTENER => count(family),
+            _ => Counter::default(),
+        };
         ListenerMetrics(Arc::new(Counts {
-            connections: self.connections.of(&labels),
-            replies: self.replies.of(&labels),
-            commands: self.commands.of(&labels),
-            bytes: self.bytes.of(&labels),
-            messages: self.messages.of(&labels),
-            accepted: count(&self.accepted),
-            accept_pauses: count(&self.accept_pauses),
+            connections: self.connections.of(&entry),
+            replies: self.replies.of(&entry),
+            commands: self.commands.of(&entry),
+            bytes: self.bytes.of(&entry),
+            messages: self.messages.of(&entry),
+            accepted: accepting(&self.accepted),
+            accept_pauses: accepting(&self.accept_pauses),
             panics: count(&self.panics),
             received_bytes: count(&self.received_bytes),
             sent_bytes: count(&self.sent_bytes),
             frames: count(&self.frames),
             refused: self.refused.clone(),
+            dialled: self.dialled.clone(),
             closed: self.closed.clone(),
             troubles: self.troubles.clone(),
-            listener: labels.listener.clone(),
+            entry,
         }))
     }
 }
 
-/// The counts of one listener. Cheap to clone: every connection has one.
+/// The counts of one listener, or of one entry of `outbound`. Cheap to clone: every connection has one.
 #[derive(Clone)]
 pub struct ListenerMetrics(Arc<Counts>);
 
 struct Counts {
-    listener: String,
+    entry: OfEntry,
     connections: Fill,
     replies: Fill,
     commands: Fill,
@@ -163,6 +184,7 @@ struct Counts {
     sent_bytes: Counter,
     frames: Counter,
     refused: Count<Reasoned>,
+    dialled: Count<Dialled>,
     closed: Count<Reasoned>,
     troubles: Count<Troubled>,
 }
@@ -190,6 +212,18 @@ impl ListenerMetrics {
     /// A connection was closed at once: `limit` or `address`.
     pub fn refused(&self, reason: &'static str) {
         self.0.refused.get_or_create(&self.reasoned(reason)).inc();
+    }
+
+    /// A device was dialled: `connected`, or why it is not.
+    pub fn dialled(&self, result: &'static str) {
+        let labels = Dialled {
+            entry: self.0.entry.clone(),
+            result,
+        };
+        self.0.dialled.get_or_create(&labels).inc();
+        if result == CONNECTED {
+            self.0.connections.level.inc();
+        }
     }
 
     /// An open connection ended.
@@ -256,7 +290,7 @@ impl ListenerMetrics {
     /// Something was wrong with foreign bytes, or a frame was not passed on.
     pub fn trouble(&self, trouble: &'static str, times: u64) {
         let labels = Troubled {
-            listener: self.0.listener.clone(),
+            entry: self.0.entry.clone(),
             trouble,
         };
         self.0.troubles.get_or_create(&labels).inc_by(times);
@@ -264,7 +298,7 @@ impl ListenerMetrics {
 
     fn reasoned(&self, reason: &'static str) -> Reasoned {
         Reasoned {
-            listener: self.0.listener.clone(),
+            entry: self.0.entry.clone(),
             reason,
         }
     }
@@ -273,7 +307,7 @@ impl ListenerMetrics {
 impl fmt::Debug for ListenerMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ListenerMetrics")
-            .field(&self.0.listener)
+            .field(&self.0.entry)
             .finish()
     }
 }

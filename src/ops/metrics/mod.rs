@@ -25,8 +25,8 @@ use super::accounts::{Shared, Snapshot};
 use crate::message::Name;
 
 use labels::{Ended, Given, OfOutput, Outcome, Resulted};
-use listener::Listeners;
-pub use listener::{Backlog, ListenerMetrics};
+pub use listener::{Backlog, CONNECTED, ListenerMetrics};
+use listener::{LISTENER, Listeners, OUTBOUND};
 use room::Level;
 pub use room::{Fill, Rooms};
 
@@ -137,7 +137,12 @@ impl Default for Metrics {
 impl Metrics {
     /// The counts of one listener.
     pub fn listener(&self, name: &Name) -> ListenerMetrics {
-        self.0.listeners.of(name)
+        self.0.listeners.of(LISTENER, name)
+    }
+
+    /// The counts of one entry of `outbound`.
+    pub fn outbound(&self, name: &Name) -> ListenerMetrics {
+        self.0.listeners.of(OUTBOUND, name)
     }
 
     /// How full everything is that the whole process shares.

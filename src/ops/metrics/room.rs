@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicI64;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::labels::OfListener;
+use super::labels::OfEntry;
 use super::{Registered, Words};
 
 pub(super) type Level = Gauge<i64, AtomicI64>;
@@ -42,11 +42,11 @@ impl Fill {
     }
 }
 
-/// The same room of every listener.
+/// The same room of every listener and entry of `outbound`.
 #[derive(Debug)]
 pub(super) struct Fills {
-    level: Family<OfListener, Level>,
-    bound: Family<OfListener, Level>,
+    level: Family<OfEntry, Level>,
+    bound: Family<OfEntry, Level>,
 }
 
 impl Fills {
@@ -57,10 +57,10 @@ impl Fills {
         }
     }
 
-    pub(super) fn of(&self, listener: &OfListener) -> Fill {
+    pub(super) fn of(&self, entry: &OfEntry) -> Fill {
         Fill {
-            level: self.level.get_or_create_owned(listener),
-            bound: self.bound.get_or_create_owned(listener),
+            level: self.level.get_or_create_owned(entry),
+            bound: self.bound.get_or_create_owned(entry),
         }
     }
 }

@@ -194,6 +194,10 @@ fn sections() -> Vec<Value> {
         "schemaVersion": 1,
         "listeners": {"l": {"port": 1, "address": "127.0.0.1", "protocol": "p", "maxConnections": 5, "idleTimeoutSeconds": 5,
             "allow": ["10.0.0.0/8"], "unknownDevices": "quarantine", "device": "d", "output": "o"}},
+        "outbound": {
+            "one": {"address": "plc.local:502", "protocol": "p", "device": "d", "units": [1, "b"], "connectMs": 500, "retrySeconds": 5,
+                "idleTimeoutSeconds": 60, "output": "o"},
+            "many": {"addresses": {"a": "10.0.0.1:502", "b": "[fd00::7]:502"}, "protocol": "p"}},
         "protocols": {"p": lines},
         "devices": {"d": {"match": {"id": "a*", "address": "10.0.0.1", "listener": "l"}, "properties": {"line": "A"}, "output": "o", "secret": "s"}},
         "deviceRules": {"r": {"order": 1, "match": {"id": "b*"}, "name": "x-{id}", "properties": {"a": "b"}, "output": "o", "secret": "s"}},

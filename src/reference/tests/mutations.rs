@@ -11,9 +11,15 @@ use crate::settings::schema::schema;
 
 /// What only the reader of the settings can know beside the notations inside of texts and what a
 /// preset or file says: names that refer to each other, and members that fit together only by what they say.
-const ONLY_THE_READER: [&str; 27] = [
+const ONLY_THE_READER: [&str; 32] = [
     "unknown protocol",
     "unknown layout",
+    // Of outbound.
+    "a listener is named",
+    "is no IPv4 address",
+    "is no IPv6 address",
+    "is not 1 to 65535",
+    "is no name of a machine",
     "unknown reply",
     "unknown field",
     "unknown group",

@@ -227,7 +227,7 @@ fn which_module(
     let by_settings: Vec<&str> = modules
         .iter()
         .copied()
-        .filter(|name| has_listeners(deployment, name))
+        .filter(|name| has_devices(deployment, name))
         .collect();
     let found = if by_image.is_empty() {
         by_settings
@@ -238,7 +238,7 @@ fn which_module(
         [one] => return Some((*one).to_owned()),
         [] => problems.add(
             &deployment.content,
-            format!("no module has an image named {IMAGE} or \"listeners\" in its {DESIRED}; name it with --module"),
+            format!("no module has an image named {IMAGE}, or \"listeners\" or \"outbound\" in its {DESIRED}; name it with --module"),
         ),
         several => problems.add(
             &deployment.content,
@@ -257,8 +257,9 @@ fn image<'a>(deployment: &Deployment<'a>, module: &str) -> Option<&'a str> {
         .as_str()
 }
 
-fn has_listeners(deployment: &Deployment<'_>, module: &str) -> bool {
-    deployment
-        .desired(module)
-        .is_some_and(|desired| desired.member("listeners").is_some())
+fn has_devices(deployment: &Deployment<'_>, module: &str) -> bool {
+    deployment.desired(module).is_some_and(|desired| {
+        let has = |member: &str| desired.member(member).is_some();
+        has("listeners") || has("outbound")
+    })
 }

@@ -1,3 +1,4 @@
+mod outbound;
 pub mod samples;
 
 use proptest::prelude::*;
@@ -190,7 +191,8 @@ fn defaults_are_those_of_a_careful_operator() {
 
 #[test]
 fn mistakes_are_named_with_their_place_and_the_nearest_right_word() {
-    check(&json!({}), &[("", None, "\"listeners\" is missing")]);
+    let neither = "\"listeners\" is missing, or \"outbound\"";
+    check(&json!({}), &[("", None, neither)]);
     check(
         &json!([1]),
         &[("", None, "expected an object, found an array")],
@@ -292,18 +294,12 @@ fn listeners_of_different_addresses_share_a_port() {
 fn words_of_later_versions_are_refused_by_name() {
     check(
         &changed(json!({
-            "outbound": {"press": {"address": "10.0.0.7:4305"}},
             "listeners": {"lines": {"tls": {}}},
             "protocols": {
                 "lines": {"identity": {"from": "certificate"}}},
             "spool": {"whenFull": "dropNewest"}
         })),
         &[
-            (
-                "/outbound",
-                None,
-                "\"outbound\" is not available in this version",
-            ),
             (
                 "/protocols/lines/identity/from",
                 None,
@@ -595,9 +591,12 @@ fn what_nothing_refers_to_is_worth_a_warning() {
             ),
             (
                 "/outputs/weight",
-                "no layout, device or listener names output \"weight\", did you mean \"weights\"?"
+                "no layout, device, listener or outbound entry names output \"weight\", did you mean \"weights\"?"
             ),
-            ("/protocols/gt06", "no listener uses protocol \"gt06\""),
+            (
+                "/protocols/gt06",
+                "no listener and no outbound entry uses protocol \"gt06\""
+            ),
         ]
     );
 }

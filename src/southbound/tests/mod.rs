@@ -2,6 +2,7 @@
 
 mod commands;
 mod ending;
+mod outbound;
 mod slow;
 mod traffic;
 
@@ -89,6 +90,7 @@ impl Setup {
         let south = Arc::new(South {
             registry: Registry::default(),
             quarantine: Quarantine::default(),
+            lookups: Lookups::default(),
             submitter,
             metrics,
             throttle: Throttle::default(),

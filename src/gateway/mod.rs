@@ -1,4 +1,7 @@
-//! Applies settings: owns the listeners, carries out a plan, and says what became of it.
+//! Applies settings: owns the listeners and what is dialled, carries out a plan, and says what became
+//! of it.
+
+mod dialling;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,6 +31,7 @@ use crate::settings::{Listener, Output, Plan, Presets, Settings, SpoolSettings, 
 use crate::southbound::{self, ListenerHandle, ListenerTask, South, Terms};
 use crate::spool::{Condition, Limits, Note, Sizes};
 use crate::storage::{Document, Storage, Stored};
+use dialling::{Dialling, Place};
 
 /// What the gateway is made of.
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub struct Parts {
     pub notes: watch::Receiver<Vec<Note>>,
     /// How often a port that could not be bound is tried again.
     pub bind_again: Duration,
+    /// How often the twin is told at most of devices that come and go.
+    pub tell_again: Duration,
 }
 
 /// The task that makes the process what the desired properties say.
@@ -66,6 +72,7 @@ pub struct Gateway {
     parts: Parts,
     running: Settings,
     listeners: BTreeMap<Name, Slot>,
+    dialling: Dialling,
     tasks: JoinSet<Name>,
     shutdown: CancellationToken,
     status: Status,
@@ -81,18 +88,20 @@ struct Slot {
 }
 
 impl Gateway {
-    /// A gateway without listeners.
+    /// A gateway without listeners, which dials nobody.
     pub fn new(parts: Parts, shutdown: CancellationToken) -> Self {
         Gateway {
             parts,
             running: Settings::default(),
             listeners: BTreeMap::new(),
+            dialling: Dialling::default(),
             tasks: JoinSet::new(),
             shutdown,
             status: Status {
                 outcome: Outcome::Waiting,
                 version: None,
                 listeners: BTreeMap::new(),
+                outbound: BTreeMap::new(),
                 presets: BTreeMap::new(),
                 spool: Condition::Good,
                 notes: Vec::new(),
@@ -124,6 +133,7 @@ impl Gateway {
                 Ok(()) = self.parts.notes.changed() => self.report(),
                 _ = again.tick() => {
                     self.bind_degraded();
+                    self.look_at_outbound();
                     self.look_into_quarantine();
                 }
             }
@@ -239,6 +249,15 @@ impl Gateway {
                 handle.update(terms, plan.reprotocol.contains(name));
             }
         }
+        let mut place = Place {
+            south: &self.parts.south,
+            tasks: &mut self.tasks,
+            shutdown: &self.shutdown,
+        };
+        self.dialling
+            .apply(&plan.outbound, &self.running, &mut place);
+        let now = self.parts.clock.now().monotonic;
+        self.status.outbound = self.dialling.reached(now);
         self.status_of_listeners();
         let waits = |id: &Name, sample: &Sample| waits(&self.running, id, sample);
         self.parts.south.quarantine.keep(waits);
@@ -302,6 +321,21 @@ impl Gateway {
         }
     }
 
+    /// Tells from time to time how many devices are connected that are dialled.
+    fn look_at_outbound(&mut self) {
+        let mut place = Place {
+            south: &self.parts.south,
+            tasks: &mut self.tasks,
+            shutdown: &self.shutdown,
+        };
+        self.dialling.start_again(&self.running, &mut place);
+        let now = self.parts.clock.now().monotonic;
+        if let Some(reached) = self.dialling.news(now, self.parts.tell_again) {
+            self.status.outbound = reached;
+            self.report();
+        }
+    }
+
     /// Tells from time to time who is in quarantine.
     fn look_into_quarantine(&mut self) {
         let quarantine = &self.parts.south.quarantine;
@@ -338,10 +372,10 @@ impl Gateway {
     /// A listener's task ends only when it was told to; anything else is a defect, and its port is bound again.
     fn listener_ended(&mut self, ended: Result<Name, tokio::task::JoinError>) {
         let error = match ended {
-            Ok(name) => return tracing::debug!(listener = %name, "listener ended"),
+            Ok(name) => return tracing::debug!(entry = %name, "ended"),
             Err(error) => error,
         };
-        tracing::error!(%error, "a listener ended by a defect of the module and is started again; please report it");
+        tracing::error!(%error, "a listener or outbound entry ended by a defect of the module and is started again; please report it");
         for slot in self.listeners.values_mut() {
             if slot.handle.as_ref().is_some_and(ListenerHandle::is_over) {
                 slot.handle = None;
