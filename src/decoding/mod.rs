@@ -32,6 +32,7 @@ mod select;
 mod shapes;
 mod step_words;
 mod steps;
+mod swaps;
 mod text;
 mod texts;
 mod textual;

@@ -12,6 +12,7 @@ mod pairs;
 mod parts;
 mod records;
 mod repeats;
+mod swaps;
 mod tlv;
 mod types;
 
