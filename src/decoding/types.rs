@@ -177,6 +177,15 @@ impl Type {
         self.shape() == Shape::Whole && !matches!(self, Type::Stamp(_))
     }
 
+    /// Whether it is a float of four bytes.
+    pub fn is_single(&self) -> bool {
+        match self {
+            Type::Float { double, .. } => !double,
+            Type::Swapped { kind, .. } => kind.is_single(),
+            _ => false,
+        }
+    }
+
     /// Whether its values are texts.
     pub fn is_text(&self) -> bool {
         matches!(self, Type::Sized { form, .. } if !matches!(form, Form::Bytes | Form::Skip))
