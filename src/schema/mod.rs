@@ -18,8 +18,8 @@ use serde_json::Value;
 pub use kinds::{Family, Kind, Members, members_of, one_of};
 pub use notations::{
     Address, BinaryField, Byte, Bytes, ChecksumText, ConditionText, DeviceName, EntryName,
-    FileName, HoleText, Key, LengthField, Marker, Network, NumberText, PatternText, Range, Scalar,
-    SecretText, TextField, TypeText, ValueField,
+    FileName, HoleText, Key, LengthField, Marker, Network, NumberText, PatternText, Range,
+    RegisterText, Scalar, SecretText, TextField, TypeText, ValueField,
 };
 pub use overrides::overrides;
 
