@@ -31,6 +31,7 @@ pub mod gateway;
 pub mod identity;
 pub mod inbox;
 pub mod message;
+pub mod modbus;
 pub mod mounted;
 pub mod northbound;
 pub mod notation;

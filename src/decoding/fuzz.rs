@@ -74,7 +74,7 @@ pub(super) fn fuzz_documents() -> (Vec<serde_json::Value>, serde_json::Value) {
     let documents = [
         serde_json::json!({"type": "binary", "endian": "little", "fields": [
             "size: u8", "id: ascii size if size > 3", "c: u24 bits a@0 b@1:10 drop", "d: ymdhms", "e: bcd 2 le rtrim f",
-            "f: utf8 until ,", "g: decimal until ; * 1000000", "h: f32 round 2 neg a", "i: i64 at -8 * 3", "j: hex rest -1"
+            "f: utf8 until ,", "g: decimal until ; * 1000000", "h: f32 cdab round 2 neg a", "i: i64 badc at -8 * 3", "j: hex rest -1"
         ]}),
         serde_json::json!({"type": "binary", "fields": [
             "n: varint null 0", "a: sm24le abs neg n", "t: cp56", "u: utf16le 4 until a", "more: bytes rest -3 with tags drop",

@@ -13,6 +13,7 @@ mod elements;
 mod field_steps;
 mod forms;
 mod fuzz;
+mod inverse;
 mod json;
 mod key_value;
 mod layout;
@@ -32,6 +33,7 @@ mod select;
 mod shapes;
 mod step_words;
 mod steps;
+mod swaps;
 mod text;
 mod texts;
 mod textual;
@@ -70,6 +72,7 @@ use crate::script::Caller;
 
 pub use self::field_steps::FieldSteps;
 pub use self::fuzz::{fuzz, fuzz_fields};
+pub use self::inverse::Inverse;
 pub use self::trace::{Field, Noted, Trace, What};
 
 const KINDS: [&str; 9] = [

@@ -26,11 +26,12 @@ const INHERITED: [&str; 7] = ["binary", "regex", "csv", "key-value", "json", "te
 
 /// What fields can be, in the order of the page.
 #[rustfmt::skip]
-pub const TYPES: [(&str, &str); 17] = [
+pub const TYPES: [(&str, &str); 18] = [
     ("`u8` … `u64`, `i8` … `i64`", "integers of any whole number of bytes; `le` or `be` behind it: `u24le`"),
     ("`sm8` … `sm64`", "the same, the highest bit being the sign of the others"),
     ("`varint`, `zigzag`", "LEB128 as in protobuf, at most 10 bytes; `zigzag` with a sign: 0, -1, 1, -2 …"),
     ("`f32`, `f64`", "floats, `le` or `be`"),
+    ("`u32 cdab`, `f64 badc`", "any of these numbers of 32, 48 or 64 bits whose words of 16 bits stand in another order: `abcd` the highest byte first, `cdab` the lowest word first, `badc` in each word the lower byte first, `dcba` both, the lowest byte first"),
     ("`decimal N`, `hexadecimal N`", "ASCII digits; N a number or `until BYTE`"),
     ("`bcd N`, `bcd N le`", "two digits to a byte, as text; `le`: the last byte has the first digits. `bcd 2 integer` is a number"),
     ("`hex N`", "bytes as hex digits"),

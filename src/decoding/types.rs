@@ -6,6 +6,7 @@ use super::forms::Form;
 use super::numbers::{sign_magnitude, zigzag};
 use super::shapes::Shape;
 use super::step_words::is_step;
+use super::swaps::{Swap, ordered};
 use super::times::Stamp;
 use crate::cursor::{Cursor, Endian};
 use crate::message::{Fields, Value};
@@ -75,6 +76,12 @@ pub(super) enum Type {
         double: bool,
         endian: Endian,
     },
+    /// A number that is read when its bytes stand in their places.
+    Swapped {
+        kind: Box<Type>,
+        width: usize,
+        swap: Swap,
+    },
     Sized {
         form: Form,
         size: Size,
@@ -95,6 +102,15 @@ pub(super) enum Size {
 impl Type {
     /// Reads the type that begins with `first`.
     pub fn parse(
+        first: &Word<'_>,
+        words: &mut Words<'_>,
+        endian: Endian,
+    ) -> Result<Self, NotationError> {
+        let kind = Self::unordered(first, words, endian)?;
+        ordered(kind, first, words)
+    }
+
+    fn unordered(
         first: &Word<'_>,
         words: &mut Words<'_>,
         endian: Endian,
@@ -145,7 +161,7 @@ impl Type {
         match self {
             Type::Integer(kind) => kind.width(),
             Type::Zigzag => None,
-            Type::SignMagnitude { width, .. } => Some(*width),
+            Type::SignMagnitude { width, .. } | Type::Swapped { width, .. } => Some(*width),
             Type::Float { double, .. } => Some(if *double { 8 } else { 4 }),
             Type::Stamp(stamp) => Some(stamp.width()),
             Type::Sized {
@@ -158,10 +174,16 @@ impl Type {
 
     /// Whether its values are whole numbers.
     pub fn is_integer(&self) -> bool {
-        matches!(
-            self,
-            Type::Integer(_) | Type::Zigzag | Type::SignMagnitude { .. }
-        )
+        self.shape() == Shape::Whole && !matches!(self, Type::Stamp(_))
+    }
+
+    /// Whether it is a float of four bytes.
+    pub fn is_single(&self) -> bool {
+        match self {
+            Type::Float { double, .. } => !double,
+            Type::Swapped { kind, .. } => kind.is_single(),
+            _ => false,
+        }
     }
 
     /// Whether its values are texts.
@@ -173,6 +195,7 @@ impl Type {
     pub fn shape(&self) -> Shape {
         match self {
             Type::Float { .. } => Shape::Float,
+            Type::Swapped { kind, .. } => kind.shape(),
             Type::Stamp(Stamp::Cp24) => Shape::Whole,
             Type::Stamp(_) => Shape::Text,
             Type::Sized { form, .. } => match form {
@@ -218,6 +241,13 @@ impl Type {
                 Value::integer(sign_magnitude(cursor, *width, *endian)?)
             }
             Type::Float { double, endian } => float(cursor, *double, *endian)?,
+            Type::Swapped { kind, width, swap } => {
+                let (left, end) = (cursor.remaining(), before(cursor));
+                let bytes = swap.take(*width, cursor);
+                let bytes =
+                    bytes.ok_or_else(|| format!("needs {width} bytes, {left} are left{end}"))?;
+                return kind.read(&mut Cursor::new(&bytes), fields, zone, replaced);
+            }
             Type::Stamp(stamp) => {
                 let bytes = Size::Count(stamp.width()).take(cursor, fields)?;
                 stamp.value(bytes, zone)?

@@ -19,7 +19,8 @@ pub use kinds::{Family, Kind, Members, members_of, one_of};
 pub use notations::{
     Address, ArgumentText, BinaryField, Byte, Bytes, ChecksumText, ConditionText, DeviceName,
     EntryName, FileName, HoleText, HostPort, Key, LengthField, Marker, Network, NumberText,
-    PatternText, Range, Scalar, SecretText, TextField, TypeText, UnitName, ValueField,
+    PatternText, Range, RegisterText, Scalar, SecretText, TextField, TypeText, UnitName,
+    ValueField,
 };
 pub use overrides::overrides;
 

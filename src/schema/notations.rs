@@ -67,6 +67,12 @@ notations! {
         r"^(?=[^']*(?:'[^']*'[^']*)*$)\s*(?:skip\s+\S|[^\s:][^:]*:\s*\S|'[^']*'\s*:\s*\S)"
         ["speed: u16 / 10 unit km/h"];
 
+    /// A register of Modbus: `name: type at ADDRESS [steps…]`, ADDRESS being of 5 or 6 digits, or a
+    /// table (`coil`, `discrete`, `input`, `holding`) and a number from 0.
+    RegisterText "register"
+        r"^(?=[^']*(?:'[^']*'[^']*)*$)\s*(?:[^\s:][^:]*|'[^']*')\s*:\s*\S[\s\S]*\sat\s+\S"
+        ["temperature: i16 at 40001 / 10 unit °C", "level: f32 cdab at holding 0"];
+
     /// A field of text: `name: [type] [at 'KEY'] [steps…]`; without a type it is text.
     TextField "text-field"
         r"^(?=[^']*(?:'[^']*'[^']*)*$)\s*\S"

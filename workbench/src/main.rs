@@ -1,6 +1,7 @@
 //! The integrator's desk: runs the module against a stand-in for edgeHub on this machine.
 
 mod bench;
+mod convert;
 mod devices;
 mod hub;
 mod infer;
@@ -42,6 +43,9 @@ enum Command {
     /// Proposes framing and checksum of bytes that were captured, with the evidence.
     #[command(after_help = infer::EXAMPLES)]
     Infer(infer::Options),
+    /// Makes settings of this module out of those of another one.
+    #[command(after_help = convert::EXAMPLES)]
+    Convert(convert::Options),
     /// Measures the module beside a naive gateway: processor time, rate, memory, latency.
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::Options),
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => on_a_runtime(bench::run(options)),
         Command::BenchPart { role } => on_a_runtime(bench::be(role)),
         Command::Infer(options) => infer::run(&options),
+        Command::Convert(options) => convert::run(&options),
         Command::Send(options) => on_a_runtime(send::run(options)),
     };
     match result {

@@ -13,7 +13,7 @@ pub enum From {
     Texts,
 }
 
-const NUMBERS: [&str; 27] = [
+const NUMBERS: [&str; 29] = [
     "u8",
     "u16",
     "u16le",
@@ -35,6 +35,8 @@ const NUMBERS: [&str; 27] = [
     "f32",
     "f64le",
     "f64",
+    "f32 badc",
+    "i64 cdab",
     "decimal 2",
     "hexadecimal 2",
     "decimal until ,",

@@ -4,6 +4,7 @@ mod as_it_is;
 mod columns;
 mod ends;
 mod hostile;
+mod inverse;
 mod lines;
 mod lists;
 mod mistakes;
@@ -12,6 +13,7 @@ mod pairs;
 mod parts;
 mod records;
 mod repeats;
+mod swaps;
 mod tlv;
 mod types;
 
