@@ -15,6 +15,7 @@ use super::polls::{self, Change, Schedule};
 use super::{Conversation, Rest};
 use crate::checksum::Checksum;
 use crate::message::{CommandId, Extent, Fields, Name, Now, Text, Value};
+use crate::modbus;
 use crate::template::{Context, Template};
 
 /// Polls of one connection that are out together, where their answers can be told apart.
@@ -125,8 +126,17 @@ impl Conversation {
                 return Err(Outcome::Invalid(message.to_owned()));
             }
         };
+        let registers = self.protocol.questions.registers.as_ref();
         let Some(command) = commands.get(name) else {
-            let known: Vec<&str> = commands.keys().map(|name| &**name).collect();
+            if let Some(registers) = registers.filter(|_| modbus::is_command(name)) {
+                let question = registers.command(name, given).map_err(Outcome::Invalid)?;
+                let exchange = Exchange::of_registers(name, question)
+                    .map_err(|error| Outcome::Invalid(error.to_string()))?;
+                return Ok((Arc::new(exchange), Fields::new()));
+            }
+            let of_registers = registers.into_iter().flat_map(|_| modbus::COMMANDS);
+            let known = commands.keys().map(|name| &**name);
+            let known: Vec<&str> = known.chain(of_registers.map(|(name, _)| name)).collect();
             let protocol = &self.protocol.name;
             return Err(Outcome::Invalid(match known.as_slice() {
                 [] => format!("protocol \"{protocol}\" has no commands"),

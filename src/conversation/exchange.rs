@@ -14,6 +14,7 @@ use super::actions::Awaited;
 use crate::decoding::Decoder;
 use crate::document::{Problems, Section, name_of, unknown_word};
 use crate::message::{Fields, Name};
+use crate::modbus;
 use crate::notation::{Condition, Endian, Literal, NotationError};
 use crate::schema::{ConditionText, HoleText};
 use crate::template::{Context, Template};
@@ -25,7 +26,7 @@ pub(super) const RETRIES: RangeInclusive<u32> = 0..=10;
 /// What an answer may take where nothing says it.
 pub(super) const DEFAULT_WITHIN_MS: u32 = 5000;
 /// The field that templates of questions have: the unit that is asked.
-pub(super) const UNIT: &str = "unit";
+pub const UNIT: &str = "unit";
 /// Bytes that the automaton of a pattern may take.
 const PATTERN_BYTES: usize = 1 << 20;
 
@@ -68,6 +69,8 @@ pub struct Expected {
     pub reads: Option<Decoder>,
     /// The layout by which it does.
     pub layout: Option<Name>,
+    /// Whether it reads refusals too.
+    pub reads_refusals: bool,
 }
 
 /// Which frame is meant.
@@ -224,14 +227,6 @@ impl Exchange {
         let answer = answer.and_then(|answer| Expected::read(&answer, decoder, problems));
         let refused = section.member("refused");
         let refused = refused.and_then(|refused| read_refused(&refused, problems));
-        if refused.is_some() && answer.is_none() && problems.len() == before {
-            let message = "a refusal is an answer: say with \"answer\" how the other one is known";
-            problems.member(section, "refused", message);
-        }
-        if options.retries > 0 && answer.is_none() && problems.len() == before {
-            let message = "without \"answer\" nobody knows when to ask again";
-            problems.member(section, "retries", message);
-        }
         let exchange = Exchange {
             name: name.into(),
             send: Sending::Template(send),
@@ -246,6 +241,21 @@ impl Exchange {
         (problems.len() == before).then_some(exchange)
     }
 
+    /// What only an answer can be.
+    pub(super) fn check_unanswered(&self, section: &Section<'_>, problems: &mut Problems) {
+        if self.answer.is_some() {
+            return;
+        }
+        if self.refused.is_some() {
+            let message = "a refusal is an answer: say with \"answer\" how the other one is known";
+            problems.member(section, "refused", message);
+        }
+        if self.retries > 0 {
+            let message = "without \"answer\" nobody knows when to ask again";
+            problems.member(section, "retries", message);
+        }
+    }
+
     /// What is sent as it is, by a caller who knows the protocol.
     pub(super) fn raw(bytes: Bytes, answer: Option<&Awaited>, within: Duration) -> Self {
         let answer = answer.map(|answer| Expected {
@@ -255,6 +265,7 @@ impl Exchange {
             },
             reads: None,
             layout: None,
+            reads_refusals: false,
         });
         Exchange {
             name: "send".into(),
@@ -268,26 +279,25 @@ impl Exchange {
         }
     }
 
-    /// A question of which every part is said here: the template of what is sent, conditions of its
-    /// answer and of a refusal, and what reads the answer.
+    /// What reads or writes registers; refusals are read too.
     ///
     /// # Errors
     /// A part that cannot be read, and why.
-    pub fn made(
+    pub(super) fn of_registers(
         name: &str,
-        (send, answer, refused): (&str, &str, &str),
-        reads: Decoder,
+        question: modbus::Question,
     ) -> Result<Self, NotationError> {
         Ok(Exchange {
             name: name.into(),
-            send: Sending::Template(Some(Template::parse(send)?)),
+            send: Sending::Template(Some(Template::parse(&question.send)?)),
             frame: false,
             answer: Some(Expected {
-                matching: Matching::Where(terms(answer)?),
-                reads: Some(reads),
+                matching: Matching::Where(terms(&question.answer)?),
+                reads: Some(question.decoder),
                 layout: None,
+                reads_refusals: true,
             }),
-            refused: Some(Matching::Where(terms(refused)?)),
+            refused: Some(Matching::Where(terms(&question.refused)?)),
             within: Duration::from_millis(DEFAULT_WITHIN_MS.into()),
             retries: 0,
             publish: false,
@@ -487,6 +497,7 @@ impl Expected {
                 },
                 reads: None,
                 layout: None,
+                reads_refusals: false,
             });
         }
         if !section.value.is_object() {
@@ -526,6 +537,7 @@ impl Expected {
             matching,
             reads,
             layout: layout.map(Name::from),
+            reads_refusals: false,
         })
     }
 }
@@ -669,7 +681,14 @@ mod tests {
     fn exchange(send: &str, answer: &str) -> Exchange {
         let raw = serde_json::json!({"type": "raw"});
         let decoder = crate::decoding::read(Some(&Section::root(&raw)), None, &mut Problems::new());
-        Exchange::made("x", (send, answer, "length = 0"), decoder.unwrap()).unwrap()
+        let question = modbus::Question {
+            name: "x".into(),
+            send: send.to_owned(),
+            answer: answer.to_owned(),
+            refused: "length = 0".to_owned(),
+            decoder: decoder.unwrap(),
+        };
+        Exchange::of_registers("x", question).unwrap()
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub use actions::{
     Action, Answer, Asked, Awaited, Counted, End, Input, Outcome, Reason, Request, Sight,
 };
 pub use encode::{reserved_property, values};
-pub use exchange::{Exchange, byte_pattern};
+pub use exchange::{Exchange, UNIT, byte_pattern};
 pub use protocol::{
     Acknowledge, BodyForm, Bounds, ConversationSettings, Heartbeat, Login, OnBadChecksum,
     OnUndecoded, Otherwise, Promise, Protocol, Session, SessionOptions, UnknownDevices,

@@ -15,6 +15,7 @@ use super::exchange::{self, AnswerEntry, Exchange, RefusedEntry, Sending, Shared
 use crate::decoding::Decoder;
 use crate::document::{Problem, Problems, Section, name_of};
 use crate::message::Name;
+use crate::modbus::{Registers, Transport};
 use crate::schema::{ArgumentText, Entries, HoleText, Key};
 use crate::template::Template;
 
@@ -38,6 +39,8 @@ pub struct Questions {
     pub half_duplex: bool,
     /// How long a unit that does not answer is left alone at most.
     pub backoff: Duration,
+    /// The registers that polls and the commands `read` and `write` name.
+    pub registers: Option<Registers>,
     /// The fields of frames that templates show later.
     pub remembered: Vec<Name>,
 }
@@ -72,8 +75,12 @@ pub struct PollOptions {
     every_ms: u32,
     /// The bytes, with holes for values; `{unit}` is the unit that is asked.
     #[serde(rename = "send")]
-    #[schemars(with = "HoleText")]
+    #[schemars(with = "Option<HoleText>")]
     _send: Option<IgnoredAny>,
+    /// In place of `send`: the registers that are read, or `all` of them.
+    #[serde(rename = "registers")]
+    #[schemars(with = "Option<RegistersChosen>")]
+    _registers: Option<IgnoredAny>,
     /// Put the protocol's framing around the bytes.
     #[serde(rename = "frame")]
     #[schemars(with = "Option<bool>")]
@@ -95,6 +102,16 @@ pub struct PollOptions {
     #[serde(rename = "retries")]
     #[schemars(with = "Option<u32>", range(min = *exchange::RETRIES.start(), max = *exchange::RETRIES.end()))]
     _retries: Option<IgnoredAny>,
+}
+
+/// The registers of a poll.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "registers-chosen", untagged)]
+pub enum RegistersChosen {
+    /// `all` of them.
+    All(String),
+    /// Their names.
+    Names(Vec<String>),
 }
 
 /// A command with more than its bytes.
@@ -169,11 +186,18 @@ impl Questions {
             .as_ref()
             .and_then(|session| read_line(session, problems));
         let open = session.and_then(|session| session.member("open"));
+        let registers = read_registers(section, problems);
         let mut questions = Questions {
             open: open.map_or_else(Vec::new, |open| read_open(&open, decoder, problems)),
             polls: entries(section, "polls", problems)
                 .into_iter()
-                .filter_map(|(name, entry)| Poll::read(name, &entry, decoder, problems))
+                .filter_map(|(name, entry)| match entry.member("registers") {
+                    None => Poll::read(name, &entry, decoder, problems),
+                    Some(chosen) => {
+                        let registers = registers.as_ref();
+                        Poll::of_registers((name, &entry), &chosen, registers, problems)
+                    }
+                })
                 .collect(),
             commands: entries(section, "commands", problems)
                 .into_iter()
@@ -187,6 +211,7 @@ impl Questions {
                 line.map_or_else(backoff_seconds, |line| line.backoff_seconds)
                     .into(),
             ),
+            registers,
             remembered: Vec::new(),
         };
         questions.remembered = last_names(questions.templates());
@@ -279,6 +304,14 @@ fn read_line(session: &Section<'_>, problems: &mut Problems) -> Option<LineOptio
     Some(line)
 }
 
+fn read_registers(section: &Section<'_>, problems: &mut Problems) -> Option<Registers> {
+    let registers = section.member("registers")?;
+    // The protocol itself names a word that is none.
+    let transport = section.member("modbus")?;
+    let transport = Transport::deserialize(transport.value).ok()?;
+    Registers::read(&registers, transport, problems)
+}
+
 fn read_open(
     open: &Section<'_>,
     decoder: Option<&Decoder>,
@@ -301,6 +334,7 @@ fn read_open(
         if exchange.template().is_none() && exchange.answer.is_none() {
             problems.add(&step, "expected `send`, `answer`, or both");
         }
+        exchange.check_unanswered(&step, problems);
         no_arguments(&exchange, &step, "a step of the open sequence", problems);
         read.push(Arc::new(exchange));
     }
@@ -325,11 +359,56 @@ impl Poll {
             matching: exchange::Matching::Next,
             reads: None,
             layout: None,
+            reads_refusals: false,
         });
         no_arguments(&exchange, section, "a poll", problems);
         (problems.len() == before).then(|| Poll {
             name: name.into(),
             asks: vec![Arc::new(exchange)],
+            every: Duration::from_millis(options.every_ms.into()),
+        })
+    }
+}
+
+impl Poll {
+    /// What reads registers: as many questions as it takes.
+    fn of_registers(
+        (name, section): (&str, &Section<'_>),
+        chosen: &Section<'_>,
+        registers: Option<&Registers>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let before = problems.len();
+        for member in ["send", "frame", "answer", "refused"] {
+            if section.member(member).is_some() {
+                let message = "a poll of `registers` knows what to send and how the answer looks";
+                problems.member(section, member, message);
+            }
+        }
+        let options: PollOptions = section.read(&exchange::MEMBERS, problems)?;
+        bounded(section, "everyMs", options.every_ms, &EVERY_MS, problems);
+        let others = ["everyMs", "registers"];
+        let common = Exchange::read((name, section, &others), None, problems)?;
+        let Some(registers) = registers else {
+            let message = "the protocol has no \"registers\" with \"modbus\": \"tcp\" or \"rtu\"";
+            problems.add(chosen, message);
+            return None;
+        };
+        let names = registers.chosen(chosen, problems);
+        let mut asks = Vec::new();
+        for question in registers.questions(&names) {
+            match Exchange::of_registers(name, question) {
+                Ok(exchange) => asks.push(Arc::new(Exchange {
+                    within: common.within,
+                    retries: common.retries,
+                    ..exchange
+                })),
+                Err(error) => problems.add(chosen, error.to_string()),
+            }
+        }
+        (problems.len() == before).then(|| Poll {
+            name: name.into(),
+            asks,
             every: Duration::from_millis(options.every_ms.into()),
         })
     }
@@ -379,6 +458,7 @@ impl Command {
         if exchange.template().is_none() {
             problems.member(section, "send", "missing: the bytes of the command");
         }
+        exchange.check_unanswered(section, problems);
         check_arguments(section, &exchange, &arguments, problems);
         (problems.len() == before).then(|| Command {
             asks: Arc::new(exchange),

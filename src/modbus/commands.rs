@@ -14,6 +14,11 @@ use crate::message::Value;
 pub const COMMANDS: [(&str, &[&str]); 2] =
     [("read", &["register"]), ("write", &["register", "value"])];
 
+/// Whether registers bring a command of that name.
+pub fn is_command(name: &str) -> bool {
+    COMMANDS.iter().any(|(command, _)| *command == name)
+}
+
 /// What is written into a coil that shall be on.
 const ON: u16 = 0xff00;
 

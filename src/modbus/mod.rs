@@ -25,7 +25,7 @@ use crate::decoding::Decoder;
 use crate::document::{Problems, Section, name_of, unknown_word};
 use crate::message::Name;
 
-pub use self::commands::COMMANDS;
+pub use self::commands::{COMMANDS, is_command};
 
 /// What stands around a request and its answer: the protocol member `modbus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]

@@ -8,12 +8,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
+use super::units::{self, MOST_UNITS, units};
 use super::{bounds, later};
 use crate::conversation::{Protocol, UnknownDevices};
 use crate::document::{Problem, Problems, Section};
-use crate::message::Name;
-use crate::schema::{Address, EntryName, Network};
+use crate::message::{Name, Text};
+use crate::schema::{Address, EntryName, Network, UnitName};
 
 const PORTS: RangeInclusive<u16> = 1..=65535;
 const CONNECTIONS: RangeInclusive<u32> = 1..=100_000;
@@ -42,6 +44,8 @@ pub struct Listener {
     pub device: Option<Name>,
     /// Output of messages whose layout and device name none.
     pub output: Option<Name>,
+    /// What `{unit}` in polls goes round over.
+    pub units: Arc<[Text]>,
 }
 
 impl Listener {
@@ -87,6 +91,10 @@ pub struct ListenerOptions {
     /// Output of messages whose layout and device name none; without it `telemetry`.
     #[schemars(with = "Option<EntryName>")]
     output: Option<String>,
+    /// What `{unit}` in the protocol's polls goes round over.
+    #[serde(rename = "units")]
+    #[schemars(with = "Vec<UnitName>", default, extend("maxItems" = MOST_UNITS, "uniqueItems" = true))]
+    _units: Option<IgnoredAny>,
 }
 
 fn max_connections() -> u32 {
@@ -127,8 +135,16 @@ impl ListenerOptions {
     }
 
     /// The listener, once its protocol is known.
-    pub fn build(self, section: &Section<'_>, name: Name, protocol: Arc<Protocol>) -> Listener {
+    pub fn build(
+        self,
+        section: &Section<'_>,
+        (name, protocol): (Name, Arc<Protocol>),
+        problems: &mut Problems,
+    ) -> Listener {
+        let units = units(section, problems);
+        units::check(section, &protocol, &units, problems);
         Listener {
+            units: units.into(),
             name,
             port: self.port,
             address: self.address,

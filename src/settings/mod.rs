@@ -21,6 +21,7 @@ pub mod schema;
 mod spool;
 #[cfg(test)]
 pub(crate) mod tests;
+mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -160,7 +161,6 @@ impl Settings {
             unknown_devices: UnknownDevices::default(),
             output: None,
             bodies: Arc::clone(&self.bodies),
-            units: Arc::from([]),
             idle_timeout: None,
             units: Arc::from([]),
             bounds: Bounds::default(),
@@ -173,6 +173,7 @@ impl Settings {
             unknown_devices: listener.unknown_devices,
             output: listener.output.clone(),
             idle_timeout: Some(listener.idle_timeout),
+            units: Arc::clone(&listener.units),
             ..self.conversation_without_listener()
         }
     }
@@ -346,7 +347,11 @@ impl<'a> Reader<'a> {
             let Some(protocol) = protocols.get(options.protocol.as_str()) else {
                 continue;
             };
-            let listener = options.build(&entry, name.into(), Arc::clone(protocol));
+            let listener = options.build(
+                &entry,
+                (name.into(), Arc::clone(protocol)),
+                &mut self.problems,
+            );
             listeners.insert(Name::from(name), Arc::new(listener));
         }
         listeners
@@ -379,6 +384,7 @@ impl<'a> Reader<'a> {
             }
             if let Some(protocol) = protocols.get(protocol) {
                 let built = read.build(name.into(), Arc::clone(protocol));
+                units::check(&entry, protocol, &built.units, &mut self.problems);
                 outbound.insert(Name::from(name), Arc::new(built));
             }
         }

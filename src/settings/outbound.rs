@@ -1,6 +1,6 @@
 //! An entry of `outbound`: devices that wait to be dialled, and how they are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 
 use super::bounds;
+use super::units::{MOST_UNITS, units};
 use crate::conversation::Protocol;
 use crate::document::{Problems, Section, name_of};
 use crate::message::{Name, Text};
@@ -21,9 +21,6 @@ use crate::schema::{Entries, EntryName, HostPort as HostPortText, UnitName};
 const CONNECT_MS: RangeInclusive<u32> = 100..=120_000;
 const RETRY_SECONDS: RangeInclusive<u32> = 1..=86_400;
 const IDLE_SECONDS: RangeInclusive<u32> = 1..=2_592_000;
-/// As many devices as one connection can have commands for.
-const MOST_UNITS: usize = 1000;
-const MOST_UNIT_CHARS: usize = 64;
 /// RFC 1035: a whole name, and one label of it.
 const MOST_HOST_CHARS: usize = 253;
 const MOST_LABEL_CHARS: usize = 63;
@@ -322,60 +319,4 @@ fn addresses(
         }
     }
     read
-}
-
-/// The member `units`: numbers and texts, each once.
-fn units(section: &Section<'_>, problems: &mut Problems) -> Vec<Text> {
-    let Some(list) = section.member("units") else {
-        return Vec::new();
-    };
-    if !list.value.is_array() {
-        let found = name_of(list.value);
-        problems.add(&list, format!("expected a list of units, found {found}"));
-    }
-    let (mut units, mut known) = (Vec::new(), BTreeSet::new());
-    for (count, place) in list.elements().enumerate() {
-        if count == MOST_UNITS {
-            problems.add(&list, format!("more than {MOST_UNITS} units"));
-            break;
-        }
-        match unit(place.value) {
-            Ok(unit) if !known.insert(unit.clone()) => {
-                problems.add(&place, format!("unit {unit} is already in the list"));
-            }
-            Ok(unit) => units.push(unit),
-            Err(wrong) => problems.add(&place, wrong),
-        }
-    }
-    units
-}
-
-fn unit(value: &Value) -> Result<Text, String> {
-    match value {
-        Value::Number(number)
-            if number
-                .as_u64()
-                .is_some_and(|unit| u32::try_from(unit).is_ok()) =>
-        {
-            Ok(number.to_string().into())
-        }
-        Value::Number(number) => Err(format!(
-            "unit {number} is no whole number from 0 to {}",
-            u32::MAX
-        )),
-        Value::String(text) => {
-            let plain = |c: char| matches!(c, '!'..='~') && c != '/';
-            let fits = (1..=MOST_UNIT_CHARS).contains(&text.len()) && text.chars().all(plain);
-            let wrong = || {
-                format!(
-                    "unit \"{text}\" is not 1 to {MOST_UNIT_CHARS} printable ASCII characters without / and spaces"
-                )
-            };
-            fits.then(|| text.as_str().into()).ok_or_else(wrong)
-        }
-        other => Err(format!(
-            "expected a number or text, found {}",
-            name_of(other)
-        )),
-    }
 }

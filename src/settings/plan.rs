@@ -144,6 +144,7 @@ fn same_terms(one: &Listener, two: &Listener) -> bool {
         && one.allow == two.allow
         && one.device == two.device
         && one.output == two.output
+        && one.units == two.units
 }
 
 #[cfg(test)]
@@ -220,6 +221,7 @@ mod tests {
             json!({"unknownDevices": "reject"}),
             json!({"device": "d"}),
             json!({"output": "o"}),
+            json!({"units": [1]}),
         ] {
             check(
                 json!({"listeners": {"lines": terms}}),

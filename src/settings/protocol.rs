@@ -16,7 +16,8 @@ use crate::conversation::{
 use crate::document::{Problem, Problems, Section};
 use crate::identity::{IdentityOptions, IdentityRule, Secrets};
 use crate::message::Name;
-use crate::schema::{Entries, HoleText, Key};
+use crate::modbus::Transport;
+use crate::schema::{Entries, HoleText, Key, RegisterText};
 use crate::script::Script;
 use crate::template::Template;
 use crate::{checksum, decoding, framing};
@@ -68,6 +69,13 @@ pub struct ProtocolOptions {
     #[serde(rename = "polls")]
     #[schemars(with = "Option<Entries<PollOptions, Key>>")]
     _polls: Option<IgnoredAny>,
+    /// What stands around requests of Modbus and their answers; `registers` need it.
+    #[serde(rename = "modbus")]
+    modbus: Option<Transport>,
+    /// Registers of Modbus, which polls and the commands `read` and `write` name.
+    #[serde(rename = "registers")]
+    #[schemars(with = "Option<Vec<RegisterText>>")]
+    _registers: Option<IgnoredAny>,
     /// What the cloud may ask, by name.
     #[serde(rename = "commands")]
     #[schemars(with = "Option<Entries<CommandEntry, Key>>")]
@@ -145,6 +153,10 @@ fn build(
         acknowledge.read(&[], problems)
     });
     let options = options?;
+    if options.modbus.is_none() && member("registers").is_some() {
+        let message = "registers need \"modbus\": \"tcp\" or \"rtu\", which the presets modbus-tcp and modbus-rtu have";
+        problems.member(section, "registers", message);
+    }
     let message_id = options.message_id.as_deref().and_then(|text| {
         Template::parse(text)
             .map_err(|error| problems.notation(section, "messageId", error))

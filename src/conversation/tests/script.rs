@@ -106,7 +106,6 @@ pub fn settings(changes: &Value) -> ConversationSettings {
                 .map(|(name, form)| (name.into(), form))
                 .collect(),
         ),
-        units: Arc::from([]),
         idle_timeout: Some(Duration::from_secs(60)),
         units: changes["units"].as_array().map_or(Arc::from([]), |units| {
             let text = |unit: &Value| unit.as_str().unwrap().into();

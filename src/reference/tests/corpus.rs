@@ -68,7 +68,7 @@ fn pages_of_packs() -> Vec<(String, Value)> {
 /// A protocol as whole settings.
 pub fn with(protocol: &Value) -> Value {
     json!({
-        "listeners": {"l": {"port": 5000, "protocol": "p"}},
+        "listeners": {"l": {"port": 5000, "protocol": "p", "units": [1]}},
         "protocols": {"p": protocol}
     })
 }
@@ -169,6 +169,9 @@ fn protocols() -> Vec<Value> {
             "polls": {"level": {"everyMs": 1000, "send": "level {unit}", "frame": true, "answer": "^level", "refused": "^no", "withinMs": 100, "retries": 1}},
             "commands": {"beep": "beep", "set": {"send": "{count n} {arg to}", "frame": true, "arguments": {"to": "enum up=1 down=2 default up"},
                 "answer": {"where": "t = {count n}"}, "refused": {"where": "t = no"}, "withinMs": 100, "retries": 1, "publish": true}}}),
+        json!({"preset": "modbus-rtu@1", "registers": ["a: u16 at 40001", "b: bool at coil 3"],
+            "polls": {"one": {"everyMs": 1000, "registers": ["a"], "withinMs": 100, "retries": 1}, "all": {"everyMs": 1000, "registers": "all"}}}),
+        json!({"framing": lines, "modbus": "tcp"}),
         json!({"framing": lines, "decode": {"type": "text", "fields": ["t"]}}),
         json!({"preset": "gt06@1", "checksum": false, "layouts": {"status": {"fields": ["a: u8"]}, "login": {"publish": true}},
             "replies": {"more": "x"}, "identity": {"scope": "message"}}),
@@ -193,7 +196,7 @@ fn sections() -> Vec<Value> {
     vec![json!({
         "schemaVersion": 1,
         "listeners": {"l": {"port": 1, "address": "127.0.0.1", "protocol": "p", "maxConnections": 5, "idleTimeoutSeconds": 5,
-            "allow": ["10.0.0.0/8"], "unknownDevices": "quarantine", "device": "d", "output": "o"}},
+            "allow": ["10.0.0.0/8"], "unknownDevices": "quarantine", "device": "d", "output": "o", "units": [1, "a"]}},
         "outbound": {
             "one": {"address": "plc.local:502", "protocol": "p", "device": "d", "units": [1, "b"], "connectMs": 500, "retrySeconds": 5,
                 "idleTimeoutSeconds": 60, "output": "o"},

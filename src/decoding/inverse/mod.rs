@@ -94,9 +94,9 @@ impl Inverse {
             return Err(cannot_undo(word));
         }
         let mut fill = None;
-        let steps = self.steps.steps.iter().rev();
-        let raw = steps.fold(Ok(value.clone()), |value, step| {
-            self.undo(step, value?, &mut fill)
+        let mut steps = self.steps.steps.iter().rev();
+        let raw = steps.try_fold(value.clone(), |value, step| {
+            self.undo(step, value, &mut fill)
         })?;
         let bytes = bytes::of(&self.kind, &raw, fill).map_err(|why| self.reworded(why))?;
         let back = self.read(&bytes)?;
