@@ -40,6 +40,8 @@ pub struct Terms {
     pub every: Duration,
     /// How much the pauses differ, of 1.
     pub jitter: f64,
+    /// Frames after which a device has said all.
+    pub frames: Option<u64>,
     /// What goes wrong.
     pub faults: Faults,
     /// What the gateway does with bytes.
@@ -154,12 +156,15 @@ impl Device {
         let mut stop = self.stop.clone();
         let mut stopped = pin!(until_asked(&mut stop));
         for line in &self.script.opening {
+            if talk.has_said_all() {
+                break;
+            }
             talk.say(line).await?;
             talk.answered().await?;
         }
         let mut lines = self.script.cycle.iter().cycle();
         let mut next = lines.next();
-        while let Some(line) = next {
+        while let Some(line) = next.filter(|_| !talk.has_said_all()) {
             let fault = self.terms.faults.next(&mut self.rng);
             let left = match fault {
                 None => {
@@ -178,13 +183,12 @@ impl Device {
             let pauses = if fault == Some(Fault::Silent) { SILENCE } else { 1 };
             tokio::select! {
                 heard = talk.listen(pause * pauses) => heard?,
-                () = &mut stopped => {
-                    talk.finish().await?;
-                    return Ok(Left::Stopped);
-                }
+                () = &mut stopped => break,
             }
         }
-        Ok(Left::Dropped)
+        talk.answered().await?;
+        talk.close().await?;
+        Ok(Left::Stopped)
     }
 }
 
@@ -213,18 +217,30 @@ struct Talk<'a> {
 impl Talk<'_> {
     /// Says a frame.
     async fn say(&mut self, line: &Line) -> io::Result<()> {
+        self.expect(line);
         self.write(&line.wire).await?;
         self.said(line);
         Ok(())
+    }
+
+    /// Takes note of the answer that a frame will get: it may come before the writing is noticed to
+    /// be done.
+    fn expect(&mut self, line: &Line) {
+        if line.reply > 0 {
+            self.due.push_back(line.reply);
+        }
     }
 
     fn said(&mut self, line: &Line) {
         self.terms.tally.frames.add(1);
         self.played.frames += 1;
         self.played.messages += u64::try_from(line.messages).unwrap_or(u64::MAX);
-        if line.reply > 0 {
-            self.due.push_back(line.reply);
-        }
+    }
+
+    /// Whether this was enough.
+    fn has_said_all(&self) -> bool {
+        let most = self.terms.frames;
+        most.is_some_and(|most| self.played.frames >= most)
     }
 
     /// Does something wrong with a frame. What it says is why the connection was left then.
@@ -239,6 +255,7 @@ impl Talk<'_> {
         match fault {
             Fault::Split => {
                 tally.fault(fault);
+                self.expect(line);
                 let size = wire.len().div_ceil(rng.usize(2..=PIECES)).max(1);
                 for piece in wire.chunks(size) {
                     self.write(piece).await?;
@@ -255,6 +272,7 @@ impl Talk<'_> {
                     return self.close().await.map(|()| Some(Left::Dropped));
                 };
                 bytes.extend_from_slice(wire);
+                self.expect(line);
                 self.write(&bytes).await?;
                 self.said(line);
             }
@@ -355,12 +373,6 @@ impl Talk<'_> {
             Ok(())
         };
         timeout(ANSWERING, all).await.unwrap_or(Ok(()))
-    }
-
-    /// Ends the connection when all is answered.
-    async fn finish(&mut self) -> io::Result<()> {
-        self.answered().await?;
-        self.close().await
     }
 
     /// Says that nothing more comes, and reads what does.

@@ -36,7 +36,7 @@ use self::faults::{Fault, Faults};
 use self::modbus::Transport;
 use self::pack::Pack;
 use self::server::{Host, Speech};
-use self::tally::{Played, Tally, Totals};
+use self::tally::{Played, Tally, Totals, counted};
 use crate::{say, stop};
 
 pub use self::options::{EXAMPLES, Options};
@@ -77,16 +77,18 @@ async fn call(options: &Options, pack: &Pack, to: &str, seed: u64) -> anyhow::Re
         true => None,
         false => own_addresses(to, count).await,
     };
-    tell_devices(pack, &cast, &scripts, first_address);
+    tell_devices(pack, &scripts, first_address);
     tell_secrets(pack, &cast);
     say(format_args!(
-        "{count} to {to}, a frame each {:?}, seed {seed}",
+        "{} to {to}, a frame each {:?}, seed {seed}",
+        counted(count.into(), "device"),
         options.every
     ));
     let terms = Arc::new(device::Terms {
         to: to.to_owned(),
         every: options.every,
         jitter: options.jitter,
+        frames: options.frames,
         faults,
         stage: cast.into_stage(),
         tally: Tally::default(),
@@ -106,15 +108,25 @@ async fn call(options: &Options, pack: &Pack, to: &str, seed: u64) -> anyhow::Re
         devices.spawn(device.play());
     }
     let count = devices.len();
-    until_stopped(options, || terms.tally.line(count, false)).await?;
+    let mut played: Vec<(Option<String>, Played)> = Vec::new();
+    let all = async {
+        while let Some(ended) = devices.join_next().await {
+            played.push(ended?);
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        stopped = until_stopped(options, || terms.tally.line(count, false)) => stopped?,
+        all = all => all?,
+    }
     stopping.send_replace(true);
-    let played: Vec<(Option<String>, Played)> = devices.join_all().await;
+    played.extend(devices.join_all().await);
     let mut totals = terms.tally.totals(&pack.name, seed, count);
     let never = played.iter().filter(|(_, played)| played.connections == 0);
     let never = never.count();
     let named = played.into_iter().filter_map(|(name, played)| Some((name?, played)));
     totals.by_device = named.collect();
-    tell_totals(options, &totals, &terms.tally.line(count, false))?;
+    tell_totals(options, &totals, &terms.tally.last_line(count, false))?;
     match never {
         0 => Ok(()),
         never => bail!("{never} of {count} devices never got a connection to {to}"),
@@ -164,7 +176,7 @@ async fn be_called(
     stopping.send_replace(true);
     hosts.join_all().await;
     let totals = terms.tally.totals(&pack.name, seed, count);
-    tell_totals(options, &totals, &terms.tally.line(count, true))
+    tell_totals(options, &totals, &terms.tally.last_line(count, true))
 }
 
 /// How the devices of a pack answer.
@@ -248,14 +260,15 @@ async fn own_addresses(to: &str, count: u32) -> Option<Ipv4Addr> {
     (is_here && Ipv4Addr::from(last).is_loopback()).then_some(first)
 }
 
-fn tell_devices(pack: &Pack, cast: &Cast, scripts: &[Script], from: Option<Ipv4Addr>) {
+fn tell_devices(pack: &Pack, scripts: &[Script], from: Option<Ipv4Addr>) {
     let name = &pack.name;
     let first = scripts.first().and_then(|script| script.name.as_deref());
     let last = scripts.last().and_then(|script| script.name.as_deref());
     match (first, last, from) {
-        (Some(first), Some(last), _) if cast.has_names() => {
+        (Some(first), Some(last), _) if first != last => {
             say(format_args!("{name}: {first} to {last}"));
         }
+        (Some(first), ..) => say(format_args!("{name}: {first}")),
         (_, _, Some(from)) => say(format_args!(
             "{name}: frames do not say who they are from; each device has an address, from {from} on"
         )),

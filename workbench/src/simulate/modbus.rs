@@ -222,6 +222,11 @@ impl Transport {
         }
     }
 
+    /// Whether only a pause says where a request ends that cannot be one.
+    pub fn ends_with_pause(&self) -> bool {
+        matches!(self, Transport::Rtu(_))
+    }
+
     /// Takes the next request out of what has come. What cannot be one is dropped, as the rest of a
     /// line would be behind a pause.
     pub fn take(&self, bytes: &mut Vec<u8>) -> Option<Request> {

@@ -64,6 +64,9 @@ pub struct Options {
     /// Stop after that time instead of at Ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     pub time: Option<Duration>,
+    /// Stop when each device has sent so many frames.
+    #[arg(long, value_name = "N", requires = "to")]
+    pub frames: Option<u64>,
     /// A number that makes the same chances again [default: another each time].
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use edge_tcp_gateway::clock::Clock;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::answers::{Answers, Called};
-use super::faults::{Fault, Faults, bad_checksum, garbage, is_good};
+use super::faults::{Fault, Faults, bad_checksum, garbage};
 use super::modbus::{Bus, DEVICE_FAILURE, Request, Transport, exception};
 use super::stage::Stage;
 use super::tally::Tally;
@@ -26,6 +26,8 @@ const SLOW: std::ops::RangeInclusive<u64> = 500..=3000;
 const PIECE_PAUSE: Duration = Duration::from_millis(2);
 /// How long accepting pauses when the system has no room for a connection.
 const FULL: Duration = Duration::from_millis(100);
+/// Behind such a pause a serial line begins a new request.
+const PAUSE: Duration = Duration::from_millis(200);
 /// Bytes of requests that wait at most.
 const MOST_WAITING: usize = 4096;
 
@@ -67,7 +69,7 @@ pub struct Host {
     bus: Arc<Mutex<Bus>>,
     rng: Rng,
     /// Since when its values move.
-    since: std::time::Instant,
+    since: Instant,
 }
 
 impl Host {
@@ -132,7 +134,7 @@ impl Host {
     fn connection(&mut self, stream: TcpStream) -> Connection {
         let terms = &self.terms;
         let hearing = match &terms.speech {
-            Speech::Modbus(..) => Hearing::Modbus(Vec::new()),
+            Speech::Modbus(..) => Hearing::Modbus(Vec::new(), terms.clock.now().monotonic),
             Speech::Answers(_) => {
                 Hearing::Answers(Called::new(&terms.stage, &terms.pack, self.number))
             }
@@ -151,7 +153,8 @@ impl Host {
 /// What of requests has come.
 #[derive(Debug)]
 enum Hearing {
-    Modbus(Vec<u8>),
+    /// What waits for the rest of a request, and when the last of it came.
+    Modbus(Vec<u8>, Instant),
     Answers(Called),
 }
 
@@ -169,7 +172,7 @@ struct Connection {
     terms: Arc<Terms>,
     bus: Arc<Mutex<Bus>>,
     rng: Rng,
-    since: std::time::Instant,
+    since: Instant,
 }
 
 impl Connection {
@@ -204,7 +207,12 @@ impl Connection {
         let terms = Arc::clone(&self.terms);
         let now = terms.clock.now();
         match (&terms.speech, &mut self.hearing) {
-            (Speech::Modbus(transport, _), Hearing::Modbus(waiting)) => {
+            (Speech::Modbus(transport, _), Hearing::Modbus(waiting, last)) => {
+                let pause = now.monotonic.saturating_duration_since(*last);
+                *last = now.monotonic;
+                if pause >= PAUSE && transport.ends_with_pause() {
+                    waiting.clear();
+                }
                 let passed = now.monotonic.saturating_duration_since(self.since);
                 let step = passed.as_millis() / terms.every.as_millis().max(1);
                 let step = u64::try_from(step).unwrap_or(u64::MAX);
@@ -279,7 +287,7 @@ impl Connection {
                 return Ok(false);
             }
             Fault::Exception | Fault::WrongTransaction => {
-                let wrong = self.wrong(fault, exchange.request.as_ref());
+                let wrong = self.wrong(fault, exchange.request.as_ref(), answer);
                 self.stream.write_all(&wrong).await?;
             }
         }
@@ -294,25 +302,35 @@ impl Connection {
 
     /// Whether the gateway reads it as its pack says; what it would not is never said.
     fn is_sound(&self, answer: &[u8]) -> bool {
-        let received = self.terms.stage.received(answer);
-        let sound = !received.is_empty() && received.iter().all(is_good);
+        let rehearsed = self.terms.stage.rehearse([answer]);
+        let may_be_undecoded = matches!(self.terms.speech, Speech::Answers(_));
+        let wires = rehearsed.heard.iter().map(|heard| heard.wire.len());
+        let all = wires.sum::<usize>() == answer.len();
+        let sound = all
+            && rehearsed.heard.iter().all(|heard| {
+                let allowed = |trouble| may_be_undecoded && trouble == "undecoded";
+                heard.trouble.is_none_or(allowed)
+            });
         if !sound {
             self.terms.tally.errors.add(1);
         }
         sound
     }
 
-    /// The answer to a Modbus request that it should not get.
-    fn wrong(&self, fault: Fault, request: Option<&Request>) -> Vec<u8> {
+    /// What a Modbus request should not get instead of its answer.
+    fn wrong(&self, fault: Fault, request: Option<&Request>, mut answer: Vec<u8>) -> Vec<u8> {
         let (Speech::Modbus(transport, _), Some(request)) = (&self.terms.speech, request) else {
             return Vec::new();
         };
+        if fault == Fault::WrongTransaction {
+            let other = request.transaction.wrapping_add(1).to_be_bytes();
+            if let Some(place) = answer.get_mut(..other.len()) {
+                place.copy_from_slice(&other);
+            }
+            return answer;
+        }
         let function = request.words.first().copied().unwrap_or_default();
         let words = exception(function, DEVICE_FAILURE);
-        let transaction = match fault {
-            Fault::WrongTransaction => request.transaction.wrapping_add(1),
-            _ => request.transaction,
-        };
-        transport.wrap(transaction, request.unit, &words)
+        transport.wrap(request.transaction, request.unit, &words)
     }
 }

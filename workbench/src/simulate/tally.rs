@@ -106,14 +106,27 @@ impl Tally {
 
     /// One line of how far it is.
     pub fn line(&self, devices: usize, called: bool) -> String {
+        let connected = self.connected.get();
+        let connected = match called {
+            true => counted(connected, "connection"),
+            false => format!("{connected} of {devices} connected"),
+        };
+        format!("{connected}, {}", self.numbers(called))
+    }
+
+    /// One line of how far it came.
+    pub fn last_line(&self, devices: usize, called: bool) -> String {
+        let devices = counted(u64::try_from(devices).unwrap_or(u64::MAX), "device");
+        format!("{devices}, {}", self.numbers(called))
+    }
+
+    fn numbers(&self, called: bool) -> String {
         let faults: u64 = self.faults.iter().map(Count::get).sum();
-        let (connected, frames) = (self.connected.get(), self.frames.get());
         let errors = counted(self.errors.get(), "error");
-        let faults = counted(faults, "fault");
+        let (faults, frames) = (counted(faults, "fault"), self.frames.get());
         if called {
             let requests = counted(self.requests.get(), "request");
-            let connected = counted(connected, "connection");
-            return format!("{connected}, {requests}, {frames} answered, {faults}, {errors}");
+            return format!("{requests}, {frames} answered, {faults}, {errors}");
         }
         let reconnects = counted(self.reconnects.get(), "reconnect");
         let replies = match self.replies.get() {
@@ -121,9 +134,7 @@ impl Tally {
             count => format!("{count} replies"),
         };
         let frames = counted(frames, "frame");
-        format!(
-            "{connected} of {devices} connected, {frames} sent, {replies}, {faults}, {reconnects}, {errors}"
-        )
+        format!("{frames} sent, {replies}, {faults}, {reconnects}, {errors}")
     }
 
     /// All numbers.
@@ -149,7 +160,8 @@ impl Tally {
     }
 }
 
-fn counted(count: u64, what: &str) -> String {
+/// `1 frame`, `2 frames`.
+pub fn counted(count: u64, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
