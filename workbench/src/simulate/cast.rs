@@ -116,6 +116,11 @@ impl Cast {
     /// When the identity has no room for so many, or a frame made for one of them is not what it
     /// should be.
     pub fn scripts(&self, pack: &Pack, count: u32) -> anyhow::Result<Vec<Script>> {
+        let last = u64::from(count.saturating_sub(1));
+        let last = self.first.as_ref().map(|first| first.text_of(last));
+        if let Some(None) = last {
+            bail!("the identity has no room for {count} devices");
+        }
         let stage = self.stage_for(pack, count)?;
         let stage = stage.as_ref().unwrap_or(&self.stage);
         let mut scripts = Vec::new();
@@ -144,7 +149,7 @@ impl Cast {
         let text = match &self.first {
             Some(first) => {
                 let text = first.text_of(number);
-                Some(text.context("the identity has no room for so many devices")?)
+                Some(text.context("the identity has no room for it")?)
             }
             None => None,
         };

@@ -180,7 +180,11 @@ impl Device {
                 next = lines.next();
             }
             let pause = pause(&self.terms, &mut self.rng);
-            let pauses = if fault == Some(Fault::Silent) { SILENCE } else { 1 };
+            let pauses = if fault == Some(Fault::Silent) {
+                SILENCE
+            } else {
+                1
+            };
             tokio::select! {
                 heard = talk.listen(pause * pauses) => heard?,
                 () = &mut stopped => break,
@@ -244,12 +248,7 @@ impl Talk<'_> {
     }
 
     /// Does something wrong with a frame. What it says is why the connection was left then.
-    async fn fail(
-        &mut self,
-        fault: Fault,
-        line: &Line,
-        rng: &mut Rng,
-    ) -> io::Result<Option<Left>> {
+    async fn fail(&mut self, fault: Fault, line: &Line, rng: &mut Rng) -> io::Result<Option<Left>> {
         let tally = &self.terms.tally;
         let wire = &line.wire;
         match fault {
@@ -259,7 +258,8 @@ impl Talk<'_> {
                 let size = wire.len().div_ceil(rng.usize(2..=PIECES)).max(1);
                 for piece in wire.chunks(size) {
                     self.write(piece).await?;
-                    self.listen(Duration::from_millis(rng.u64(0..=PIECE_PAUSE))).await?;
+                    self.listen(Duration::from_millis(rng.u64(0..=PIECE_PAUSE)))
+                        .await?;
                 }
                 self.said(line);
             }

@@ -56,6 +56,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     if let Err(error) = raise_open_files() {
         say(format_args!("the limit of open files stays: {error}"));
     }
+    options.check()?;
     let pack = Pack::open(&options.pack)?;
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     match (&options.to, options.listen) {
@@ -67,7 +68,6 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 /// Plays devices that connect.
 async fn call(options: &Options, pack: &Pack, to: &str, seed: u64) -> anyhow::Result<()> {
-    options.refuse_of_listeners()?;
     let cast = Cast::new(pack).with_context(|| pack.name.clone())?;
     let count = options.devices.unwrap_or(1);
     let scripts = cast.scripts(pack, count);
@@ -124,7 +124,9 @@ async fn call(options: &Options, pack: &Pack, to: &str, seed: u64) -> anyhow::Re
     let mut totals = terms.tally.totals(&pack.name, seed, count);
     let never = played.iter().filter(|(_, played)| played.connections == 0);
     let never = never.count();
-    let named = played.into_iter().filter_map(|(name, played)| Some((name?, played)));
+    let named = played
+        .into_iter()
+        .filter_map(|(name, played)| Some((name?, played)));
     totals.by_device = named.collect();
     tell_totals(options, &totals, &terms.tally.last_line(count, false))?;
     match never {
@@ -201,10 +203,7 @@ fn speech(options: &Options, pack: &Pack) -> anyhow::Result<Speech> {
 }
 
 /// The faults of the command.
-fn faults(
-    options: &Options,
-    refused: impl Fn(Fault) -> Option<String>,
-) -> anyhow::Result<Faults> {
+fn faults(options: &Options, refused: impl Fn(Fault) -> Option<String>) -> anyhow::Result<Faults> {
     if let Some(why) = options.faults.iter().find_map(|fault| refused(*fault)) {
         bail!(why);
     }
@@ -219,7 +218,9 @@ fn faults(
 
 fn refuse_of_senders(fault: Fault, cast: &Cast, pack: &Pack) -> Option<String> {
     if !fault.is_of_senders() {
-        return Some(format!("`{fault}` is for devices that are called (--listen)"));
+        return Some(format!(
+            "`{fault}` is for devices that are called (--listen)"
+        ));
     }
     let has_checksum = !cast.stage().protocol.checksums.is_empty();
     refuse_checksum(fault, has_checksum, pack)
@@ -232,9 +233,9 @@ fn refuse_of_called(fault: Fault, speech: &Speech, pack: &Pack) -> Option<String
     };
     match fault {
         Fault::Exception if !is_modbus => Some("`exception` is for Modbus".to_owned()),
-        Fault::WrongTransaction if !is_tcp => Some(
-            "`wrong-transaction` is for modbus-tcp: other requests have no number".to_owned(),
-        ),
+        Fault::WrongTransaction if !is_tcp => {
+            Some("`wrong-transaction` is for modbus-tcp: other requests have no number".to_owned())
+        }
         Fault::BadChecksum => {
             let stage = stage::Stage::new(&pack.document, &pack.devices).ok()?;
             refuse_checksum(fault, !stage.protocol.checksums.is_empty(), pack)

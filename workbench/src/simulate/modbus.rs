@@ -166,7 +166,10 @@ fn range(rest: &[u8], most: u16) -> Result<(u16, u16), u8> {
 
 /// The bytes behind their own count, which must be this one.
 fn written(rest: &[u8], count: usize) -> Result<&[u8], u8> {
-    let (said, bytes) = rest.get(4..).and_then(<[u8]>::split_first).ok_or(ILLEGAL_VALUE)?;
+    let (said, bytes) = rest
+        .get(4..)
+        .and_then(<[u8]>::split_first)
+        .ok_or(ILLEGAL_VALUE)?;
     let right = usize::from(*said) == count && bytes.len() == count;
     right.then_some(bytes).ok_or(ILLEGAL_VALUE)
 }

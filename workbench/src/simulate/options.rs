@@ -44,10 +44,10 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub devices: Option<u32>,
     /// So many ports in a row, a device each [default: 1].
-    #[arg(long, value_name = "N", requires = "listen", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub ports: Option<u16>,
     /// The Modbus units behind each port [default: 1].
-    #[arg(long, value_name = "N,N", requires = "listen", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=247))]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=247))]
     pub units: Option<Vec<u8>>,
     /// From one frame to the next; of devices that are called: how long values stay as they are.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
@@ -65,7 +65,7 @@ pub struct Options {
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     pub time: Option<Duration>,
     /// Stop when each device has sent so many frames.
-    #[arg(long, value_name = "N", requires = "to")]
+    #[arg(long, value_name = "N")]
     pub frames: Option<u64>,
     /// A number that makes the same chances again [default: another each time].
     #[arg(long, value_name = "NUMBER")]
@@ -76,15 +76,19 @@ pub struct Options {
 }
 
 impl Options {
-    /// Says what is only for devices that are called.
+    /// Says what does not go together.
     ///
     /// # Errors
-    /// With the first of them.
-    pub fn refuse_of_listeners(&self) -> anyhow::Result<()> {
-        match (&self.units, self.ports) {
-            (None, None) => Ok(()),
-            _ => bail!("--units and --ports are for devices that are called (--listen)"),
+    /// With the first of it.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let is_called = self.listen.is_some();
+        if !is_called && (self.units.is_some() || self.ports.is_some()) {
+            bail!("--units and --ports are for devices that are called (--listen)");
         }
+        if is_called && (self.frames.is_some() || self.jitter > 0.0) {
+            bail!("--frames and --jitter are for devices that connect (--to)");
+        }
+        Ok(())
     }
 
     /// The Modbus units behind each port.
@@ -110,7 +114,9 @@ impl Options {
 /// `10s`, `500ms`, `2m`, `1h`; a number alone is seconds.
 fn time(text: &str) -> Result<Duration, String> {
     let end = text.find(|character: char| !(character.is_ascii_digit() || character == '.'));
-    let (number, unit) = text.split_at_checked(end.unwrap_or(text.len())).unwrap_or((text, ""));
+    let (number, unit) = text
+        .split_at_checked(end.unwrap_or(text.len()))
+        .unwrap_or((text, ""));
     let seconds = match unit {
         "ms" => 0.001,
         "" | "s" => 1.0,

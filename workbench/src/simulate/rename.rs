@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use edge_tcp_gateway::decoding::{Field, What};
 use edge_tcp_gateway::message::Value;
+use edge_tcp_gateway::pipeline::Received;
 
 use super::stage::{Heard, Stage};
 
@@ -110,7 +111,12 @@ impl Place {
 pub fn rename(stage: &Stage, heard: &Heard, place: &Place, text: &str) -> Option<Vec<u8>> {
     let mut frame = place.write(&heard.frame, text)?;
     // Twice, because one may cover another.
-    for checksum in stage.protocol.checksums.iter().chain(&*stage.protocol.checksums) {
+    for checksum in stage
+        .protocol
+        .checksums
+        .iter()
+        .chain(&*stage.protocol.checksums)
+    {
         checksum.write(&mut frame)?;
     }
     wire_of(stage, heard, &frame)
@@ -119,17 +125,26 @@ pub fn rename(stage: &Stage, heard: &Heard, place: &Place, text: &str) -> Option
 /// The wire of a frame that begins a connection: with the mark in front that it may share with the
 /// frame before it.
 pub fn whole_wire(stage: &Stage, heard: &Heard) -> Bytes {
-    let wrapped = stage.protocol.framing.wrap(&heard.frame).ok();
-    let wrapped = wrapped.filter(|wrapped| wrapped.ends_with(&heard.wire));
+    let wrapped = wrapped(stage, heard);
     wrapped.map_or_else(|| heard.wire.clone(), Bytes::from)
+}
+
+/// What the framing puts around the frame, if that is what the wire has.
+fn wrapped(stage: &Stage, heard: &Heard) -> Option<Vec<u8>> {
+    let wrapped = stage.protocol.framing.wrap(&heard.frame).ok()?;
+    let same = |received: &Received| match received {
+        Received::Frame { bytes, .. } => *bytes == heard.bytes,
+        _ => false,
+    };
+    let is_own = wrapped.ends_with(&heard.wire) && stage.received(&wrapped).iter().all(same);
+    is_own.then_some(wrapped)
 }
 
 /// A changed frame on the wire: wrapped, if that is what the wire has; else in the place of the frame
 /// that stands there.
 fn wire_of(stage: &Stage, heard: &Heard, frame: &[u8]) -> Option<Vec<u8>> {
     let framing = &stage.protocol.framing;
-    let wrapped = framing.wrap(&heard.frame);
-    if wrapped.is_ok_and(|wrapped| wrapped.ends_with(&heard.wire)) {
+    if wrapped(stage, heard).is_some() {
         return framing.wrap(frame).ok();
     }
     let mut places = memchr::memmem::find_iter(&heard.wire, &heard.frame);
@@ -150,10 +165,12 @@ fn in_the_frame(stage: &Stage, heard: &Heard, decoded: Range<usize>) -> Range<us
     let mut removed: Vec<Range<usize>> = checks.filter_map(|check| check.place).collect();
     removed.sort_by_key(|place| place.start);
     let moved = |at: usize| {
-        removed.iter().fold(at, |at, place| match place.start <= at {
-            true => at + place.len(),
-            false => at,
-        })
+        removed
+            .iter()
+            .fold(at, |at, place| match place.start <= at {
+                true => at + place.len(),
+                false => at,
+            })
     };
     let start = moved(decoded.start);
     start..start + decoded.len()

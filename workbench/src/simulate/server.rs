@@ -223,9 +223,8 @@ impl Connection {
                     let mut bus = bus.unwrap_or_else(std::sync::PoisonError::into_inner);
                     let words = bus.answer(request.unit, &request.words, step);
                     exchanges.push(Exchange {
-                        answer: words.map(|words| {
-                            transport.wrap(request.transaction, request.unit, &words)
-                        }),
+                        answer: words
+                            .map(|words| transport.wrap(request.transaction, request.unit, &words)),
                         request: Some(request),
                     });
                 }

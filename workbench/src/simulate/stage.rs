@@ -35,6 +35,8 @@ pub struct Heard {
     pub wire: Bytes,
     /// The frame before check values were taken out of it.
     pub frame: Bytes,
+    /// The frame as it is decoded.
+    pub bytes: Bytes,
     /// What it says.
     pub reading: Reading,
     /// How it was read.
@@ -199,12 +201,15 @@ impl Player {
     }
 
     fn show(&mut self, sight: Sight) {
-        let (Received::Frame { .. }, Some((reading, trace))) = (sight.received, sight.reading) else {
+        let (Received::Frame { bytes, .. }, Some((reading, trace))) =
+            (sight.received, sight.reading)
+        else {
             return;
         };
         self.rehearsed.heard.push(Heard {
             wire: sight.seen.wire,
             frame: sight.seen.frame,
+            bytes,
             trouble: reading.undecoded.as_ref().map(|_| "undecoded"),
             reading,
             trace,
