@@ -121,11 +121,13 @@ pub fn garbage_before(stage: &Stage, wire: &[u8], rng: &mut Rng) -> Option<Vec<u
         bytes.extend_from_slice(wire);
         let mut received = stage.received(&bytes);
         let last = received.pop()?;
-        let skipped = received.iter().all(|one| match one {
-            Received::Skipped { .. } => true,
-            Received::BadChecksum { .. } | Received::TooLong { .. } => true,
-            _ => false,
-        });
+        let is_skipped = |one: &Received| {
+            matches!(
+                one,
+                Received::Skipped { .. } | Received::BadChecksum { .. } | Received::TooLong { .. }
+            )
+        };
+        let skipped = received.iter().all(is_skipped);
         let found = last == stage.received(wire).pop()?;
         (skipped && found && is_good(&last)).then(|| bytes.drain(..length).collect())
     })
