@@ -2,6 +2,7 @@
 
 mod answers;
 mod casts;
+mod connecting;
 mod faults;
 mod modbus;
 mod options;
