@@ -6,9 +6,12 @@ use super::{hex, pack, shown};
 use crate::simulate::answers::{Answers, Called};
 use crate::simulate::stage::Stage;
 
+/// A request, its answer, and a type.
+type Row = (&'static str, &'static str, &'static str);
+
 /// A pack, what is asked one after the other, what is answered, and the `type` that the gateway reads;
 /// `-` where it reads none.
-const TABLES: &[(&str, &[(&str, &str, &str)])] = &[
+const TABLES: &[(&str, &[Row])] = &[
     (
         "mt-sics",
         &[
@@ -116,7 +119,8 @@ fn every_list_is_in_the_tables() {
     let with_lists = with_lists.map(pack).filter(|pack| pack.answers.is_some());
     let mut names: Vec<String> = with_lists.map(|pack| pack.name).collect();
     let mut known: Vec<&str> = TABLES.iter().map(|(name, _)| *name).collect();
-    (names.sort(), known.sort_unstable());
+    names.sort();
+    known.sort_unstable();
     assert_eq!(names, known);
 }
 

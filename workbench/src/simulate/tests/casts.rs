@@ -132,7 +132,7 @@ fn every_pack_that_is_shipped_can_be_played() {
 /// The first device is the golden one: its frames are those that were captured, byte by byte.
 #[test]
 fn the_first_device_says_the_golden_frames() {
-    for (name, names, _) in CASTS.iter().filter(|(_, names, _)| names[0] != "") {
+    for (name, names, _) in CASTS.iter().filter(|(_, names, _)| !names[0].is_empty()) {
         let first = scripts(name, 1).remove(0);
         let golden: Vec<u8> = pack(name).streams.concat();
         let login = first.opening.last().unwrap_or(&first.cycle[0]);
