@@ -14,6 +14,7 @@ mod custom;
 mod explain;
 pub mod schema;
 mod sums;
+mod write;
 
 use std::ops::Range;
 
@@ -265,13 +266,18 @@ impl Checksum {
 
     /// The value that stands there, and where.
     fn found(&self, frame: &[u8], at: i64) -> Option<(u64, Range<usize>)> {
+        let (found, place) = self.stands(frame, at)?;
+        Some((found & self.mask, place))
+    }
+
+    /// The number that stands there, with the bits that do not count, and where.
+    fn stands(&self, frame: &[u8], at: i64) -> Option<(u64, Range<usize>)> {
         let place = IntegerAt {
             kind: self.kind,
             at: Some(at),
         };
         let read = place.read(frame, 0).ok()?;
-        let found = u64::try_from(read.value).ok()?;
-        Some((found & self.mask, read.start..read.end))
+        Some((u64::try_from(read.value).ok()?, read.start..read.end))
     }
 
     /// As much of the value as its place can hold.

@@ -10,6 +10,7 @@ mod module;
 mod sample;
 mod send;
 mod settings_file;
+mod simulate;
 mod stop;
 mod up;
 
@@ -40,6 +41,9 @@ enum Command {
     /// Plays bytes to a listener, as a device would, and prints what comes back.
     #[command(after_help = send::EXAMPLES)]
     Send(send::Options),
+    /// Plays devices of a protocol, with faults: they connect to a gateway, or are called by it.
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(simulate::Options),
     /// Proposes framing and checksum of bytes that were captured, with the evidence.
     #[command(after_help = infer::EXAMPLES)]
     Infer(infer::Options),
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Command::Infer(options) => infer::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Send(options) => on_a_runtime(send::run(options)),
+        Command::Simulate(options) => on_one_thread(simulate::run(options)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -98,6 +103,11 @@ fn main() -> ExitCode {
 
 fn on_a_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(work)
+}
+
+fn on_one_thread(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build()?.block_on(work)
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -83,7 +83,8 @@ fn the_page_of_every_pack_shows_valid_settings_that_use_it() {
 fn the_list_of_protocols_is_up_to_date() {
     let mut list = String::from(
         "# Protocols\n\nShipped with the module: `{\"preset\": \"NAME@1\"}` in `protocols` uses one. \
-         `edge-tcp-gateway presets` lists them, `edge-tcp-gateway presets NAME` prints one to begin from.\n\n\
+         `edge-tcp-gateway presets` lists them, `edge-tcp-gateway presets NAME` prints one to begin from. \
+         `workbench simulate NAME` plays its devices.\n\n\
          | preset | what it is | transport |\n|---|---|---|\n",
     );
     for name in folders() {
