@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(status(&commands, call.clone()).await.0, 404);
         let inbox = Inbox::default();
         commands.registry.bind(&"scale-1".into(), &inbox);
-        commands.registry.unbind(&"scale-1".into(), &inbox);
+        commands.registry.unbind(&"scale-1".into(), &inbox, None);
         assert_eq!(status(&commands, call.clone()).await.0, 409);
         commands.registry.bind(&"scale-1".into(), &inbox);
         inbox.end();

@@ -3,13 +3,14 @@
 //! One `Notify` and queues that are allocated when used, so that an idle connection stays small.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 
 use crate::conversation::{ConversationSettings, Outcome, Reason, Request};
-use crate::message::{Progress, Ticket};
+use crate::message::{Name, Progress, Ticket};
 
 /// Commands that may wait for one connection.
 const MOST_COMMANDS: usize = 16;
@@ -22,6 +23,10 @@ pub struct Inbox(Arc<Shared>);
 struct Shared {
     waiting: Mutex<Waiting>,
     notify: Notify,
+    /// The entry of the settings that the connection belongs to, and whether that dials.
+    entry: Option<(Name, bool)>,
+    /// How often the device was heard.
+    beats: AtomicU64,
 }
 
 /// Everything that waits for the connection.
@@ -51,6 +56,40 @@ pub enum NotTaken {
 }
 
 impl Inbox {
+    /// Of a connection that a listener has accepted.
+    pub fn accepted(listener: &Name) -> Self {
+        Self::of(listener, false)
+    }
+
+    /// Of a connection with a device that an entry of `outbound` has dialled.
+    pub fn dialled(outbound: &Name) -> Self {
+        Self::of(outbound, true)
+    }
+
+    fn of(entry: &Name, dialled: bool) -> Self {
+        Inbox(Arc::new(Shared {
+            entry: Some((Name::clone(entry), dialled)),
+            ..Shared::default()
+        }))
+    }
+
+    /// The entry of the settings that the connection belongs to, and whether that dials; `None` of one
+    /// that stands alone.
+    pub fn entry(&self) -> Option<(&Name, bool)> {
+        let (name, dialled) = self.0.entry.as_ref()?;
+        Some((name, *dialled))
+    }
+
+    /// Bytes came from the device.
+    pub fn beat(&self) {
+        self.0.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often bytes have come.
+    pub fn beats(&self) -> u64 {
+        self.0.beats.load(Ordering::Relaxed)
+    }
+
     /// Says how far a ticket has got. Never waits and is never lost while the connection lives.
     pub fn progress(&self, ticket: Ticket, progress: Progress) {
         self.put(|waiting| waiting.progress.push_back((ticket, progress)));

@@ -38,6 +38,7 @@ pub mod notation;
 pub mod ops;
 pub mod outbox;
 pub mod pipeline;
+pub mod presence;
 pub mod quarantine;
 pub mod reference;
 pub mod registry;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::inbox::Inbox;
 use crate::message::Name;
+use crate::presence::Presence;
 
 /// Devices remembered after they left; one more, and the one that left first is forgotten.
 const MOST_LEFT: usize = 10_000;
@@ -17,6 +18,7 @@ pub struct Registry(Arc<Mutex<Devices>>);
 struct Devices {
     connections: HashMap<Name, Inbox>,
     left: Left,
+    presence: Presence,
 }
 
 /// Devices without a connection, in the order in which they left.
@@ -28,26 +30,56 @@ struct Left {
 }
 
 impl Registry {
+    /// A registry that tells what is known of presence.
+    pub fn telling(presence: Presence) -> Self {
+        let devices = Devices {
+            presence,
+            ..Devices::default()
+        };
+        Registry(Arc::new(Mutex::new(devices)))
+    }
+
+    /// What is known of presence.
+    pub fn presence(&self) -> Presence {
+        self.lock().presence.clone()
+    }
+
     /// Binds a device to a connection; gives back the other connection it was bound to before.
     pub fn bind(&self, device: &Name, inbox: &Inbox) -> Option<Inbox> {
         let mut devices = self.lock();
         devices.left.remove(device);
+        devices.presence.bound(device, inbox);
         let before = devices
             .connections
             .insert(Name::clone(device), inbox.clone());
         before.filter(|before| !before.is(inbox))
     }
 
-    /// Frees a device if it is still bound to that connection.
-    pub fn unbind(&self, device: &Name, inbox: &Inbox) {
+    /// Frees a device if it is still bound to that connection, which ended like this.
+    pub fn unbind(&self, device: &Name, inbox: &Inbox, reason: Option<&'static str>) {
         let mut devices = self.lock();
-        if devices
-            .connections
-            .get(device)
-            .is_some_and(|bound| bound.is(inbox))
-        {
+        if devices.has(device, inbox) {
             devices.connections.remove(device);
-            devices.left.insert(device);
+            devices.presence.left(device, reason);
+            if let Some(first) = devices.left.insert(device) {
+                devices.presence.forgotten(&first);
+            }
+        }
+    }
+
+    /// A device, or a unit of one, does not answer what it is asked over that connection.
+    pub fn silent(&self, device: &Name, inbox: &Inbox) {
+        let devices = self.lock();
+        if devices.has(device, inbox) {
+            devices.presence.silent(device);
+        }
+    }
+
+    /// It answers again.
+    pub fn heard(&self, device: &Name, inbox: &Inbox) {
+        let devices = self.lock();
+        if devices.has(device, inbox) {
+            devices.presence.heard(device);
         }
     }
 
@@ -67,17 +99,26 @@ impl Registry {
     }
 }
 
+impl Devices {
+    fn has(&self, device: &Name, inbox: &Inbox) -> bool {
+        let bound = self.connections.get(device);
+        bound.is_some_and(|bound| bound.is(inbox))
+    }
+}
+
 impl Left {
-    fn insert(&mut self, device: &Name) {
+    /// Gives the one that is forgotten.
+    fn insert(&mut self, device: &Name) -> Option<Name> {
         self.remove(device);
         self.order.insert(self.next, Name::clone(device));
         self.places.insert(Name::clone(device), self.next);
         self.next += 1;
-        if self.order.len() > MOST_LEFT
-            && let Some((_, first)) = self.order.pop_first()
-        {
-            self.places.remove(&first);
+        if self.order.len() <= MOST_LEFT {
+            return None;
         }
+        let (_, first) = self.order.pop_first()?;
+        self.places.remove(&first);
+        Some(first)
     }
 
     fn remove(&mut self, device: &Name) {
@@ -105,9 +146,9 @@ mod tests {
                 .bind(&device, &new)
                 .is_some_and(|before| before.is(&old))
         );
-        registry.unbind(&device, &old);
+        registry.unbind(&device, &old, None);
         assert!(registry.find("scale-1").is_some_and(|bound| bound.is(&new)));
-        registry.unbind(&device, &new);
+        registry.unbind(&device, &new, None);
         assert!(registry.find("scale-1").is_none());
         assert!(registry.has_seen("scale-1") && !registry.has_seen("scale-2"));
     }
@@ -118,7 +159,7 @@ mod tests {
         let name = |n: usize| Name::from(format!("scale-{n}"));
         let visit = |n: usize| {
             registry.bind(&name(n), &inbox);
-            registry.unbind(&name(n), &inbox);
+            registry.unbind(&name(n), &inbox, None);
         };
         (0..MOST_LEFT).for_each(visit);
         visit(0);

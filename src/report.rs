@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::document::{Problem, Problems};
 use crate::message::Name;
+use crate::presence::Summary;
 use crate::quarantine::{Sample, Samples};
 use crate::spool::{Condition, Note};
 
@@ -65,6 +66,8 @@ pub struct Status {
     pub listeners: BTreeMap<Name, (u16, ListenerState)>,
     /// How many devices of each entry of `outbound` are connected.
     pub outbound: BTreeMap<Name, Reached>,
+    /// Which devices are there, if it is wanted.
+    pub presence: Option<Summary>,
     /// The presets in use, by protocol.
     pub presets: BTreeMap<Name, String>,
     /// How the spool's disk is.
@@ -93,6 +96,7 @@ impl Status {
             "settings": self.settings(),
             "listeners": listeners,
             "outbound": outbound(&self.outbound),
+            "presence": self.presence.as_ref().map(presence),
             "spool": spool(&self.spool, &self.notes),
             "quarantine": quarantine(&self.quarantine),
         })
@@ -147,6 +151,18 @@ fn outbound(entries: &BTreeMap<Name, Reached>) -> Value {
         (name.to_string(), told)
     });
     Value::Object(entries.collect())
+}
+
+fn presence(summary: &Summary) -> Value {
+    let away = summary.away.iter();
+    let away = away.map(|(name, since)| (twin_key(name), json!(format!("{since:.0}"))));
+    let away: Map<String, Value> = away.collect();
+    json!({
+        "connected": summary.connected,
+        "silent": summary.silent,
+        "disconnected": summary.disconnected,
+        "away": away,
+    })
 }
 
 fn spool(condition: &Condition, notes: &[Note]) -> Value {
@@ -256,6 +272,7 @@ mod tests {
             version: Some(7),
             listeners: BTreeMap::new(),
             outbound: BTreeMap::new(),
+            presence: None,
             presets: BTreeMap::new(),
             spool: Condition::Good,
             notes: Vec::new(),

@@ -34,6 +34,7 @@ use crate::ops::http;
 use crate::ops::logging::{self, Throttle};
 use crate::ops::metrics::Metrics;
 use crate::outbox;
+use crate::presence::{self, Presence};
 use crate::quarantine::Quarantine;
 use crate::registry::Registry;
 use crate::settings::SpoolSettings;
@@ -159,7 +160,8 @@ pub async fn run(
     let (condition, how_disk_is) = watch::channel(Condition::Good);
     let (notes, what_disk_had) = watch::channel(Vec::new());
 
-    let registry = Registry::default();
+    let presence = Presence::new(clock);
+    let registry = Registry::telling(presence.clone());
     let devices = Arc::new(ArcSwap::from_pointee(DeviceMap::default()));
     let forwarder = forwarder::Parts {
         disk,
@@ -195,7 +197,7 @@ pub async fn run(
         registry,
         quarantine: Quarantine::default(),
         lookups: Lookups::default(),
-        submitter,
+        submitter: submitter.clone(),
         metrics: metrics.clone(),
         throttle,
         clock,
@@ -235,6 +237,11 @@ pub async fn run(
     essential.spawn(async move {
         commands.run(method_calls, outgoing).await;
         ("commands", Ok(()))
+    });
+    let (says, counts, stops) = (submitter, told.metrics.clone(), shutdown.clone());
+    essential.spawn(async move {
+        presence::run(presence, says, counts, stops).await;
+        ("presence", Ok(()))
     });
     essential.spawn(async move { ("forwarder", forward(forwarder, notes).await) });
     let mut others = JoinSet::new();

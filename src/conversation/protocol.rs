@@ -179,10 +179,10 @@ pub struct ConversationSettings {
     pub output: Option<Name>,
     /// Outputs whose body is not [`BodyForm::Message`].
     pub bodies: Arc<BTreeMap<Name, BodyForm>>,
-    /// What `{unit}` in polls goes round over.
-    pub units: Arc<[Text]>,
     /// The connection is closed when nothing came for so long while we were reading.
     pub idle_timeout: Option<Duration>,
+    /// What `{unit}` in polls goes round over: the units behind the device.
+    pub units: Arc<[Text]>,
     /// What the conversation holds at most.
     pub bounds: Bounds,
 }

@@ -6,7 +6,7 @@ mod dialling;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
@@ -76,6 +76,7 @@ pub struct Gateway {
     tasks: JoinSet<Name>,
     shutdown: CancellationToken,
     status: Status,
+    presence_told: Option<Instant>,
     /// What the twin was last told; unknown after a new session.
     reported: Option<Value>,
 }
@@ -102,11 +103,13 @@ impl Gateway {
                 version: None,
                 listeners: BTreeMap::new(),
                 outbound: BTreeMap::new(),
+                presence: None,
                 presets: BTreeMap::new(),
                 spool: Condition::Good,
                 notes: Vec::new(),
                 quarantine: Samples::new(),
             },
+            presence_told: None,
             reported: None,
         }
     }
@@ -134,6 +137,7 @@ impl Gateway {
                 _ = again.tick() => {
                     self.bind_degraded();
                     self.look_at_outbound();
+                    self.look_at_presence();
                     self.look_into_quarantine();
                 }
             }
@@ -226,6 +230,10 @@ impl Gateway {
         let plan = Plan::between(&self.running, &settings);
         if plan.spool_changed {
             self.parts.south.submitter.resize(room(settings.spool));
+        }
+        if plan.presence_changed {
+            let presence = self.parts.south.registry.presence();
+            presence.settle(settings.presence);
         }
         let settled = self.parts.delivery.borrow().settled;
         if plan.spool_changed || plan.outputs_changed || !settled {
@@ -332,6 +340,24 @@ impl Gateway {
         let now = self.parts.clock.now().monotonic;
         if let Some(reached) = self.dialling.news(now, self.parts.tell_again) {
             self.status.outbound = reached;
+            self.report();
+        }
+    }
+
+    /// Tells from time to time who is there, if the settings want it.
+    fn look_at_presence(&mut self) {
+        let now = self.parts.clock.now().monotonic;
+        let every = self.parts.tell_again;
+        let told = |at: Instant| now.saturating_duration_since(at) < every;
+        let wanted = self.running.presence.is_some();
+        if wanted == self.status.presence.is_some() && self.presence_told.is_some_and(told) {
+            return;
+        }
+        let presence = self.parts.south.registry.presence();
+        let summary = wanted.then(|| presence.summary());
+        if summary != self.status.presence {
+            self.status.presence = summary;
+            self.presence_told = Some(now);
             self.report();
         }
     }

@@ -15,6 +15,7 @@ pub mod merge;
 mod outbound;
 mod output;
 mod plan;
+mod presence;
 pub mod presets;
 mod protocol;
 pub mod schema;
@@ -43,6 +44,7 @@ pub use listener::{Listener, ListenerOptions};
 pub use outbound::{Dialled, HostPort, Outbound, OutboundOptions};
 pub use output::{BatchOptions, DEFAULT_OUTPUT, Output, PriorityOption};
 pub use plan::{OutboundPlan, Plan};
+pub use presence::{PRESENCE_OUTPUT, PresenceSettings};
 pub use presets::{BuiltIn, Origin, Presets, Resolved};
 pub use protocol::ProtocolOptions;
 pub use spool::{SpoolSettings, WhenFull};
@@ -68,6 +70,8 @@ pub struct Settings {
     pub outputs: BTreeMap<Name, Output>,
     /// What is kept while edgeHub takes nothing.
     pub spool: SpoolSettings,
+    /// Whether it is said which devices are there.
+    pub presence: Option<PresenceSettings>,
     /// Bytes that a twin counts for the document.
     pub bytes: usize,
     bodies: Arc<BTreeMap<Name, BodyForm>>,
@@ -125,6 +129,10 @@ struct SettingsOptions {
     #[serde(rename = "spool")]
     #[schemars(with = "Option<SpoolSettings>")]
     _spool: Option<IgnoredAny>,
+    /// Whether it is said which devices are there.
+    #[serde(rename = "presence")]
+    #[schemars(with = "Option<PresenceSettings>")]
+    _presence: Option<IgnoredAny>,
 }
 
 fn schema_version() -> u32 {
@@ -195,6 +203,9 @@ impl Settings {
             outputs.extend(protocol.decoder.outputs().cloned());
             outputs.insert(output.cloned().unwrap_or_else(|| DEFAULT_OUTPUT.into()));
         }
+        if self.presence.is_some_and(|presence| presence.messages) {
+            outputs.insert(PRESENCE_OUTPUT.into());
+        }
         outputs
     }
 
@@ -259,7 +270,11 @@ impl<'a> Reader<'a> {
         let spool = spool.map_or(Some(SpoolSettings::default()), |spool| {
             SpoolSettings::read(&spool, &mut self.problems)
         });
+        let presence = self.document.member("presence");
+        let presence =
+            presence.and_then(|presence| PresenceSettings::read(&presence, &mut self.problems));
         let settings = Settings {
+            presence,
             listeners,
             outbound,
             protocols,

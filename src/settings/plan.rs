@@ -30,6 +30,8 @@ pub struct Plan {
     pub outputs_changed: bool,
     /// `spool` changed.
     pub spool_changed: bool,
+    /// `presence` changed.
+    pub presence_changed: bool,
 }
 
 /// The difference of two sections `outbound`. An entry stands in one list at most.
@@ -59,6 +61,7 @@ impl Plan {
             devices_changed: old.device_documents != new.device_documents,
             outputs_changed: old.outputs != new.outputs,
             spool_changed: old.spool != new.spool,
+            presence_changed: old.presence != new.presence,
             ..Plan::default()
         };
         for (name, listener) in &new.listeners {
@@ -249,6 +252,13 @@ mod tests {
             json!({"outputs": {"weights": {"body": "raw"}}}),
             Plan {
                 outputs_changed: true,
+                ..none()
+            },
+        );
+        check(
+            json!({"presence": {}}),
+            Plan {
+                presence_changed: true,
                 ..none()
             },
         );

@@ -251,6 +251,7 @@ impl Connection {
                 self.step(Input::End(End::Fin));
             }
             Ok(count) => {
+                self.inbox.beat();
                 self.port
                     .metrics
                     .bytes_received(u64::try_from(count).unwrap_or(u64::MAX));
@@ -336,7 +337,8 @@ impl Connection {
     fn bind(&mut self, device: Name, newest_wins: bool) {
         if newest_wins {
             for name in self.bound.drain(..).filter(|name| *name != device) {
-                self.port.south.registry.unbind(&name, &self.inbox);
+                let registry = &self.port.south.registry;
+                registry.unbind(&name, &self.inbox, None);
             }
         }
         if self.bound.len() >= MOST_BOUND && !self.bound.contains(&device) {
@@ -393,8 +395,10 @@ impl Drop for Connection {
             .metrics
             .backlog(&mut self.backlog, Backlog::default());
         self.inbox.end();
+        let reason = self.close.map(Reason::word);
         for name in self.bound.drain(..) {
-            self.port.south.registry.unbind(&name, &self.inbox);
+            let registry = &self.port.south.registry;
+            registry.unbind(&name, &self.inbox, reason);
         }
     }
 }

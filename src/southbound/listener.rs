@@ -185,7 +185,7 @@ impl ListenerTask {
         );
         let span =
             tracing::debug_span!("connection", listener = %listener.name, peer = %peer.address);
-        let inbox = Inbox::default();
+        let inbox = Inbox::accepted(&self.port.entry);
         let speaks = (&listener.protocol, &terms.conversation);
         let connection = self.port.connection(stream, peer, speaks, inbox.clone());
         let task = self.connections.spawn(connection.run().instrument(span));

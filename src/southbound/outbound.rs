@@ -310,7 +310,7 @@ impl OutboundTask {
         );
         let span =
             tracing::debug_span!("connection", outbound = %outbound.name, peer = %peer.address);
-        let inbox = Inbox::default();
+        let inbox = Inbox::dialled(&self.port.entry);
         let speaks = (&outbound.protocol, &terms.conversation);
         let connection = self.port.connection(stream, peer, speaks, inbox.clone());
         let task = self.connections.spawn(connection.run().instrument(span));

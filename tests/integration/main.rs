@@ -27,6 +27,7 @@ mod kill;
 mod link;
 mod metrics;
 mod network;
+mod outbound;
 mod packs;
 mod page;
 mod peers;

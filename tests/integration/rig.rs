@@ -142,6 +142,7 @@ impl Rig {
         };
         let timeouts = Timeouts {
             bind_again: Duration::from_millis(20),
+            tell_again: Duration::from_millis(20),
             link: self.link,
             ..Timeouts::default()
         };

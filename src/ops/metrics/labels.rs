@@ -39,6 +39,11 @@ pub(super) struct Dialled {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Present {
+    pub(super) presence: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct OfOutput {
     pub(super) output: String,
 }

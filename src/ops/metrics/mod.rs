@@ -24,7 +24,7 @@ use prometheus_client::registry::{Metric, Registry};
 use super::accounts::{Shared, Snapshot};
 use crate::message::Name;
 
-use labels::{Ended, Given, OfOutput, Outcome, Resulted};
+use labels::{Ended, Given, OfOutput, Outcome, Present, Resulted};
 pub use listener::{Backlog, CONNECTED, ListenerMetrics};
 use listener::{LISTENER, Listeners, OUTBOUND};
 use room::Level;
@@ -57,6 +57,7 @@ struct Inner {
     sessions_ended: Count<Ended>,
     commands: Count<Outcome>,
     settings: Count<Resulted>,
+    devices: Family<Present, Level>,
 }
 
 /// What is in the text, and what will be as soon as something is counted.
@@ -124,6 +125,11 @@ impl Default for Metrics {
                 ),
             ),
             commands: all.add(("commands", "Commands, by outcome")),
+            devices: all.add((
+                    "devices",
+                    "Devices by presence; disconnected ones as far as they are remembered",
+                ),
+            ),
             settings: all.add(("settings", "Settings documents, by result")),
             listeners,
             rooms,
@@ -211,6 +217,15 @@ impl Metrics {
     /// Counts a command's outcome.
     pub fn command(&self, outcome: &'static str) {
         self.0.commands.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Says how many devices are connected, silent and disconnected.
+    pub fn devices(&self, counts: [usize; 3]) {
+        let words = ["connected", "silent", "disconnected"];
+        for (presence, count) in words.into_iter().zip(counts) {
+            let level = self.0.devices.get_or_create(&Present { presence });
+            level.set(count.try_into().unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts a settings document: `applied` or `refused`.

@@ -206,6 +206,7 @@ fn sections() -> Vec<Value> {
         "deviceRules": {"r": {"order": 1, "match": {"id": "b*"}, "name": "x-{id}", "properties": {"a": "b"}, "output": "o", "secret": "s"}},
         "outputs": {"o": {"body": "values", "priority": "high", "batch": {"maxBytes": 1000, "maxDelayMs": 10}}},
         "spool": {"maxBytes": 5_000_000, "minFreeBytes": 0, "maxMemoryBytes": 2_000_000, "maxAgeSeconds": 60, "whenFull": "dropOldest", "persist": "never"},
+        "presence": {"messages": true, "silentSeconds": 60},
         "$version": 3
     })]
 }

@@ -41,15 +41,25 @@ pub fn whole(sample: &Value) -> Option<Value> {
     if has(&["framing"]) {
         settings["protocols"]["p"]["framing"] = json!({});
     }
+    let is_message = has(&["id"]);
     if has(&["listeners"]) {
         return Some(sample.clone());
     } else if has(&["checksum", "decode", "framing"]) {
         merge_patch(&mut settings, &json!({"protocols": {"p": sample}}));
-    } else if has(&["devices", "deviceRules", "outbound", "outputs", "spool"]) {
+    } else if !is_message
+        && has(&[
+            "devices",
+            "deviceRules",
+            "outbound",
+            "outputs",
+            "presence",
+            "spool",
+        ])
+    {
         merge_patch(&mut settings, sample);
     } else {
         assert!(
-            has(&["values", "bytes"]),
+            is_message || has(&["values", "bytes"]),
             "what is this a sample of? {sample}"
         );
         return None;
