@@ -87,6 +87,8 @@ pub enum Reason {
     PromiseNotKept,
     /// A reply says that the connection ends with it.
     Reply,
+    /// An operator asked for it.
+    Asked,
 }
 
 impl Reason {
@@ -109,6 +111,7 @@ impl Reason {
             Reason::DeviceRejected => "device_rejected",
             Reason::PromiseNotKept => "promise_not_kept",
             Reason::Reply => "reply",
+            Reason::Asked => "asked",
         }
     }
 }

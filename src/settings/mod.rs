@@ -62,6 +62,8 @@ pub struct Settings {
     pub outputs: BTreeMap<Name, Output>,
     /// What is kept while edgeHub takes nothing.
     pub spool: SpoolSettings,
+    /// Whether commands may say bytes (`send`).
+    pub allow_raw: bool,
     /// Bytes that a twin counts for the document.
     pub bytes: usize,
     bodies: Arc<BTreeMap<Name, BodyForm>>,
@@ -88,6 +90,10 @@ struct SettingsOptions {
     #[serde(default = "schema_version")]
     #[schemars(range(min = SCHEMA_VERSION, max = SCHEMA_VERSION))]
     schema_version: u32,
+    /// Whether the method `send`, and messages like it, may write bytes to devices.
+    #[serde(default = "allow_raw")]
+    #[schemars(extend("default" = true))]
+    allow_raw: bool,
     /// The TCP ports, by name.
     #[serde(rename = "listeners")]
     #[schemars(with = "Entries<ListenerOptions>")]
@@ -112,6 +118,10 @@ struct SettingsOptions {
     #[serde(rename = "spool")]
     #[schemars(with = "Option<SpoolSettings>")]
     _spool: Option<IgnoredAny>,
+}
+
+fn allow_raw() -> bool {
+    true
 }
 
 fn schema_version() -> u32 {
@@ -208,7 +218,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn read(&mut self) -> Option<(Settings, Vec<Warning>)> {
         let bytes = limits::check(&self.document, &mut self.problems);
-        self.members();
+        let allow_raw = self.members();
         let mut warnings = Vec::new();
         let (resolved, protocols) = self.protocols(&mut warnings);
         let listeners = self.listeners(&protocols);
@@ -235,6 +245,7 @@ impl<'a> Reader<'a> {
             devices: Arc::new(map?),
             bodies: Arc::new(bodies(&outputs)),
             outputs,
+            allow_raw,
             spool: spool?,
             bytes,
             resolved,
@@ -247,10 +258,12 @@ impl<'a> Reader<'a> {
         Some((settings, warnings))
     }
 
-    fn members(&mut self) {
+    /// Reads the members that are no sections; gives `allowRaw`.
+    fn members(&mut self) -> bool {
         let later = later::members(&self.document, later::SETTINGS, &mut self.problems);
         let without: Vec<&str> = later.into_iter().chain(["$version", "$metadata"]).collect();
         let options: Option<SettingsOptions> = self.document.read(&without, &mut self.problems);
+        let allow_raw = options.as_ref().is_none_or(|options| options.allow_raw);
         if let Some(version) = options
             .map(|options| options.schema_version)
             .filter(|version| *version != SCHEMA_VERSION)
@@ -261,6 +274,7 @@ impl<'a> Reader<'a> {
             self.problems
                 .member(&self.document, "schemaVersion", message);
         }
+        allow_raw
     }
 
     fn entries(&mut self, collection: &str) -> Vec<(&'a str, Section<'a>)> {
