@@ -21,12 +21,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::commands::{self, Channels, Commands, MOST_COMMANDS, Told};
+use crate::commands::{Channels, Commands, MOST_COMMANDS, Told};
 use crate::edge;
 use crate::forwarder::{self, Forwarder, Undelivered};
 use crate::gateway::{self, Gateway, Parts};
 use crate::journal::{Found, Store};
-use crate::message::Name;
+use crate::message::{COMMANDS_INPUT, Name};
 use crate::northbound::dialect::Dialect;
 use crate::northbound::{self, DesiredDocument, Link, LinkChannels, LinkSettings};
 use crate::ops::health::{BEAT, Health};
@@ -374,7 +374,7 @@ fn open_journal(storage: &Path, identity: &edge::Identity) -> Option<(Store, Fou
                 %error,
                 folder = %folder.display(),
                 "there is no journal of commands: messages to the input \"{}\" are acknowledged at their outcome; mount a volume that the module's user owns",
-                commands::INPUT
+                COMMANDS_INPUT
             );
             return None;
         }

@@ -3,7 +3,7 @@
 //!
 //! Both ways in lead to the same [`Commands::carry_out`]. A method gets its outcome as its answer; a
 //! message is acknowledged when its command is accepted, and its outcome is a message of the output
-//! [`RESULTS`].
+//! `commandResults`.
 
 mod arguments;
 mod carry_out;
@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::document::unknown_word;
 use crate::identity::DeviceMap;
 use crate::journal::{Found, Store};
-use crate::message::Name;
+use crate::message::{COMMANDS_INPUT as INPUT, Name};
 use crate::northbound::{InputMessage, Outgoing};
 use crate::ops::logging::Throttle;
 use crate::ops::metrics::Metrics;
@@ -41,10 +41,6 @@ use results::Answer;
 
 /// Commands under way at once, through all doors; one more is answered `busy`.
 pub const MOST_COMMANDS: usize = 1024;
-/// The input that commands come by.
-pub const INPUT: &str = "commands";
-/// The output of what became of them.
-pub const RESULTS: &str = "commandResults";
 /// What can be called.
 const METHODS: [&str; 6] = [
     "send",

@@ -9,10 +9,9 @@ use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
-use super::RESULTS;
 use super::results::Answer;
 use crate::journal::{Accepted, Journal, Record};
-use crate::message::{Body, Message, Name, Progress, Ticket};
+use crate::message::{Body, COMMAND_RESULTS, Message, Name, Progress, Ticket};
 use crate::northbound::dialect::CORRELATION_ID;
 use crate::ops::metrics::Metrics;
 use crate::outbox::{Outbox, Submitter};
@@ -126,7 +125,7 @@ fn message(accepted: &Accepted, result: String, module: &Name) -> Message {
         .into_iter()
         .filter_map(|(name, value)| Some((Name::from(name), printable(&value?))));
     Message {
-        output: RESULTS.into(),
+        output: COMMAND_RESULTS.into(),
         device: device.into(),
         id: Some(result_id(&accepted.id)),
         properties: properties.collect(),

@@ -277,6 +277,8 @@ fn states(book: &Book) -> BTreeMap<String, State> {
 }
 
 proptest! {
+    // Each case forces some thirty writes to disk.
+    #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn whatever_happens_the_file_says_what_the_book_says(steps in prop::collection::vec(step(), 0..60)) {
         let folder = tempfile::tempdir().unwrap();
@@ -313,6 +315,9 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
     #[test]
     fn foreign_bytes_are_no_panic_and_what_is_behind_them_is_read(bytes: Vec<u8>) {
         let mut file = bytes;
