@@ -13,7 +13,7 @@ use crate::conversation::{ConversationSettings, Outcome, Reason, Request};
 use crate::message::{Name, Progress, Ticket};
 
 /// Commands that may wait for one connection.
-const MOST_COMMANDS: usize = 16;
+const MOST_COMMANDS: usize = 32;
 
 /// The sending side. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -138,17 +138,29 @@ impl Inbox {
         }
     }
 
-    /// The connection has ended: what still waits is dropped, and its senders notice.
+    /// The connection has ended: what still waits is dropped, and commands get their outcome.
     pub fn end(&self) {
-        *self.lock() = Waiting {
+        let ended = Waiting {
             ended: true,
             ..Waiting::default()
         };
+        let waiting = std::mem::replace(&mut *self.lock(), ended);
+        for (_, answer) in waiting.commands {
+            // A caller that has gone does not want to know.
+            answer
+                .send(Outcome::NotConnected { written: 0 })
+                .unwrap_or(());
+        }
     }
 
     /// Whether both are the same connection's.
     pub fn is(&self, other: &Inbox) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// A number that all ends of one connection have, and no other connection while they are there.
+    pub fn key(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 
     fn put(&self, change: impl FnOnce(&mut Waiting)) {
@@ -217,6 +229,15 @@ mod tests {
             inbox.progress(Ticket(2), Progress::Lost)
         });
         assert_eq!(late.progress, [(Ticket(2), Progress::Lost)]);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_no_connection_took_was_not_written() {
+        let inbox = Inbox::default();
+        let (answer, outcome) = oneshot::channel();
+        inbox.command(request(), answer).unwrap();
+        inbox.end();
+        assert_eq!(outcome.await, Ok(Outcome::NotConnected { written: 0 }));
     }
 
     #[test]

@@ -75,15 +75,12 @@ impl Hub {
             topic: topics::method(name, &rid),
             payload,
         };
-        let sent = client.outbox.try_send(delivery);
         self.count(Count::methods_sent);
-        let outcome = match sent {
-            Ok(()) => tokio::time::timeout(within, answered)
-                .await
-                .ok()
-                .and_then(Result::ok),
-            Err(_) => None,
+        let answer = async {
+            client.outbox.send(delivery).await.ok()?;
+            answered.await.ok()
         };
+        let outcome = tokio::time::timeout(within, answer).await.ok().flatten();
         self.methods
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

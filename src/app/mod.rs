@@ -10,23 +10,23 @@
 mod environment;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::commands::Commands;
+use crate::commands::{Channels, Commands, MOST_COMMANDS, Told};
 use crate::edge;
 use crate::forwarder::{self, Forwarder, Undelivered};
 use crate::gateway::{self, Gateway, Parts};
-use crate::identity::DeviceMap;
+use crate::journal::{Found, Store};
+use crate::message::{COMMANDS_INPUT, Name};
 use crate::northbound::dialect::Dialect;
 use crate::northbound::{self, DesiredDocument, Link, LinkChannels, LinkSettings};
 use crate::ops::health::{BEAT, Health};
@@ -147,9 +147,10 @@ pub async fn run(
     let (submitter, submissions) =
         outbox::channel(gateway::room(SpoolSettings::default()), metrics.clone());
     let (reports, link_reports) = mpsc::channel(256);
-    let (inbound_tx, inbound) = mpsc::channel(64);
+    let (inbound_tx, inbound) = mpsc::channel(MOST_COMMANDS);
+    let (inputs_tx, inputs) = mpsc::channel(16);
     let (outgoing, link_outgoing) = mpsc::channel(256);
-    let (methods, method_calls) = mpsc::channel(64);
+    let (methods, method_calls) = mpsc::channel(MOST_COMMANDS);
 
     let spool = SpoolSettings::default();
     let unsettled = forwarder::Terms {
@@ -162,7 +163,9 @@ pub async fn run(
 
     let presence = Presence::new(clock);
     let registry = Registry::telling(presence.clone());
-    let devices = Arc::new(ArcSwap::from_pointee(DeviceMap::default()));
+    let told_commands = Arc::new(Told::default());
+    let journal = open_journal(&environment.storage, &environment.identity);
+    let module = Name::from(environment.identity.module_id.as_str());
     let forwarder = forwarder::Parts {
         disk,
         whose: whose(&environment.identity),
@@ -180,6 +183,7 @@ pub async fn run(
     let channels = LinkChannels {
         forwarder: reports,
         inbound: inbound_tx,
+        inputs: inputs_tx,
         outgoing: link_outgoing,
     };
     let link = LinkSettings {
@@ -189,10 +193,18 @@ pub async fn run(
     let link = Link::new(link, channels, metrics.clone(), clock);
     let commands = Commands::new(
         registry.clone(),
-        Arc::clone(&devices),
+        Arc::clone(&told_commands),
         metrics.clone(),
+        throttle.clone(),
         clock,
     );
+    let channels = Channels {
+        calls: method_calls,
+        inputs,
+        outgoing: outgoing.clone(),
+        submitter: submitter.clone(),
+        shutdown: shutdown.clone(),
+    };
     let south = South {
         registry,
         quarantine: Quarantine::default(),
@@ -205,14 +217,14 @@ pub async fn run(
     };
     let parts = Parts {
         south: Arc::new(south),
-        devices,
+        told: told_commands,
         storage,
         protocols: environment.protocols,
         metrics: metrics.clone(),
         health: health.clone(),
         clock,
         methods,
-        outgoing: outgoing.clone(),
+        outgoing,
         delivery,
         condition: how_disk_is,
         notes: what_disk_had,
@@ -235,7 +247,7 @@ pub async fn run(
         ("gateway", Ok(()))
     });
     essential.spawn(async move {
-        commands.run(method_calls, outgoing).await;
+        commands.run(channels, journal, module).await;
         ("commands", Ok(()))
     });
     let (says, counts, stops) = (submitter, told.metrics.clone(), shutdown.clone());
@@ -360,6 +372,36 @@ async fn watch_disk(folder: PathBuf, metrics: Metrics) {
             metrics.rooms().disk.level(free);
         }
     }
+}
+
+/// The journal of commands in the storage directory; none where it cannot be used.
+fn open_journal(storage: &Path, identity: &edge::Identity) -> Option<(Store, Found)> {
+    let folder = storage.join("commands");
+    let owner = [&identity.iot_hub, &identity.device_id, &identity.module_id];
+    let owner = owner.map(String::as_str).join("/");
+    let (store, found) = match Store::open(&folder, &owner) {
+        Ok(opened) => opened,
+        Err(error) => {
+            tracing::error!(
+                %error,
+                folder = %folder.display(),
+                "there is no journal of commands: messages to the input \"{}\" are acknowledged at their outcome; mount a volume that the module's user owns",
+                COMMANDS_INPUT
+            );
+            return None;
+        }
+    };
+    if found.damaged > 0 {
+        tracing::error!(
+            bytes = found.damaged,
+            folder = %folder.display(),
+            "a part of the journal of commands could not be read and is kept as journal.damaged: commands in it are not reported, and could be executed again if edgeHub repeats them"
+        );
+    }
+    if let Some(aside) = &found.set_aside {
+        tracing::warn!(file = %aside.display(), "the journal of another module's commands was set aside");
+    }
+    Some((store, found))
 }
 
 fn whose(identity: &edge::Identity) -> Whose {

@@ -91,6 +91,8 @@ pub enum Reason {
     Reply,
     /// A step of the open sequence failed.
     NotOpened,
+    /// An operator asked for it.
+    Asked,
 }
 
 impl Reason {
@@ -123,6 +125,7 @@ impl Reason {
             Reason::PromiseNotKept => "promise_not_kept",
             Reason::Reply => "reply",
             Reason::NotOpened => "not_opened",
+            Reason::Asked => "asked",
         }
     }
 }

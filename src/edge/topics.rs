@@ -18,6 +18,11 @@ pub const DESIRED_PATCHES: &str = "$iothub/twin/PATCH/properties/desired/#";
 /// Filter for direct methods.
 pub const METHODS: &str = "$iothub/methods/POST/#";
 
+/// Filter for all inputs of a module: what is routed to an input without a filter, edgeHub drops.
+pub fn inputs(device_id: &str, module_id: &str) -> String {
+    format!("devices/{device_id}/modules/{module_id}/inputs/#")
+}
+
 /// A message on a subscribed topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
@@ -76,7 +81,7 @@ fn input(topic: &str) -> Option<Incoming<'_>> {
     let rest = topic.strip_prefix("devices/")?;
     let (_device, rest) = rest.split_once("/modules/")?;
     let (_module, rest) = rest.split_once("/inputs/")?;
-    let (name, bag) = rest.split_once('/')?;
+    let (name, bag) = rest.split_once('/').unwrap_or((rest, ""));
     Some(Incoming::Input { name, bag })
 }
 
@@ -225,6 +230,13 @@ mod tests {
                 Some(Incoming::Input {
                     name: "in",
                     bag: "%24.cdid=d",
+                }),
+            ),
+            (
+                "devices/d/modules/m/inputs/in",
+                Some(Incoming::Input {
+                    name: "in",
+                    bag: "",
                 }),
             ),
             ("", None),

@@ -6,20 +6,20 @@ mod dialling;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::commands::MethodCall;
+use crate::commands::{MethodCall, Told};
 use crate::conversation::UnknownDevices;
 use crate::document::Problems;
 use crate::forwarder::{self, Batching, OutputTerms};
-use crate::identity::{DeviceMap, Peer, Resolved, Spoken};
+use crate::identity::{Peer, Resolved, Spoken};
 use crate::message::Name;
 use crate::mounted;
 use crate::northbound::{Inbound, Outgoing};
@@ -38,8 +38,8 @@ use dialling::{Dialling, Place};
 pub struct Parts {
     /// What all connections share.
     pub south: Arc<South>,
-    /// Which device is which, shared with the commands.
-    pub devices: Arc<ArcSwap<DeviceMap>>,
+    /// What the command door has to know.
+    pub told: Arc<Told>,
     /// Where documents are kept.
     pub storage: Storage,
     /// Folder of mounted protocol files.
@@ -143,7 +143,30 @@ impl Gateway {
             }
         }
         self.shutdown.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        // Methods that still come have to be answered; the command door says that the module stops.
+        loop {
+            tokio::select! {
+                ended = self.tasks.join_next() => if ended.is_none() {
+                    break;
+                },
+                Some(received) = inbound.recv() => self.answer_last(received),
+            }
+        }
+        inbound.close();
+        while let Ok(received) = inbound.try_recv() {
+            self.answer_last(received);
+        }
+    }
+
+    fn answer_last(&self, received: Inbound) {
+        if let Inbound::Method {
+            name,
+            payload,
+            answer: rid,
+        } = received
+        {
+            self.method(MethodCall { name, payload, rid });
+        }
     }
 
     async fn start_from(&mut self, stored: &Stored) {
@@ -240,7 +263,9 @@ impl Gateway {
             let terms = delivery(settings.spool, &settings.outputs);
             self.parts.delivery.send_replace(Arc::new(terms));
         }
-        self.parts.devices.store(Arc::clone(&settings.devices));
+        let told = &self.parts.told;
+        told.devices.store(Arc::clone(&settings.devices));
+        told.allow_raw.store(settings.allow_raw, Ordering::Relaxed);
         self.status.presets = settings
             .origins()
             .map(|(name, origin)| (Name::clone(name), origin.to_string()))
@@ -429,6 +454,7 @@ impl Gateway {
         self.status.spool = self.parts.condition.borrow_and_update().clone();
         self.status.notes = self.parts.notes.borrow_and_update().clone();
         let report = self.status.report();
+        self.parts.told.report.store(Arc::new(report.clone()));
         let patch = match &self.reported {
             Some(reported) => report::difference(reported, &report),
             None => Some(report.clone()),

@@ -206,6 +206,11 @@ impl Body {
     }
 }
 
+/// The input that commands come by as messages.
+pub const COMMANDS_INPUT: &str = "commands";
+/// The output of what became of them.
+pub const COMMAND_RESULTS: &str = "commandResults";
+
 /// One connection of the process, accepted or outbound; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);

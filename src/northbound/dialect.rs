@@ -66,6 +66,9 @@ impl Dialect {
         for (name, value) in application(message) {
             bag.push(name, value);
         }
+        if let Some(value) = correlation(message) {
+            bag.push(CORRELATION_ID, value);
+        }
         bag.push_own(&message.output, &id, !matches!(message.body, Body::Raw(_)));
         bag.with(payload(&message.body, &id))
     }
@@ -181,6 +184,16 @@ fn check_size(bag: &Bag, payload: usize) -> Result<(), String> {
     Ok(())
 }
 
+/// The system property that says which message another one answers. A message has it among its
+/// properties, where no device's property can have such a name.
+pub const CORRELATION_ID: &str = "$.cid";
+
+fn correlation(message: &Message) -> Option<&str> {
+    let mut all = message.properties.iter();
+    let found = all.find(|(name, _)| &**name == CORRELATION_ID);
+    found.map(|(_, value)| &**value)
+}
+
 /// The application properties that edgeHub will not take for something else. Of names that differ
 /// in case only the first stays: edgeHub would drop a message with both.
 fn application(message: &Message) -> impl Iterator<Item = (&str, &str)> {
@@ -277,6 +290,22 @@ mod tests {
             .publish("s-1", &message(contract("{}"), &[]))
             .unwrap();
         assert_eq!(publish.payload, r#"{"id":"s-1"}"#);
+    }
+
+    #[test]
+    fn a_correlation_id_is_a_system_property_and_no_other_system_property_can_be_had() {
+        let properties = [("$.cid", "order 7"), ("$.mid", "x"), ("$.on", "x")];
+        let publish = dialect()
+            .publish("s-1", &message(contract("{}"), &properties))
+            .unwrap();
+        assert_eq!(
+            publish.topic,
+            "devices/dev/modules/gw/messages/events/%24.cid=order%207&%24.on=telemetry&%24.mid=s-1\
+             &%24.ct=application%2Fjson&%24.ce=utf-8"
+        );
+        let mut element = Vec::new();
+        push_element(&mut element, "s-1", &message(contract("{}"), &properties));
+        assert_eq!(element, br#"{"id":"s-1"}"#);
     }
 
     #[test]

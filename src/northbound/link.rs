@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::connect::{OpenError, Terms, open};
 use super::credentials::{Credentials, CredentialsError, LinkEnded, chain};
 use super::notices::Notices;
-use super::session::{Ended, Serving};
-use super::{DesiredDocument, Inbound, LinkReport, Outgoing, Timeouts};
+use super::session::{Ended, Inputs, Serving};
+use super::{DesiredDocument, Inbound, InputMessage, LinkReport, Outgoing, Timeouts};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::edge::Identity;
@@ -51,8 +51,10 @@ impl LinkSettings {
 pub struct LinkChannels {
     /// To the forwarder, which always drains it.
     pub forwarder: mpsc::Sender<LinkReport>,
-    /// To the module. When it is full, methods are answered 503 and only the newest news waits.
+    /// To the module. When it is full, methods are answered 429 and only the newest news waits.
     pub inbound: mpsc::Sender<Inbound>,
+    /// To the command door: what routes lead into inputs.
+    pub inputs: mpsc::Sender<InputMessage>,
     /// From the module.
     pub outgoing: mpsc::Receiver<Outgoing>,
 }
@@ -80,6 +82,7 @@ impl Link {
             reported: Reported::new(timeouts.twin),
             forwarder: channels.forwarder,
             inbound: channels.inbound,
+            inputs: Inputs::of(&settings.identity, channels.inputs),
             outgoing: channels.outgoing,
             notices: Notices::default(),
             metrics,

@@ -11,6 +11,7 @@ mod credentials;
 pub mod dialect;
 mod link;
 mod notices;
+mod receipts;
 mod session;
 mod stale;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 pub use crate::edge::Desired as DesiredDocument;
+pub use crate::edge::topics::Property;
 pub use credentials::LinkEnded;
 pub use link::{Link, LinkChannels, LinkSettings};
 pub use timeouts::Timeouts;
@@ -60,6 +62,42 @@ pub enum LinkReport {
     Down,
 }
 
+/// One delivery of a message to an input: what it is acknowledged with. Given once in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeliveryId(pub u64);
+
+/// A message that a route led into an input of the module. Its PUBACK is withheld until
+/// [`Outgoing::Acknowledge`]; edgeHub sends the next one after it, and this one again after 30 s.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputMessage {
+    /// For [`Outgoing::Acknowledge`].
+    pub delivery: DeliveryId,
+    /// Name of the input.
+    pub input: String,
+    /// Application and system properties as edgeHub wrote them; none where they cannot be read.
+    pub properties: Vec<Property>,
+    /// Body.
+    pub payload: Bytes,
+}
+
+impl InputMessage {
+    /// Its message id, the same each time that it is delivered.
+    pub fn message_id(&self) -> Option<&str> {
+        self.property("$.mid")
+    }
+
+    /// The correlation id that its sender gave it.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.property("$.cid")
+    }
+
+    fn property(&self, name: &str) -> Option<&str> {
+        let mut all = self.properties.iter();
+        let (_, value) = all.find(|(known, _)| known == name)?;
+        value.as_deref().filter(|value| !value.is_empty())
+    }
+}
+
 /// The request id of a method call, to be given back with its answer.
 pub type MethodAnswer = String;
 
@@ -88,6 +126,9 @@ pub enum Inbound {
 pub enum Outgoing {
     /// A patch of the reported properties. It survives reconnects.
     Reported(Value),
+    /// A message to an input is taken care of, and edgeHub may forget it. It is dropped when the
+    /// session is not the one that delivered it: edgeHub repeats the message.
+    Acknowledge(DeliveryId),
     /// The answer to a direct method. It is dropped when there is no session: nobody waits any more.
     MethodResponse {
         /// The call it answers.

@@ -5,27 +5,30 @@ use std::pin::pin;
 use std::time::Instant;
 
 use bytes::Bytes;
-use mqtt::{Event, Session};
+use mqtt::{Event, PacketId, Session};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::LinkEnded;
 use super::notices::Notices;
-use super::{Inbound, LinkReport, MOST_OUTSTANDING, Outgoing, Parcel, ParcelId, Timeouts};
+use super::receipts::Receipts;
+use super::{
+    DeliveryId, Inbound, InputMessage, LinkReport, MOST_OUTSTANDING, Outgoing, Parcel, ParcelId,
+    Timeouts,
+};
 use crate::clock::Clock;
-use crate::edge::Secret;
 use crate::edge::reported::{Reply, Reported};
 use crate::edge::topics::{self, Incoming};
 use crate::edge::twin::{Answered, Twin};
+use crate::edge::{Identity, Secret};
 use crate::ops::metrics::Metrics;
 
-const SUBSCRIPTIONS: [&str; 3] = [
-    topics::TWIN_RESPONSES,
-    topics::DESIRED_PATCHES,
-    topics::METHODS,
-];
+/// What a method is answered for which the module has no room, and which comes when it has ended.
+const BUSY: &[u8] = br#"{"outcome":"busy","detail":"too many commands are under way"}"#;
+const STOPPING: &[u8] = br#"{"outcome":"interrupted","detail":"the module stops"}"#;
 /// The longest method answer that edgeHub takes.
 const MAX_ANSWER_BYTES: usize = 128 * 1024;
 
@@ -49,6 +52,7 @@ pub(super) struct Serving {
     pub reported: Reported,
     pub forwarder: mpsc::Sender<LinkReport>,
     pub inbound: mpsc::Sender<Inbound>,
+    pub inputs: Inputs,
     pub outgoing: mpsc::Receiver<Outgoing>,
     pub notices: Notices,
     pub metrics: Metrics,
@@ -56,13 +60,43 @@ pub(super) struct Serving {
     pub timeouts: Timeouts,
 }
 
+/// Where messages to inputs go.
+#[derive(Debug)]
+pub(super) struct Inputs {
+    pub filter: String,
+    pub door: mpsc::Sender<InputMessage>,
+    /// The number of the last delivery.
+    pub last: u64,
+}
+
+impl Inputs {
+    pub fn of(identity: &Identity, door: mpsc::Sender<InputMessage>) -> Self {
+        Inputs {
+            filter: topics::inputs(&identity.device_id, &identity.module_id),
+            door,
+            last: 0,
+        }
+    }
+}
+
 /// One session's own state.
 struct Running<S> {
     session: Session<S, ParcelId>,
     /// Where messages come from, once the subscriptions stand.
     parcels: Option<mpsc::Receiver<Parcel>>,
+    /// What the module owes edgeHub.
+    receipts: Receipts,
     /// The last acknowledgement, or when it began to be awaited.
     progress: Instant,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Running<S> {
+    /// Says the PUBACKs whose turn it is.
+    fn acknowledge(&mut self) {
+        while let Some(id) = self.receipts.next() {
+            self.session.acknowledge(id);
+        }
+    }
 }
 
 impl Serving {
@@ -73,13 +107,20 @@ impl Serving {
         renewal: impl Future<Output = Result<Secret, LinkEnded>>,
         stop: &CancellationToken,
     ) -> Ended {
-        if let Err(error) = session.subscribe(&SUBSCRIPTIONS) {
+        let subscriptions = [
+            topics::TWIN_RESPONSES,
+            topics::DESIRED_PATCHES,
+            topics::METHODS,
+            &self.inputs.filter,
+        ];
+        if let Err(error) = session.subscribe(&subscriptions) {
             return Ended::Closed(error.to_string());
         }
         let progress = self.clock.now().monotonic;
         let mut running = Running {
             session,
             parcels: None,
+            receipts: Receipts::default(),
             progress,
         };
         let ended = self.until_ended(&mut running, renewal, stop).await;
@@ -126,7 +167,7 @@ impl Serving {
                 Some(parcel) = next_parcel(&mut running.parcels), if running.session.room() > 0 => {
                     self.publish_all(running, parcel).await;
                 }
-                Some(outgoing) = self.outgoing.recv() => self.send(&mut running.session, outgoing),
+                Some(outgoing) = self.outgoing.recv() => self.send(running, outgoing),
                 renewed = &mut renewal => return match renewed {
                     Ok(token) => Ended::Renewed(token),
                     Err(ended) => Ended::Fatal(ended),
@@ -189,10 +230,10 @@ impl Serving {
             match event {
                 Event::Delivered(id) => delivered.push(id),
                 Event::Message { topic, payload, id } => {
-                    if let Some(id) = id {
-                        running.session.acknowledge(id);
+                    if let Err(why) = self.arrived(running, &topic, (payload, id)) {
+                        ended = Some(Ended::Closed(why.to_owned()));
+                        break;
                     }
-                    self.arrived(&mut running.session, &topic, payload);
                 }
                 Event::Subscribed(_) => self.up(running).await,
                 // The next turn looks for parcels again.
@@ -257,24 +298,63 @@ impl Serving {
         }
     }
 
+    /// Takes a message; why the session cannot go on after it.
     fn arrived<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        session: &mut Session<S, ParcelId>,
+        running: &mut Running<S>,
         topic: &str,
-        payload: Bytes,
-    ) {
+        (payload, id): (Bytes, Option<PacketId>),
+    ) -> Result<(), &'static str> {
+        let incoming = topics::parse(topic);
+        if let Some(Incoming::Input { name, bag }) = incoming {
+            return self.deliver(running, (name, bag), (payload, id));
+        }
+        running.receipts.owe(id, None)?;
+        running.acknowledge();
         let now = self.clock.now().monotonic;
-        match topics::parse(topic) {
+        match incoming {
             Some(Incoming::TwinResponse { status, rid }) => self.answered(rid, status, &payload),
             Some(Incoming::DesiredPatch { version }) => {
                 if let Some(desired) = self.twin.patch(now, version, &payload) {
                     self.notices.add(Inbound::Desired(desired));
                 }
             }
-            Some(Incoming::Method { name, rid }) => self.call(session, name, rid, payload),
+            Some(Incoming::Method { name, rid }) => {
+                self.call(&mut running.session, name, rid, payload);
+            }
             Some(Incoming::Input { .. }) | None => {
                 tracing::debug!(topic, "a message on a topic that this version does not use");
             }
+        }
+        Ok(())
+    }
+
+    /// Hands a message to the command door; its PUBACK is owed until the door says so.
+    fn deliver<S>(
+        &mut self,
+        running: &mut Running<S>,
+        (name, bag): (&str, &str),
+        (payload, id): (Bytes, Option<PacketId>),
+    ) -> Result<(), &'static str> {
+        self.inputs.last += 1;
+        let delivery = DeliveryId(self.inputs.last);
+        running.receipts.owe(id, Some(delivery))?;
+        let properties = topics::decode_bag(bag).unwrap_or_else(|error| {
+            tracing::warn!(input = name, %error, "the properties of a message to an input cannot be read; it is taken without them");
+            Vec::new()
+        });
+        let message = InputMessage {
+            delivery,
+            input: name.to_owned(),
+            properties,
+            payload,
+        };
+        // A door that has ended takes nothing: edgeHub keeps the message for the next start.
+        match self.inputs.door.try_send(message) {
+            Err(TrySendError::Full(_)) => {
+                Err("edgeHub sent more messages to inputs than it may before they are acknowledged")
+            }
+            Err(TrySendError::Closed(_)) | Ok(()) => Ok(()),
         }
     }
 
@@ -314,21 +394,25 @@ impl Serving {
             payload,
             answer: rid.to_owned(),
         };
-        if self.inbound.try_send(call).is_err() {
-            say(
-                session,
-                &topics::method_response(503, rid),
-                br#"{"error":"busy, try again"}"#,
-            );
-        }
+        let (status, body): (_, &[u8]) = match self.inbound.try_send(call) {
+            Ok(()) => return,
+            Err(TrySendError::Full(_)) => (429, BUSY),
+            Err(TrySendError::Closed(_)) => (503, STOPPING),
+        };
+        say(session, &topics::method_response(status, rid), body);
     }
 
     fn send<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        session: &mut Session<S, ParcelId>,
+        running: &mut Running<S>,
         outgoing: Outgoing,
     ) {
+        let session = &mut running.session;
         match outgoing {
+            Outgoing::Acknowledge(delivery) => {
+                running.receipts.paid(delivery);
+                running.acknowledge();
+            }
             Outgoing::Reported(patch) => self.reported.push(patch),
             Outgoing::MethodResponse {
                 rid,
@@ -355,19 +439,26 @@ impl Serving {
         mut running: Running<S>,
         stop: &CancellationToken,
     ) {
+        // What the module had to say when it was told to leave.
+        while let Ok(outgoing) = self.outgoing.try_recv() {
+            self.send(&mut running, outgoing);
+        }
+        let timeouts = self.timeouts;
         let drained = async {
             while running.session.in_flight() > 0 {
-                let event = running.session.next().await;
-                if self.happened_late(&mut running.session, event).await {
-                    return;
+                tokio::select! {
+                    event = running.session.next() => if self.happened_late(&mut running, event).await {
+                        return;
+                    },
+                    Some(outgoing) = self.outgoing.recv() => self.send(&mut running, outgoing),
                 }
             }
         };
         // A process that ends has less time than a session that makes way for the next one.
         let too_late = async {
-            let stopped = timeout(self.timeouts.drain, stop.cancelled()).await;
+            let stopped = timeout(timeouts.drain, stop.cancelled()).await;
             if stopped.is_ok() {
-                sleep(self.timeouts.last_drain).await;
+                sleep(timeouts.last_drain).await;
             }
         };
         // What is not acknowledged by then, the forwarder sends again.
@@ -375,19 +466,27 @@ impl Serving {
             () = drained => {}
             () = too_late => {}
         }
-        drop(running.session.disconnect(self.timeouts.disconnect).await);
+        drop(running.session.disconnect(timeouts.disconnect).await);
     }
 
     /// Takes what still comes while taking leave; whether it was the end.
     async fn happened_late<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        session: &mut Session<S, ParcelId>,
+        &mut self,
+        running: &mut Running<S>,
         event: Event<ParcelId>,
     ) -> bool {
         match event {
             Event::Delivered(id) => self.report(LinkReport::Delivered(vec![id])).await,
-            // Nobody is left to act on it: the next session asks for the twin anew.
-            Event::Message { id, .. } => id.into_iter().for_each(|id| session.acknowledge(id)),
+            // Nobody is left to act on it: the next session asks for the twin anew, and gets what
+            // was sent to an input again, because it is not acknowledged.
+            Event::Message { topic, id, .. } => {
+                let input = matches!(topics::parse(&topic), Some(Incoming::Input { .. }));
+                let nobody = input.then_some(DeliveryId(0));
+                if running.receipts.owe(id, nobody).is_err() {
+                    return true;
+                }
+                running.acknowledge();
+            }
             Event::Subscribed(_) | Event::Room => {}
             Event::Closed(_) => return true,
         }

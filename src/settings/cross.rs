@@ -9,6 +9,7 @@ use crate::conversation::replies::{DENIED, NAK};
 use crate::conversation::{OnBadChecksum, Otherwise, Protocol};
 use crate::document::{Problem, Problems, Section, child_pointer, nearest, unknown_word};
 use crate::framing::WrapError;
+use crate::message::COMMAND_RESULTS;
 use crate::notation::Condition;
 use crate::template::Template;
 
@@ -391,7 +392,7 @@ pub fn unused(settings: &Settings) -> Vec<Warning> {
     let unused_outputs = settings
         .outputs
         .keys()
-        .filter(|name| !outputs.contains(*name))
+        .filter(|name| !outputs.contains(*name) && &***name != COMMAND_RESULTS)
         .map(|name| {
             let near = nearest(name, &used)
                 .map(|near| format!(", did you mean \"{near}\"?"))

@@ -72,6 +72,8 @@ pub struct Settings {
     pub spool: SpoolSettings,
     /// Whether it is said which devices are there.
     pub presence: Option<PresenceSettings>,
+    /// Whether commands may say bytes (`send`).
+    pub allow_raw: bool,
     /// Bytes that a twin counts for the document.
     pub bytes: usize,
     bodies: Arc<BTreeMap<Name, BodyForm>>,
@@ -101,6 +103,10 @@ struct SettingsOptions {
     #[serde(default = "schema_version")]
     #[schemars(range(min = SCHEMA_VERSION, max = SCHEMA_VERSION))]
     schema_version: u32,
+    /// Whether the method `send`, and messages like it, may write bytes to devices.
+    #[serde(default = "allow_raw")]
+    #[schemars(extend("default" = true))]
+    allow_raw: bool,
     /// The TCP ports, by name.
     #[serde(rename = "listeners")]
     #[schemars(with = "Option<Entries<ListenerOptions>>")]
@@ -133,6 +139,10 @@ struct SettingsOptions {
     #[serde(rename = "presence")]
     #[schemars(with = "Option<PresenceSettings>")]
     _presence: Option<IgnoredAny>,
+}
+
+fn allow_raw() -> bool {
+    true
 }
 
 fn schema_version() -> u32 {
@@ -248,7 +258,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn read(&mut self) -> Option<(Settings, Vec<Warning>)> {
         let bytes = limits::check(&self.document, &mut self.problems);
-        self.members();
+        let allow_raw = self.members();
         let mut warnings = Vec::new();
         let (resolved, protocols) = self.protocols(&mut warnings);
         let listeners = self.listeners(&protocols);
@@ -281,6 +291,7 @@ impl<'a> Reader<'a> {
             devices: Arc::new(map?),
             bodies: Arc::new(bodies(&outputs)),
             outputs,
+            allow_raw,
             spool: spool?,
             bytes,
             resolved,
@@ -293,7 +304,8 @@ impl<'a> Reader<'a> {
         Some((settings, warnings))
     }
 
-    fn members(&mut self) {
+    /// Reads the members that are no sections; gives `allowRaw`.
+    fn members(&mut self) -> bool {
         let later = later::members(&self.document, later::SETTINGS, &mut self.problems);
         let without: Vec<&str> = later.into_iter().chain(["$version", "$metadata"]).collect();
         let options: Option<SettingsOptions> = self.document.read(&without, &mut self.problems);
@@ -302,6 +314,7 @@ impl<'a> Reader<'a> {
             let message = "\"listeners\" is missing, or \"outbound\"";
             self.problems.add(&self.document, message);
         }
+        let allow_raw = options.as_ref().is_none_or(|options| options.allow_raw);
         if let Some(version) = options
             .map(|options| options.schema_version)
             .filter(|version| *version != SCHEMA_VERSION)
@@ -312,6 +325,7 @@ impl<'a> Reader<'a> {
             self.problems
                 .member(&self.document, "schemaVersion", message);
         }
+        allow_raw
     }
 
     fn entries(&mut self, collection: &str) -> Vec<(&'a str, Section<'a>)> {

@@ -17,10 +17,11 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::port::Port;
+use crate::connections::Standing;
 use crate::conversation::{Action, Conversation, Counted, End, Input, Outcome, Reason};
 use crate::identity::Peer;
 use crate::inbox::{Inbox, Waiting};
-use crate::message::{CommandId, Name};
+use crate::message::{CommandId, ConnectionId, Name};
 use crate::ops::metrics::Backlog;
 use crate::outbox::Outbox;
 
@@ -41,6 +42,8 @@ pub(super) struct Connection {
     backlog: Backlog,
     inbox: Inbox,
     outbox: Outbox,
+    /// Its place among those that stand.
+    id: ConnectionId,
     /// What the socket has not taken yet.
     write: Option<Bytes>,
     write_until: Option<Instant>,
@@ -73,7 +76,15 @@ impl Connection {
             .outbox(Arc::new(move |ticket, progress| {
                 sink.progress(ticket, progress)
             }));
+        let id = port.south.registry.connections().open(Standing {
+            inbox: inbox.clone(),
+            entry: Name::clone(&port.entry),
+            dialled: peer.dialled,
+            peer: peer.address,
+            since: port.south.clock.now().utc,
+        });
         let mut connection = Connection {
+            id,
             stream,
             address: peer.address,
             conversation,
@@ -172,7 +183,9 @@ impl Connection {
         if let Some(reason) = waiting.stop {
             match reason {
                 Reason::Shutdown => self.ends_within(self.port.south.timeouts.shutdown),
-                Reason::Superseded => self.ends_within(self.port.south.timeouts.superseded),
+                Reason::Superseded | Reason::Asked => {
+                    self.ends_within(self.port.south.timeouts.superseded)
+                }
                 _ => {}
             }
             self.step(Input::End(End::Stop(reason)));
@@ -330,7 +343,12 @@ impl Connection {
             }
             Action::Count(counted) => self.count(&counted),
             // Nobody watches here.
-            Action::Show(_) | Action::Silent(_) | Action::Heard(_) => {}
+            Action::Show(_) => {}
+            Action::Silent(device) => {
+                self.bind(Name::clone(&device), false);
+                self.port.south.registry.silent(&device, &self.inbox);
+            }
+            Action::Heard(device) => self.port.south.registry.heard(&device, &self.inbox),
         }
     }
 
@@ -396,6 +414,7 @@ impl Drop for Connection {
             .backlog(&mut self.backlog, Backlog::default());
         self.inbox.end();
         let reason = self.close.map(Reason::word);
+        self.port.south.registry.connections().close(self.id);
         for name in self.bound.drain(..) {
             let registry = &self.port.south.registry;
             registry.unbind(&name, &self.inbox, reason);

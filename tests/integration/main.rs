@@ -12,6 +12,7 @@ use edge_tcp_gateway::spool::Disk;
 mod admission;
 mod calls;
 mod clock;
+mod commands;
 mod delivery;
 #[path = "../../src/spool/tests/disk.rs"]
 mod disk;

@@ -61,6 +61,10 @@ impl Connection {
             Packet::PingReq => self.send(&Packet::PingResp),
             Packet::Disconnect => {
                 self.said_goodbye = true;
+                // What came before it is still processed.
+                while let Some(publication) = self.queue.pop_front() {
+                    self.process(&publication)?;
+                }
                 return Err(None);
             }
             _ => return Err(Some(Count::protocol_error)),

@@ -17,9 +17,10 @@ use crate::edge::Secret;
 use crate::edge::reported::Reported;
 use crate::edge::twin::Twin;
 use crate::northbound::notices::Notices;
-use crate::northbound::session::{Ended, Serving};
+use crate::northbound::session::{Ended, Inputs, Serving};
 use crate::northbound::{
-    DesiredDocument, Inbound, LinkReport, Outgoing, Parcel, ParcelId, Timeouts,
+    DeliveryId, DesiredDocument, Inbound, InputMessage, LinkReport, Outgoing, Parcel, ParcelId,
+    Timeouts,
 };
 use crate::ops::metrics::Metrics;
 
@@ -36,6 +37,7 @@ struct Bench {
     hub: Hub,
     reports: mpsc::Receiver<LinkReport>,
     inbound: mpsc::Receiver<Inbound>,
+    inputs: mpsc::Receiver<InputMessage>,
     outgoing: mpsc::Sender<Outgoing>,
     stop: CancellationToken,
     served: JoinHandle<Ended>,
@@ -83,11 +85,17 @@ async fn bench(given: Given) -> Bench {
     let (inbound_end, inbound) = mpsc::channel(given.inbound);
     let (outgoing, outgoing_end) = mpsc::channel(16);
     let notices = Notices::default();
+    let (door, inputs) = mpsc::channel(2);
     let mut serving = Serving {
         twin: Twin::new(None, given.timeouts.twin),
         reported: Reported::new(given.timeouts.twin),
         forwarder,
         inbound: inbound_end.clone(),
+        inputs: Inputs {
+            filter: "devices/dev/modules/gw/inputs/#".to_owned(),
+            door,
+            last: 0,
+        },
         outgoing: outgoing_end,
         notices: notices.clone(),
         metrics: Metrics::default(),
@@ -110,6 +118,7 @@ async fn bench(given: Given) -> Bench {
         hub,
         reports,
         inbound,
+        inputs,
         outgoing,
         stop,
         served,
@@ -123,7 +132,7 @@ impl Bench {
         let Said::Subscribe(id) = self.hub.hear().await else {
             panic!("the first word is SUBSCRIBE");
         };
-        let granted = vec![Some(mqtt::QoS::AtLeastOnce); 3];
+        let granted = vec![Some(mqtt::QoS::AtLeastOnce); 4];
         self.hub.say(Packet::SubAck(SubAck { id, granted })).await;
         let LinkReport::Up(parcels) = self.report().await else {
             panic!("the first report is Up");
@@ -391,8 +400,96 @@ async fn a_module_that_does_not_keep_up_answers_busy() {
             .await;
         assert_eq!(bench.hub.hear().await, Said::Acknowledged(PacketId::MIN));
     }
-    let (topic, _) = bench.hub.hear_control().await;
-    assert_eq!(topic, "$iothub/methods/res/503/?$rid=2");
+    let (topic, body) = bench.hub.hear_control().await;
+    assert_eq!(topic, "$iothub/methods/res/429/?$rid=2");
+    assert!(body.starts_with(br#"{"outcome":"busy""#), "{body:?}");
+    bench.inbound.close();
+    bench
+        .hub
+        .publish("$iothub/methods/POST/send/?$rid=3", b"")
+        .await;
+    assert_eq!(bench.hub.hear().await, Said::Acknowledged(PacketId::MIN));
+    let (topic, body) = bench.hub.hear_control().await;
+    assert_eq!(topic, "$iothub/methods/res/503/?$rid=3");
+    assert!(body.starts_with(br#"{"outcome":"interrupted""#), "{body:?}");
+}
+
+const INPUT: &str = "devices/dev/modules/gw/inputs/commands/a=b&%24.mid=m%201&%24.cid=c";
+
+#[tokio::test]
+async fn an_input_is_acknowledged_when_the_door_says_so_and_nothing_behind_it_before() {
+    let (mut bench, _parcels) = Bench::with_twin(Given::default()).await;
+    bench.hub.publish(INPUT, b"{}").await;
+    bench
+        .hub
+        .publish("$iothub/methods/POST/status/?$rid=1", b"")
+        .await;
+    let message = bench.inputs.recv().await.unwrap();
+    assert_eq!(message.input, "commands");
+    assert_eq!(message.payload, "{}");
+    assert_eq!(message.message_id(), Some("m 1"));
+    assert_eq!(message.correlation_id(), Some("c"));
+    let called = bench.news().await;
+    assert!(
+        matches!(called, Inbound::Method { .. }),
+        "it is not held up"
+    );
+    let answer = Outgoing::MethodResponse {
+        rid: "1".to_owned(),
+        status: 200,
+        payload: json!({}),
+    };
+    bench.outgoing.send(answer).await.unwrap();
+    let other = DeliveryId(message.delivery.0 + 7);
+    let others = Outgoing::Acknowledge(other);
+    bench.outgoing.send(others).await.unwrap();
+    bench.hub.hear_control().await;
+    let acknowledge = Outgoing::Acknowledge(message.delivery);
+    bench.outgoing.send(acknowledge).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(bench.hub.hear().await, Said::Acknowledged(PacketId::MIN));
+    }
+}
+
+#[tokio::test]
+async fn more_inputs_than_edge_hub_ever_sends_end_the_session_and_one_that_comes_late_is_left_to_it()
+ {
+    let (mut bench, _parcels) = Bench::with_twin(Given::default()).await;
+    for _ in 0..3 {
+        bench.hub.publish(INPUT, b"{}").await;
+    }
+    assert!(
+        matches!(bench.ended().await, Ended::Closed(reason) if reason.contains("messages to inputs"))
+    );
+
+    let (mut bench, parcels) = Bench::with_twin(Given::default()).await;
+    parcels.send(parcel(1)).await.unwrap();
+    let (id, _) = bench.hub.hear_telemetry().await;
+    bench.stop.cancel();
+    parcels.closed().await;
+    bench.hub.publish(INPUT, b"{}").await;
+    bench.hub.say(Packet::PubAck(id)).await;
+    assert_eq!(bench.reports_until_down().await, [1]);
+    assert_eq!(bench.hub.hear().await, Said::Disconnect);
+}
+
+#[tokio::test]
+async fn what_was_answered_before_the_end_is_said_before_the_goodbye() {
+    let (mut bench, _parcels) = Bench::with_twin(Given::default()).await;
+    for rid in 0..10 {
+        let answer = Outgoing::MethodResponse {
+            rid: rid.to_string(),
+            status: 503,
+            payload: json!({}),
+        };
+        bench.outgoing.send(answer).await.unwrap();
+    }
+    bench.stop.cancel();
+    for rid in 0..10 {
+        let (topic, _) = bench.hub.hear_control().await;
+        assert_eq!(topic, format!("$iothub/methods/res/503/?$rid={rid}"));
+    }
+    assert_eq!(bench.hub.hear().await, Said::Disconnect);
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ fn bench(timeouts: Timeouts) -> Bench {
     let channels = LinkChannels {
         forwarder,
         inbound,
+        inputs: mpsc::channel(1).0,
         outgoing,
     };
     Bench {

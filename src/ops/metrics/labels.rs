@@ -66,5 +66,6 @@ pub(super) struct Ended {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct Outcome {
+    pub(super) door: &'static str,
     pub(super) outcome: &'static str,
 }

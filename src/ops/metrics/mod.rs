@@ -56,6 +56,8 @@ struct Inner {
     connects: Count<Resulted>,
     sessions_ended: Count<Ended>,
     commands: Count<Outcome>,
+    inputs: Count<Resulted>,
+    journal_failures: Counter,
     settings: Count<Resulted>,
     devices: Family<Present, Level>,
 }
@@ -124,10 +126,20 @@ impl Default for Metrics {
                     "Sessions with edgeHub that ended, by reason",
                 ),
             ),
-            commands: all.add(("commands", "Commands, by outcome")),
             devices: all.add((
                     "devices",
                     "Devices by presence; disconnected ones as far as they are remembered",
+                ),
+            ),
+            commands: all.add(("commands", "Commands, by door and outcome")),
+            inputs: all.add((
+                    "inputs",
+                    "Messages to inputs: accepted, duplicate, without_id, other_input; not_safe: acknowledged at their outcome",
+                ),
+            ),
+            journal_failures: all.add((
+                    "command_journal_failures",
+                    "Writes of the journal of commands that failed: see what is wrong with the disk",
                 ),
             ),
             settings: all.add(("settings", "Settings documents, by result")),
@@ -214,9 +226,20 @@ impl Metrics {
         self.0.sessions_ended.get_or_create(&Ended { reason }).inc();
     }
 
-    /// Counts a command's outcome.
-    pub fn command(&self, outcome: &'static str) {
-        self.0.commands.get_or_create(&Outcome { outcome }).inc();
+    /// Counts a command's outcome, told through that door: `method` or `input`.
+    pub fn command(&self, door: &'static str, outcome: &'static str) {
+        let outcome = Outcome { door, outcome };
+        self.0.commands.get_or_create(&outcome).inc();
+    }
+
+    /// Counts a message to an input.
+    pub fn input(&self, result: &'static str) {
+        self.0.inputs.get_or_create(&Resulted { result }).inc();
+    }
+
+    /// Counts a write of the journal of commands that failed.
+    pub fn journal_failed(&self) {
+        self.0.journal_failures.inc();
     }
 
     /// Says how many devices are connected, silent and disconnected.

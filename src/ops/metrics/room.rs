@@ -82,8 +82,10 @@ pub struct Rooms {
     pub dead_letters: Fill,
     /// Dead letters that wait for the disk.
     pub waiting_letters: Fill,
-    /// Direct methods without an answer.
+    /// Commands without an outcome.
     pub methods: Fill,
+    /// Bytes of the journal of commands.
+    pub journal: Fill,
     /// Unknown devices in quarantine.
     pub quarantine: Fill,
 }
@@ -166,11 +168,21 @@ impl Rooms {
             methods: room(
                 (
                     "methods_waiting",
-                    "Direct methods without an answer; at methods_waiting_bound more are answered 429: call less often or with a shorter withinMs",
+                    "Direct methods and messages to the input commands without an outcome; at methods_waiting_bound more are answered 429: call less often or with a shorter withinMs",
                 ),
                 (
                     "methods_waiting_bound",
-                    "Direct methods that may wait for an answer",
+                    "Direct methods and messages to the input commands that may be under way",
+                ),
+            ),
+            journal: room(
+                (
+                    "command_journal_bytes",
+                    "Bytes of the journal of commands; at command_journal_bound_bytes messages are acknowledged at their outcome: bring edgeHub back, results wait for it",
+                ),
+                (
+                    "command_journal_bound_bytes",
+                    "Bytes that the journal of commands may have",
                 ),
             ),
         }

@@ -9,6 +9,8 @@ pub struct Route {
     source: String,
     /// Whether only messages of leaf devices are taken.
     leaf_devices_only: bool,
+    /// Where to: lower case, without spaces.
+    sink: String,
     /// Its own time-to-live.
     pub seconds_to_live: Option<i64>,
 }
@@ -43,11 +45,19 @@ impl Route {
             return Err("a route ends with INTO and where to".into());
         }
         let condition = rest.concat();
+        let sink = rest.iter().skip_while(|word| **word != "into").skip(1);
         Ok(Route {
             source: format!("{}/", path.trim_end_matches('*').trim_end_matches('/')),
+            sink: sink.copied().collect::<String>().replace('\'', "\""),
             leaf_devices_only: condition.starts_with("wherenotis_defined($connectionmoduleid)"),
             seconds_to_live: None,
         })
+    }
+
+    /// The input of that module into which it leads, in lower case; `None` if it leads elsewhere.
+    pub fn input_of(&self, module: &str) -> Option<&str> {
+        let inputs = format!("brokeredendpoint(\"/modules/{module}/inputs/").to_ascii_lowercase();
+        self.sink.strip_prefix(&inputs)?.strip_suffix("\")")
     }
 
     /// Whether messages of that output can take this route. What a condition says of them is not known here.
@@ -96,6 +106,28 @@ mod tests {
                 Ok(takes),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_route_leads_into_an_input_of_one_module() {
+        for (sink, input) in [
+            ("$upstream", None),
+            (
+                "BrokeredEndpoint(\"/modules/tcpgw/inputs/commands\")",
+                Some("commands"),
+            ),
+            (
+                "BrokeredEndpoint( '/modules/TCPGW/inputs/Other' )",
+                Some("other"),
+            ),
+            (
+                "BrokeredEndpoint(\"/modules/tcpgw2/inputs/commands\")",
+                None,
+            ),
+        ] {
+            let route = Route::parse(&format!("FROM /messages/* INTO {sink}")).unwrap();
+            assert_eq!(route.input_of("tcpgw"), input, "{sink}");
         }
     }
 

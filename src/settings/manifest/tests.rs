@@ -105,6 +105,25 @@ fn what_a_deployment_would_lose_is_named() {
         &[],
         &[(ROUTES, "no route takes output \"telemetry\"")],
     );
+    let up = "FROM /messages/modules/gw/outputs/telemetry INTO $upstream";
+    let into =
+        |input| format!("FROM /messages/* INTO BrokeredEndpoint(\"/modules/gw/inputs/{input}\")");
+    check(
+        hub(json!({"routes": {"up": up, "in": into("commands")}})),
+        &[],
+        &[],
+    );
+    let orders = into("commands").replace("/messages/*", "/messages/modules/planner/*");
+    check(
+        hub(json!({"routes": {"up": up, "in": orders}})),
+        &[],
+        &[(ROUTES, "no route takes output \"commandResults\"")],
+    );
+    check(
+        hub(json!({"routes": {"up": up, "in": into("comands")}})),
+        &[],
+        &[(ROUTES, "a route leads into input \"comands\" of gw")],
+    );
     check(
         hub(json!({"storeAndForwardConfiguration": {"timeToLiveSecs": 7200}})),
         &[],

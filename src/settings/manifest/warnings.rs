@@ -4,6 +4,7 @@ use super::Deployment;
 use super::container::Container;
 use super::routes::Route;
 use crate::document::{Problem, Problems};
+use crate::message::{COMMAND_RESULTS, COMMANDS_INPUT};
 use crate::settings::{Settings, Warning};
 
 /// What edgeHub keeps messages for if the deployment does not say otherwise.
@@ -103,7 +104,21 @@ fn untaken_outputs(
     warnings: &mut Vec<Warning>,
 ) {
     let module = &deployment.module;
-    for output in settings.outputs_in_use() {
+    let inputs: Vec<&str> = routes
+        .iter()
+        .filter_map(|route| route.input_of(module))
+        .collect();
+    for input in inputs.iter().filter(|input| **input != COMMANDS_INPUT) {
+        let message = format!(
+            "a route leads into input \"{input}\" of {module}, which has none but \"{COMMANDS_INPUT}\""
+        );
+        warnings.push(warning(deployment.hub_pointer("routes"), message));
+    }
+    let mut outputs = settings.outputs_in_use();
+    if inputs.contains(&COMMANDS_INPUT) {
+        outputs.insert(COMMAND_RESULTS.into());
+    }
+    for output in outputs {
         if !routes.iter().any(|route| route.takes(module, &output)) {
             let message = format!(
                 "no route takes output \"{output}\", edgeHub would drop its messages; add FROM /messages/modules/{module}/outputs/* INTO $upstream"

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::{Bench, Setup, bench};
-use crate::commands::{Commands, MethodCall};
-use crate::identity::DeviceMap;
+use crate::commands::{Channels, Commands, MethodCall, Told};
 use crate::northbound::Outgoing;
 
 struct Door {
@@ -22,16 +21,23 @@ struct Door {
 impl Door {
     fn of(bench: &Bench) -> Self {
         let south = &bench.south;
-        let devices = Arc::new(ArcSwap::from_pointee(DeviceMap::default()));
         let commands = Commands::new(
             south.registry.clone(),
-            devices,
+            Arc::new(Told::default()),
             south.metrics.clone(),
+            south.throttle.clone(),
             south.clock,
         );
         let ((calls, receiver), (sender, answers)) = (mpsc::channel(8), mpsc::channel(8));
+        let channels = Channels {
+            calls: receiver,
+            inputs: mpsc::channel(1).1,
+            outgoing: sender,
+            submitter: south.submitter.clone(),
+            shutdown: CancellationToken::new(),
+        };
         let mut tasks = JoinSet::new();
-        tasks.spawn(commands.run(receiver, sender));
+        tasks.spawn(commands.run(channels, None, "gateway".into()));
         Door {
             calls,
             answers,

@@ -83,6 +83,7 @@ fn start(identity: Identity, timeouts: Timeouts) -> North {
     let channels = LinkChannels {
         forwarder,
         inbound: inbound_end,
+        inputs: mpsc::channel(16).0,
         outgoing: outgoing_end,
     };
     let link_run = Link::new(settings, channels, metrics.clone(), Clock::system());

@@ -1,0 +1,116 @@
+//! One command, from its device's name to its outcome.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
+
+use super::Commands;
+use super::arguments::Command;
+use super::results::Answer;
+use crate::conversation::{Asked, Outcome, Request};
+use crate::inbox::{Inbox, NotTaken};
+
+/// A connection tells every outcome by the deadline; one that does not has a defect.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl Commands {
+    /// Carries out a command. It takes no longer than the command may, and a little.
+    pub(super) async fn carry_out(&self, command: Command) -> Answer {
+        if matches!(command.what, Asked::Raw { .. }) && !self.allows_raw() {
+            return Answer::not_allowed();
+        }
+        let handed = AtomicBool::new(false);
+        tokio::select! {
+            biased;
+            answer = self.ask(&command, &handed) => answer,
+            () = self.interrupt.cancelled() => {
+                let answer = Answer::interrupted(Some(&command.device), "the module stops");
+                match handed.load(Ordering::Relaxed) {
+                    true => answer,
+                    false => answer.with("written", 0),
+                }
+            }
+        }
+    }
+
+    /// Hands the command to the device's connection. It is handed to another one only if it is
+    /// known that nothing of it was written.
+    async fn ask(&self, command: &Command, handed: &AtomicBool) -> Answer {
+        let device = &*command.device;
+        let Some(deadline) = self.clock.now().monotonic.checked_add(command.within) else {
+            return Answer::invalid("/withinMs: too far away");
+        };
+        let mut last = None;
+        loop {
+            let inbox = match self.connection(command, deadline, last.as_ref()).await {
+                Ok(inbox) => inbox,
+                Err(answer) => return answer,
+            };
+            let (answer, outcome) = oneshot::channel();
+            let request = Request {
+                device: command.device.clone(),
+                what: command.what.clone(),
+                deadline,
+            };
+            match inbox.command(request, answer) {
+                Ok(()) => {}
+                Err(NotTaken::Full) => {
+                    let answer = Answer::busy("too many commands wait for this device");
+                    return answer.with("device", device);
+                }
+                Err(NotTaken::Ended) => {
+                    last = Some(inbox);
+                    continue;
+                }
+            }
+            handed.store(true, Ordering::Relaxed);
+            match timeout_at((deadline + GRACE).into(), outcome).await {
+                Ok(Ok(Outcome::NotConnected { written: 0 })) if command.wait => {
+                    handed.store(false, Ordering::Relaxed);
+                    last = Some(inbox);
+                }
+                Ok(Ok(outcome)) => {
+                    let raw = matches!(command.what, Asked::Raw { .. });
+                    return Answer::of(device, outcome, raw);
+                }
+                Ok(Err(_)) => {
+                    return Answer::interrupted(Some(device), "its connection ended by a defect");
+                }
+                Err(_) => {
+                    tracing::error!(
+                        device,
+                        "a connection did not tell the outcome of a command; please report it"
+                    );
+                    return Answer::interrupted(Some(device), "its connection says nothing");
+                }
+            }
+        }
+    }
+
+    /// The connection of the device, other than the one that has ended.
+    async fn connection(
+        &self,
+        command: &Command,
+        deadline: Instant,
+        ended: Option<&Inbox>,
+    ) -> Result<Inbox, Answer> {
+        let device = &*command.device;
+        if command.wait {
+            let found = timeout_at(deadline.into(), self.registry.found(device, ended)).await;
+            return found.map_err(|_| Answer::away(device));
+        }
+        let found = self.registry.find(device);
+        match found.filter(|inbox| !ended.is_some_and(|ended| ended.is(inbox))) {
+            Some(inbox) => Ok(inbox),
+            None if ended.is_some() || self.knows(device) => Err(Answer::away(device)),
+            None => Err(Answer::unknown_device(device)),
+        }
+    }
+
+    /// Whether the settings name the device, or it was ever seen.
+    pub(super) fn knows(&self, device: &str) -> bool {
+        self.registry.has_seen(device) || self.told.devices.load().has_name(device)
+    }
+}
