@@ -45,7 +45,7 @@ pub fn whole(sample: &Value) -> Option<Value> {
         return Some(sample.clone());
     } else if has(&["checksum", "decode", "framing"]) {
         merge_patch(&mut settings, &json!({"protocols": {"p": sample}}));
-    } else if has(&["devices", "deviceRules", "outputs", "spool"]) {
+    } else if has(&["allowRaw", "devices", "deviceRules", "outputs", "spool"]) {
         merge_patch(&mut settings, sample);
     } else {
         assert!(
