@@ -92,6 +92,25 @@ async fn telemetry_is_stored_then_acknowledged_in_order() {
 }
 
 #[tokio::test]
+async fn what_came_before_a_goodbye_is_stored() {
+    let hub = hub().await;
+    let mut client = Client::connected(&hub).await;
+    let publish = Publish {
+        topic: EVENTS,
+        payload: b"{}",
+        delivery: Delivery::AtMostOnce,
+        retain: false,
+    };
+    let mut bytes = bytes::BytesMut::new();
+    mqtt::encode(&Packet::Publish(publish), &mut bytes).unwrap();
+    mqtt::encode(&Packet::Disconnect, &mut bytes).unwrap();
+    client.send_bytes(&bytes).await;
+    assert_eq!(client.got().await, Got::Closed);
+    assert_eq!(hub.upstream().count(), 1);
+    hub.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_lost_in_silence_is_acknowledged_and_counted() {
     let hub = DevHub::builder().edge_device("edge").module("gateway");
     let hub = hub

@@ -48,6 +48,7 @@ pub fn whole(sample: &Value) -> Option<Value> {
         merge_patch(&mut settings, &json!({"protocols": {"p": sample}}));
     } else if !is_message
         && has(&[
+            "allowRaw",
             "devices",
             "deviceRules",
             "outbound",
