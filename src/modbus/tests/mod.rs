@@ -1,10 +1,10 @@
 //! Registers against a device that is written down here by itself.
 #![expect(clippy::arithmetic_side_effects, reason = "numbers of tests are small")]
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 mod commands;
 mod device;
 mod mistakes;
+mod page;
 mod polls;
 
 use serde_json::{Value as Json, json};
