@@ -1,17 +1,17 @@
 //! The way back from a value to the bytes that a field string reads it from.
 
+mod bytes;
+
 use jiff::tz::Offset;
 
 use super::Inherited;
 use super::forms::Form;
-use super::steps::{Factor, Step, Steps, Subject, as_float, text};
+use super::steps::{Factor, Number, Step, Steps, Subject, as_float, text};
 use super::textual::Kind;
 use super::types::{Size, Type};
 use crate::cursor::{Cursor, Endian};
 use crate::message::{Fields, Labels, Value};
 use crate::notation::{Literal, NotationError, Words};
-
-mod bytes;
 
 /// How far what is read back may be from what was asked, by its size: whole numbers that are
 /// scaled, and floats of four bytes, which have some seven digits.
@@ -56,7 +56,31 @@ impl Inverse {
             return Err(first.error("`skip` has no value"));
         }
         let steps = Steps::parse(&mut words, &alone, Subject::Value, Some(kind.shape()))?;
-        Ok(Inverse { kind, steps })
+        let inverse = Inverse { kind, steps };
+        match inverse.names_without_number() {
+            None => Ok(inverse),
+            Some(name) => {
+                let step = Words::new(notation)?.find(|word| word.is("enum"));
+                let message = format!(
+                    "`{name}` is no number that is read here; what a number is called stands behind it: `enum 0=off 1=on`"
+                );
+                Err(step.unwrap_or(first).error(message))
+            }
+        }
+    }
+
+    /// What `enum` looks for in a number and never finds: its pairs were written the other way.
+    fn names_without_number(&self) -> Option<String> {
+        let first = self.steps.steps.iter().find(|step| {
+            let number = step.on_number(Number::Integer(1));
+            number.is_none() && !matches!(step, Step::Null(_))
+        });
+        let Some(Step::Enum(pairs)) = first.filter(|_| self.is_number()) else {
+            return None;
+        };
+        let mut values = pairs.iter().map(|(literal, _)| literal.value());
+        let text = values.find(|value| matches!(value, Value::Text(_)));
+        text.map(|text| shown(&text))
     }
 
     /// How many bytes it has, where that is always the same.

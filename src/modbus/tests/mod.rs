@@ -4,6 +4,7 @@
 mod commands;
 mod device;
 mod mistakes;
+mod page;
 mod polls;
 
 use serde_json::{Value as Json, json};

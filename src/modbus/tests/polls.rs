@@ -115,7 +115,14 @@ fn neighbours_are_read_together_within_the_limits() {
         let registers = registers(list, Transport::Tcp);
         let names: Vec<_> = registers.names().cloned().collect();
         let questions = registers.questions(&names);
-        let body = |question: &Question| question.send.split_at(49).1.to_owned();
+        let body = |question: &Question| {
+            question
+                .send
+                .split_once("{unit: u8} ")
+                .unwrap()
+                .1
+                .to_owned()
+        };
         questions.iter().map(body).collect::<Vec<_>>()
     };
     for (list, expected) in [
