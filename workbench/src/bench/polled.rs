@@ -101,7 +101,11 @@ pub async fn run(time: Duration) -> anyhow::Result<Outcome> {
         goals: vec![
             Goal::new("processor time per poll, module to naive", ratio, RATIO),
             Goal::new("bytes per device that is polled", each, BYTES_PER_DEVICE),
-            Goal::new("share of the busiest 10 ms of a second", many.busiest, BUSIEST_SHARE),
+            Goal::new(
+                "share of the busiest 10 ms of a second",
+                many.busiest,
+                BUSIEST_SHARE,
+            ),
         ],
         ..Outcome::default()
     })
@@ -290,7 +294,9 @@ async fn poll(
     for transaction in 0_u16.. {
         pace.tick().await;
         let [high, low] = transaction.to_be_bytes();
-        stream.write_all(&[high, low, 0, 0, 0, 6, 1, 3, 0, 0, 0, 2]).await?;
+        stream
+            .write_all(&[high, low, 0, 0, 0, 6, 1, 3, 0, 0, 0, 2])
+            .await?;
         let mut answer = [0; 13];
         stream.read_exact(&mut answer).await?;
         let [.., a, b, c, d] = answer;
