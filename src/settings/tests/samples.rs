@@ -42,6 +42,9 @@ pub fn whole(sample: &Value) -> Option<Value> {
     if has(&["framing"]) {
         settings["protocols"]["p"]["framing"] = json!({});
     }
+    if sample.to_string().contains("{unit") && has(&["polls"]) {
+        settings["listeners"]["trackers"]["units"] = json!([1]);
+    }
     let is_message = has(&["id"]);
     if has(&["listeners"]) {
         return Some(sample.clone());
