@@ -1,7 +1,7 @@
 //! The questions of a connection: when they leave, and what becomes of them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -43,7 +43,12 @@ enum Kept {
 
 impl Conversation {
     /// A command of the cloud.
-    pub(super) fn command(&mut self, id: CommandId, request: Request, actions: &mut Vec<Action>) {
+    pub(super) fn command(
+        &mut self,
+        now: Now,
+        (id, request): (CommandId, Request),
+        actions: &mut Vec<Action>,
+    ) {
         let bounds = &self.settings.bounds;
         let full = self.line.commands() >= bounds.waiting_commands
             || self.writes.bytes() >= bounds.waiting_bytes;
@@ -53,7 +58,7 @@ impl Conversation {
         } else if full {
             Outcome::Busy("too many commands wait for this connection")
         } else {
-            match self.question(id, request) {
+            match self.question(now, id, request) {
                 Ok(question) => return self.line.wait(question),
                 Err(outcome) => outcome,
             }
@@ -61,7 +66,7 @@ impl Conversation {
         actions.push(Action::Answer(id, outcome));
     }
 
-    fn question(&self, id: CommandId, request: Request) -> Result<Question, Outcome> {
+    fn question(&self, now: Now, id: CommandId, request: Request) -> Result<Question, Outcome> {
         let unit = self.unit_of(&request.device);
         let (exchange, arguments, waits) = match request.what {
             Asked::Raw { bytes, answer } => {
@@ -69,8 +74,7 @@ impl Conversation {
                     return Err(Outcome::Sent { written: 0 });
                 }
                 let waits = answer.is_some();
-                // The caller's deadline is all the time it has.
-                let within = Duration::from_secs(300);
+                let within = request.deadline.saturating_duration_since(now.monotonic);
                 let exchange = Exchange::raw(bytes, answer.as_ref(), within);
                 (Arc::new(exchange), Fields::new(), waits)
             }
@@ -186,8 +190,13 @@ impl Conversation {
         let names = [peer.map(|peer| &*peer.listener), device.map(|name| &**name)];
         let names: Vec<&str> = names.into_iter().flatten().collect();
         let seed = polls::seed(&names);
+        let first = match &self.asking {
+            Asking::Open(before) => before.behind(),
+            _ => 0,
+        };
         let polls = &self.protocol.questions.polls;
-        let schedule = Schedule::start(polls, &self.settings.units, seed, now.monotonic);
+        let units = &self.settings.units;
+        let schedule = Schedule::start(polls, units, (first, seed), now.monotonic);
         self.asking = Asking::Open(schedule);
     }
 
@@ -200,7 +209,7 @@ impl Conversation {
 
     /// Gives what is late its outcome.
     pub(super) fn expire_questions(&mut self, now: Now, actions: &mut Vec<Action>) {
-        while let Some(settled) = self.line.expire(now.monotonic, self.held) {
+        while let Some(settled) = self.line.expire(now.monotonic) {
             self.settle(now, settled, actions);
         }
     }
@@ -221,9 +230,8 @@ impl Conversation {
     }
 
     fn let_one_go(&mut self, now: Now, actions: &mut Vec<Action>) -> Result<(), Kept> {
-        if self.line.again().is_some() {
-            self.ask_again(now, actions);
-            return Ok(());
+        if self.line.again().next().is_some() {
+            return self.ask_again(now, actions);
         }
         if self.ending.is_some() {
             return Err(Kept::Idle);
@@ -344,18 +352,31 @@ impl Conversation {
         Ok(())
     }
 
-    fn ask_again(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let Some((id, question)) = self.line.again() else {
-            return;
-        };
-        match self.fill(now, question) {
+    /// Asks once more what may leave of that; where nothing may, nothing else does.
+    fn ask_again(&mut self, now: Now, actions: &mut Vec<Action>) -> Result<(), Kept> {
+        let again = self.line.again().find_map(|(id, question)| {
+            let filled = self.fill(now, question);
+            let leaves = match &filled {
+                Ok((_, echo)) => self.line.admits_again(id, echo),
+                Err(_) => true,
+            };
+            leaves.then(|| {
+                (
+                    id,
+                    Arc::clone(&question.exchange),
+                    question.deadline,
+                    filled,
+                )
+            })
+        });
+        let (id, exchange, deadline, filled) = again.ok_or(Kept::Busy)?;
+        match filled {
             Ok((bytes, echo)) => {
-                let (exchange, deadline) = (Arc::clone(&question.exchange), question.deadline);
                 self.line.send_again(id, echo);
                 self.write_question(now, (id, &exchange, deadline), bytes, actions);
             }
             Err(why) => {
-                if let Some((question, written)) = self.line.cancel(id) {
+                if let Some((question, written)) = self.line.cancel(id, now.monotonic) {
                     let outcome = Outcome::TimedOut { written };
                     actions.push(Action::Count(Counted::PollNotSent(
                         Name::clone(&question.exchange.name),
@@ -365,6 +386,7 @@ impl Conversation {
                 }
             }
         }
+        Ok(())
     }
 
     fn write_question(
@@ -634,10 +656,7 @@ impl Conversation {
             }
             _ => None,
         };
-        [self.line.deadline(self.held), polls]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.line.deadline(), polls].into_iter().flatten().min()
     }
 
     /// Nothing more is asked; commands that are out still get their answers.
