@@ -200,8 +200,13 @@ impl Conversation {
         let names = [peer.map(|peer| &*peer.listener), device.map(|name| &**name)];
         let names: Vec<&str> = names.into_iter().flatten().collect();
         let seed = polls::seed(&names);
+        let first = match &self.asking {
+            Asking::Open(before) => before.behind(),
+            _ => 0,
+        };
         let polls = &self.protocol.questions.polls;
-        let schedule = Schedule::start(polls, &self.settings.units, seed, now.monotonic);
+        let units = &self.settings.units;
+        let schedule = Schedule::start(polls, units, (first, seed), now.monotonic);
         self.asking = Asking::Open(schedule);
     }
 
@@ -214,7 +219,7 @@ impl Conversation {
 
     /// Gives what is late its outcome.
     pub(super) fn expire_questions(&mut self, now: Now, actions: &mut Vec<Action>) {
-        while let Some(settled) = self.line.expire(now.monotonic, self.held) {
+        while let Some(settled) = self.line.expire(now.monotonic) {
             self.settle(now, settled, actions);
         }
     }
@@ -235,9 +240,8 @@ impl Conversation {
     }
 
     fn let_one_go(&mut self, now: Now, actions: &mut Vec<Action>) -> Result<(), Kept> {
-        if self.line.again().is_some() {
-            self.ask_again(now, actions);
-            return Ok(());
+        if self.line.again().next().is_some() {
+            return self.ask_again(now, actions);
         }
         if self.ending.is_some() {
             return Err(Kept::Idle);
@@ -367,18 +371,31 @@ impl Conversation {
         Ok(())
     }
 
-    fn ask_again(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let Some((id, question)) = self.line.again() else {
-            return;
-        };
-        match self.fill(now, question) {
+    /// Asks once more what may leave of that; where nothing may, nothing else does.
+    fn ask_again(&mut self, now: Now, actions: &mut Vec<Action>) -> Result<(), Kept> {
+        let again = self.line.again().find_map(|(id, question)| {
+            let filled = self.fill(now, question);
+            let leaves = match &filled {
+                Ok((_, echo)) => self.line.admits_again(id, echo),
+                Err(_) => true,
+            };
+            leaves.then(|| {
+                (
+                    id,
+                    Arc::clone(&question.exchange),
+                    question.deadline,
+                    filled,
+                )
+            })
+        });
+        let (id, exchange, deadline, filled) = again.ok_or(Kept::Busy)?;
+        match filled {
             Ok((bytes, echo)) => {
-                let (exchange, deadline) = (Arc::clone(&question.exchange), question.deadline);
                 self.line.send_again(id, echo);
                 self.write_question(now, (id, &exchange, deadline), bytes, actions);
             }
             Err(why) => {
-                if let Some((question, written)) = self.line.cancel(id) {
+                if let Some((question, written)) = self.line.cancel(id, now.monotonic) {
                     let outcome = Outcome::TimedOut { written };
                     actions.push(Action::Count(Counted::PollNotSent(
                         Name::clone(&question.exchange.name),
@@ -388,6 +405,7 @@ impl Conversation {
                 }
             }
         }
+        Ok(())
     }
 
     fn write_question(
@@ -657,10 +675,7 @@ impl Conversation {
             }
             _ => None,
         };
-        [self.line.deadline(self.held), polls]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.line.deadline(), polls].into_iter().flatten().min()
     }
 
     /// Nothing more is asked; commands that are out still get their answers.

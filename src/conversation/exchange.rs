@@ -114,7 +114,7 @@ impl Echo {
     pub fn differs(&self, other: &Echo) -> bool {
         self.0.iter().any(|(field, value)| {
             let mut others = other.0.iter();
-            others.any(|(name, other)| name == field && value != other)
+            others.any(|(name, other)| name == field && value.excludes(other))
         })
     }
 
@@ -124,7 +124,9 @@ impl Echo {
     }
 }
 
-/// The answer to a question: `"next"`, a pattern on the frame's bytes, or an object.
+/// The answer to a question: `"next"`, a pattern on the frame's bytes, or an object. An answer that
+/// repeats nothing of its question is taken for the answer to the next one if it comes more than a
+/// second time limit late, or twice.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "answer")]
@@ -725,6 +727,17 @@ mod tests {
         assert!(echo(1).differs(&echo(2)));
         assert!(!echo(1).differs(&echo(1)));
         assert!(!echo(1).differs(&Echo::default()));
+    }
+
+    #[test]
+    fn numbers_that_are_written_differently_are_the_same() {
+        let echo = |text: &str| Echo(vec![("unit".to_owned(), Literal::new(text))]);
+        for (one, other) in [("1", "01"), ("1", "1.0"), ("16", "0x10"), ("0x61", "a")] {
+            assert!(!echo(one).differs(&echo(other)), "{one} {other}");
+        }
+        for (one, other) in [("1", "2"), ("a", "A"), ("1", "on"), ("0x10", "0x11")] {
+            assert!(echo(one).differs(&echo(other)), "{one} {other}");
+        }
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! The questions that are on their way to a device, and those whose late answers may still come.
 //!
 //! Two questions are out together only if their answers can be told apart by what they repeat, and
-//! nothing leaves while the late answer to another could be taken for its own.
+//! nothing leaves while the late answer to another could be taken for its own. Each try is answered
+//! once at most, and its answer is waited for until a second time limit has passed behind the first:
+//! one that comes later still, or twice, and repeats nothing of its question, cannot be told from the
+//! answer to the next question.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::actions::{Outcome, Reason};
 use super::exchange::{Echo, Shared, Verdict};
+use super::watch::Watch;
 use crate::message::{CommandId, Fields, Text};
 
-/// Late answers that are waited for at most; the oldest is forgotten first.
-const MOST_LAPSED: usize = 64;
+/// Late answers that are waited for at most, as many as a counter of one byte tells apart; the oldest
+/// is forgotten first.
+const MOST_LAPSED: usize = 256;
 
 /// A question that has been given to be written; its number within the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +80,8 @@ pub(super) enum Offered {
 enum State {
     /// With the writes.
     Writing,
-    /// Written; the answer may come until then.
-    Waiting(Instant),
+    /// Written; the answer may come until the watch says that.
+    Waiting(Duration),
     /// To be sent once more.
     Again,
 }
@@ -85,17 +90,27 @@ enum State {
 struct Out {
     id: RequestId,
     question: Question,
-    /// What the answer to each try repeats.
-    echoes: Vec<Echo>,
+    tries: Vec<Try>,
     written: usize,
     state: State,
+}
+
+/// One time that a question was asked.
+#[derive(Debug)]
+struct Try {
+    /// What its answer repeats.
+    echo: Echo,
+    /// Its time limit; `None` until it is written.
+    limit: Option<Duration>,
 }
 
 #[derive(Debug)]
 struct Lapsed {
     exchange: Shared,
     echo: Echo,
-    until: Instant,
+    until: Duration,
+    /// Until then the device may be about to answer, so that a half-duplex line is not free.
+    limit: Option<Duration>,
 }
 
 /// Where the questions of a connection are.
@@ -105,6 +120,7 @@ pub(super) struct Line {
     out: Vec<Out>,
     lapsed: Vec<Lapsed>,
     last: u64,
+    watch: Watch,
 }
 
 impl Line {
@@ -128,9 +144,14 @@ impl Line {
         self.out.iter().filter(|out| out.is_poll()).count()
     }
 
-    /// Whether no question is out.
+    /// Whether no answer is due.
     pub(super) fn is_free(&self) -> bool {
-        self.out.is_empty()
+        self.out.is_empty() && self.lapsed.iter().all(|lapsed| lapsed.limit.is_none())
+    }
+
+    /// Lets the time limits of answers run, or stand still while nothing is read.
+    pub(super) fn run(&mut self, now: Instant, reads: bool) {
+        self.watch.run(now, reads);
     }
 
     /// Lets a command wait for its turn.
@@ -148,28 +169,33 @@ impl Line {
         self.waiting.pop_front()
     }
 
-    /// A question that is to be asked once more.
-    pub(super) fn again(&self) -> Option<(RequestId, &Question)> {
-        let mut out = self.out.iter();
-        let again = out.find(|out| matches!(out.state, State::Again))?;
-        Some((again.id, &again.question))
+    /// The questions that are to be asked once more.
+    pub(super) fn again(&self) -> impl Iterator<Item = (RequestId, &Question)> {
+        let again = |out: &&Out| matches!(out.state, State::Again);
+        let out = self.out.iter().filter(again);
+        out.map(|out| (out.id, &out.question))
     }
 
     /// Whether a question may leave now whose answer repeats that.
     pub(super) fn admits(&self, question: &Question, echo: &Echo, half_duplex: bool) -> bool {
-        if half_duplex && !self.out.is_empty() {
+        if half_duplex && !self.is_free() {
             return false;
         }
-        if question.exchange.answer.is_none() {
-            return true;
-        }
-        let apart = |other: &Echo| echo.differs(other);
-        let out = self
-            .out
-            .iter()
-            .filter(|out| out.question.exchange.answer.is_some());
-        out.flat_map(|out| &out.echoes).all(apart)
-            && self.lapsed.iter().all(|lapsed| apart(&lapsed.echo))
+        question.exchange.answer.is_none() || self.tells_apart(None, echo)
+    }
+
+    /// Whether that question may be asked once more now, so that its answer repeats that.
+    pub(super) fn admits_again(&self, id: RequestId, echo: &Echo) -> bool {
+        self.tells_apart(Some(id), echo)
+    }
+
+    /// Whether an answer that repeats that is no other question's.
+    fn tells_apart(&self, own: Option<RequestId>, echo: &Echo) -> bool {
+        let others = self.out.iter().filter(|out| Some(out.id) != own);
+        let others = others.filter(|out| out.question.exchange.answer.is_some());
+        let tries = others.flat_map(|out| &out.tries).map(|tried| &tried.echo);
+        let lapsed = self.lapsed.iter().map(|lapsed| &lapsed.echo);
+        tries.chain(lapsed).all(|other| echo.differs(other))
     }
 
     /// Notes that a question has been given to be written.
@@ -179,7 +205,7 @@ impl Line {
         self.out.push(Out {
             id,
             question,
-            echoes: vec![echo],
+            tries: vec![Try { echo, limit: None }],
             written: 0,
             state: State::Writing,
         });
@@ -189,7 +215,7 @@ impl Line {
     /// The same for one that is asked once more.
     pub(super) fn send_again(&mut self, id: RequestId, echo: Echo) {
         if let Some(out) = self.out.iter_mut().find(|out| out.id == id) {
-            out.echoes.push(echo);
+            out.tries.push(Try { echo, limit: None });
             out.state = State::Writing;
         }
     }
@@ -199,14 +225,18 @@ impl Line {
         let at = self.position(id)?;
         let out = self.out.get_mut(at)?;
         out.written += count;
-        let until = now + out.question.exchange.within;
+        let within = out.question.exchange.within;
+        let limit = self.watch.time(now).saturating_add(within);
+        if let Some(tried) = out.tries.last_mut() {
+            tried.limit = Some(limit);
+        }
         if out.question.expects() {
-            out.state = State::Waiting(out.no_later(until));
+            out.state = State::Waiting(limit);
             return None;
         }
         let out = self.out.remove(at);
         let written = out.written;
-        self.lapse(out.question.exchange.clone(), out.echoes, until);
+        self.lapse(&out.question, out.tries, now);
         Some(Settled {
             question: out.question,
             outcome: Outcome::Sent { written },
@@ -221,13 +251,13 @@ impl Line {
         now: Instant,
     ) -> Option<Settled> {
         let at = self.position(id)?;
-        let out = self.out.remove(at);
-        let until = now + out.question.exchange.within;
+        let mut out = self.out.remove(at);
         let total = out.written + written;
-        // Of the last try no answer comes if nothing of it was written.
-        let sent = out.echoes.len() - usize::from(written == 0);
-        let echoes = out.echoes.into_iter().take(sent).collect();
-        self.lapse(out.question.exchange.clone(), echoes, until);
+        if written == 0 {
+            // No answer comes to it.
+            out.tries.pop();
+        }
+        self.lapse(&out.question, out.tries, now);
         Some(Settled {
             question: out.question,
             outcome: Outcome::TimedOut { written: total },
@@ -250,16 +280,17 @@ impl Line {
         }
         let judge = |out: &Out| {
             let exchange = &out.question.exchange;
-            let mut verdicts = out.echoes.iter().enumerate();
-            verdicts.find_map(|(at, echo)| Some((at, exchange.judge(frame, fields, echo)?)))
+            // What is not written yet has no answer.
+            let written = out.tries.iter().filter(|tried| tried.limit.is_some());
+            let mut verdicts = written.enumerate();
+            verdicts.find_map(|(at, tried)| Some((at, exchange.judge(frame, fields, &tried.echo)?)))
         };
         let mut all = self.out.iter().enumerate();
         let (at, (tried, verdict)) = all.find_map(|(at, out)| Some((at, judge(out)?)))?;
         let mut out = self.out.remove(at);
-        out.echoes.remove(tried);
-        let until = now + out.question.exchange.within;
+        out.tries.remove(tried);
         // Every try may be answered.
-        self.lapse(out.question.exchange.clone(), out.echoes, until);
+        self.lapse(&out.question, out.tries, now);
         Some(Offered::Answer {
             question: out.question,
             written: out.written,
@@ -267,10 +298,13 @@ impl Line {
         })
     }
 
-    /// Gives up what is late, or lets it be asked once more. While we keep the device waiting, only
-    /// deadlines count: its answer may lie unread.
-    pub(super) fn expire(&mut self, now: Instant, held: bool) -> Option<Settled> {
-        self.lapsed.retain(|lapsed| lapsed.until > now);
+    /// Gives up what is late, or lets it be asked once more.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Settled> {
+        let time = self.watch.time(now);
+        self.lapsed.retain(|lapsed| lapsed.until > time);
+        for lapsed in &mut self.lapsed {
+            lapsed.limit = lapsed.limit.filter(|limit| *limit > time);
+        }
         let late = |question: &Question| question.deadline.is_some_and(|deadline| deadline <= now);
         if let Some(at) = self.waiting.iter().position(late) {
             let question = self.waiting.remove(at)?;
@@ -278,16 +312,15 @@ impl Line {
             return Some(Settled { question, outcome });
         }
         loop {
-            let at = self.out.iter().position(|out| out.is_late(now, held))?;
+            let at = self.out.iter().position(|out| out.is_late(now, time))?;
             let out = self.out.get_mut(at)?;
-            let tries = u32::try_from(out.echoes.len()).unwrap_or(u32::MAX);
+            let tries = u32::try_from(out.tries.len()).unwrap_or(u32::MAX);
             if tries <= out.question.retries && !late(&out.question) {
                 out.state = State::Again;
                 continue;
             }
             let out = self.out.remove(at);
-            let until = now + out.question.exchange.within;
-            self.lapse(out.question.exchange.clone(), out.echoes, until);
+            self.lapse(&out.question, out.tries, now);
             let written = out.written;
             return Some(Settled {
                 question: out.question,
@@ -297,28 +330,24 @@ impl Line {
     }
 
     /// A question that cannot be asked once more, because it cannot be filled.
-    pub(super) fn cancel(&mut self, id: RequestId) -> Option<(Question, usize)> {
+    pub(super) fn cancel(&mut self, id: RequestId, now: Instant) -> Option<(Question, usize)> {
         let at = self.position(id)?;
         let out = self.out.remove(at);
+        self.lapse(&out.question, out.tries, now);
         Some((out.question, out.written))
     }
 
-    /// We have kept the device waiting; its answers have their time from now on.
-    pub(super) fn resume(&mut self, now: Instant) {
-        for out in &mut self.out {
-            if let State::Waiting(until) = out.state {
-                let until = until.max(now + out.question.exchange.within);
-                out.state = State::Waiting(out.no_later(until));
-            }
-        }
-    }
-
     /// When something is late, or may leave that late answers keep back.
-    pub(super) fn deadline(&self, held: bool) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         let waiting = self.waiting.iter().filter_map(|question| question.deadline);
-        let out = self.out.iter().filter_map(|out| out.limit(held));
-        let lapsed = self.lapsed.iter().map(|lapsed| lapsed.until);
-        waiting.chain(out).chain(lapsed).min()
+        let out = self.out.iter();
+        let deadlines = out.clone().filter_map(Out::deadline);
+        let limits = out.filter_map(Out::limit);
+        let lapsed = self.lapsed.iter();
+        let lapsed = lapsed.map(|lapsed| lapsed.limit.unwrap_or(lapsed.until));
+        let times = limits.chain(lapsed).min();
+        let moment = times.and_then(|time| self.watch.moment(time));
+        waiting.chain(deadlines).chain(moment).min()
     }
 
     /// Gives up the commands that wait, and all that is no command; commands that are out go on.
@@ -351,18 +380,32 @@ impl Line {
         }
     }
 
+    /// How many commands wait, how many questions are out, and how many late answers are waited for.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.waiting.len(), self.out.len(), self.lapsed.len())
+    }
+
     fn position(&self, id: RequestId) -> Option<usize> {
         self.out.iter().position(|out| out.id == id)
     }
 
-    fn lapse(&mut self, exchange: Shared, echoes: Vec<Echo>, until: Instant) {
+    /// Notes that these tries may still be answered, although nobody waits for it any more.
+    fn lapse(&mut self, question: &Question, tries: Vec<Try>, now: Instant) {
+        let exchange = &question.exchange;
         if exchange.answer.is_none() {
             return;
         }
-        self.lapsed.extend(echoes.into_iter().map(|echo| Lapsed {
-            exchange: Shared::clone(&exchange),
-            echo,
-            until,
+        let (time, within) = (self.watch.time(now), exchange.within);
+        self.lapsed.extend(tries.into_iter().map(|tried| {
+            // What is half written is through before the watch runs on.
+            let limit = tried.limit.unwrap_or(time.saturating_add(within));
+            Lapsed {
+                exchange: Shared::clone(exchange),
+                echo: tried.echo,
+                until: limit.max(time).saturating_add(within),
+                limit: Some(limit).filter(|limit| *limit > time),
+            }
         }));
         let over = self.lapsed.len().saturating_sub(MOST_LAPSED);
         self.lapsed.drain(..over);
@@ -378,23 +421,24 @@ impl Out {
         matches!(self.question.asker, Asker::Poll(_))
     }
 
-    fn no_later(&self, until: Instant) -> Instant {
-        self.question
-            .deadline
-            .map_or(until, |deadline| deadline.min(until))
-    }
-
-    /// When it is late. What is being written is the writes' to watch.
-    fn limit(&self, held: bool) -> Option<Instant> {
+    /// When it is too late for whoever asked. What is being written is the writes' to watch.
+    fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Writing => None,
-            State::Again => self.question.deadline,
-            State::Waiting(_) if held => self.question.deadline,
-            State::Waiting(until) => Some(until),
+            State::Again | State::Waiting(_) => self.question.deadline,
         }
     }
 
-    fn is_late(&self, now: Instant, held: bool) -> bool {
-        self.limit(held).is_some_and(|limit| limit <= now)
+    /// When its last try is late.
+    fn limit(&self) -> Option<Duration> {
+        match self.state {
+            State::Writing | State::Again => None,
+            State::Waiting(limit) => Some(limit),
+        }
+    }
+
+    fn is_late(&self, now: Instant, time: Duration) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now)
+            || self.limit().is_some_and(|limit| limit <= time)
     }
 }

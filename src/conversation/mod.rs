@@ -34,6 +34,7 @@ pub mod replies;
 pub mod session;
 mod sight;
 mod speaker;
+mod watch;
 mod writes;
 
 use std::sync::{Arc, LazyLock};
@@ -211,7 +212,12 @@ impl Conversation {
         self.end_without_login(now);
         self.beat(now, actions);
         self.let_go(now, actions);
+        if self.ending.is_some() {
+            // The last command that was out may just have been given up.
+            self.take_frames(now, actions);
+        }
         self.write_next(now, actions);
+        self.line.run(now.monotonic, self.reads());
         self.close_when_done(actions);
     }
 
@@ -246,8 +252,7 @@ impl Conversation {
             .ending
             .as_ref()
             .is_none_or(|ending| matches!(ending.frames, Rest::InProgress { .. }));
-        let room = !self.is_held() && !self.writes.is_writing();
-        !self.closed && self.identity.is_some() && more && room
+        !self.closed && self.identity.is_some() && more && self.reads()
     }
 
     fn accept(&mut self, now: Now, input: Input<'_>, actions: &mut Vec<Action>) {
@@ -367,9 +372,9 @@ impl Conversation {
         }
         if self.held && !held {
             self.heard = Some(now.monotonic);
-            self.line.resume(now.monotonic);
         }
         self.held = held;
+        self.line.run(now.monotonic, self.reads());
     }
 
     fn watch_clocks(&mut self, now: Now, actions: &mut Vec<Action>) {
@@ -524,6 +529,11 @@ impl Conversation {
         let bounds = &self.settings.bounds;
         let (replies, bytes) = self.waiting();
         replies >= bounds.waiting_replies || bytes >= bounds.waiting_bytes
+    }
+
+    /// Whether what the device says is read.
+    fn reads(&self) -> bool {
+        !self.is_held() && !self.writes.is_writing()
     }
 
     /// Whether it is us who keep the device waiting.

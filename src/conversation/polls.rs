@@ -17,6 +17,8 @@ const SILENT: u32 = 2;
 /// The polls of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
+    /// The number of its first job; those of earlier schedules of the connection are below.
+    first: usize,
     jobs: Vec<Job>,
     units: Vec<Unit>,
     /// When the next one may be due; `None` until it is known.
@@ -54,8 +56,14 @@ pub(super) enum Change {
 }
 
 impl Schedule {
-    /// The polls of every unit, from now on. `seed` spreads those of different connections.
-    pub(super) fn start(polls: &[Poll], units: &[Text], seed: u64, now: Instant) -> Self {
+    /// The polls of every unit, from now on, and the number of the first. `seed` spreads those of
+    /// different connections.
+    pub(super) fn start(
+        polls: &[Poll],
+        units: &[Text],
+        (first, seed): (usize, u64),
+        now: Instant,
+    ) -> Self {
         let names = units.iter().cloned().map(Some);
         let names: Vec<Option<Text>> = match units {
             [] => vec![None],
@@ -81,10 +89,16 @@ impl Schedule {
             again: None,
         };
         Schedule {
+            first,
             next: jobs.iter().map(|job| job.due).min(),
             jobs,
             units: names.into_iter().map(unit).collect(),
         }
+    }
+
+    /// The number of the first job of a schedule that follows this one.
+    pub(super) fn behind(&self) -> usize {
+        self.first + self.jobs.len()
     }
 
     /// The job that is due for longest, if one is.
@@ -103,7 +117,7 @@ impl Schedule {
             self.look_ahead();
             return None;
         }
-        Some(at)
+        Some(self.first + at)
     }
 
     /// What a job asks, and of whom.
@@ -112,20 +126,22 @@ impl Schedule {
         at: usize,
         polls: &'a [Poll],
     ) -> Option<(&'a Shared, Option<Text>)> {
-        let job = self.jobs.get(at)?;
+        let job = self.jobs.get(at.checked_sub(self.first)?)?;
         let asks = polls.get(job.poll)?.asks.get(job.ask)?;
         Some((asks, self.units.get(job.unit)?.name.clone()))
     }
 
     /// Whether the unit of a job has not answered, so that asking once says enough.
     pub(super) fn is_probe(&self, at: usize) -> bool {
-        let unit = self.jobs.get(at).and_then(|job| self.units.get(job.unit));
+        let job = at.checked_sub(self.first).and_then(|at| self.jobs.get(at));
+        let unit = job.and_then(|job| self.units.get(job.unit));
         unit.is_some_and(|unit| unit.failures > 0)
     }
 
     /// A job is asked now; how many times it should have been asked since the last time.
     pub(super) fn begin(&mut self, at: usize, polls: &[Poll], now: Instant) -> u32 {
-        let Some(job) = self.jobs.get_mut(at) else {
+        let at = at.checked_sub(self.first);
+        let Some(job) = at.and_then(|at| self.jobs.get_mut(at)) else {
             return 0;
         };
         let every = polls.get(job.poll).map_or(SPREAD, |poll| poll.every);
@@ -187,7 +203,7 @@ impl Schedule {
     }
 
     fn end(&mut self, at: usize) -> Option<&mut Unit> {
-        let job = self.jobs.get_mut(at)?;
+        let job = self.jobs.get_mut(at.checked_sub(self.first)?)?;
         let was_out = std::mem::take(&mut job.out);
         let unit = self.units.get_mut(job.unit)?;
         unit.out -= usize::from(was_out);

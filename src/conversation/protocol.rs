@@ -169,7 +169,7 @@ pub enum BodyForm {
 }
 
 /// What may change while a connection is open.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConversationSettings {
     /// Who is who.
     pub devices: Arc<DeviceMap>,
@@ -195,7 +195,7 @@ pub struct Bounds {
     pub waiting_replies: usize,
     /// Bytes of replies and commands that are not written yet.
     pub waiting_bytes: usize,
-    /// Commands without outcome; one more is answered [`super::Outcome::TooMany`].
+    /// Commands without outcome; one more is answered [`super::Outcome::Busy`].
     pub waiting_commands: usize,
 }
 

@@ -6,7 +6,7 @@ use super::script::{Play, protocol};
 use super::tables::check;
 
 /// Lines such as `ok 3 up`: kind, number, text; a line `no …` refuses.
-fn lines(changes: Value) -> Value {
+pub fn lines(changes: Value) -> Value {
     let mut document = json!({
         "framing": {"type": "delimiter", "end": "\n"},
         "decode": {"type": "regex", "pattern": "^(?P<kind>\\w+)(?: (?P<seq>\\d+))?(?: (?P<text>\\w+))?$",
@@ -405,6 +405,20 @@ fn a_silent_unit_is_asked_less_and_less_and_the_others_keep_their_intervals() {
     // It answers again: at its interval from then on.
     let asked = answering(&mut play, 30_000, &["1", "2", "3"]);
     assert!(times(&asked, "2").len() >= 20, "{:?}", times(&asked, "2"));
+}
+
+#[test]
+fn other_units_are_polled_whatever_becomes_of_what_was_asked_before() {
+    let mut play = Play::new(protocol(&polls(json!({}))), &json!({"units": ["1"]}));
+    play.play("open");
+    while !play.play("after 1").contains("write level 1|") {}
+    play.play("written");
+    play.play("settings {\"units\":[\"2\"]}");
+    let mut waited = 0;
+    while !play.play("after 1").contains("write level 2|") {
+        waited += 1;
+        assert!(waited < 1000, "unit 2 is left alone for what unit 1 did");
+    }
 }
 
 #[test]

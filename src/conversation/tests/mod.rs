@@ -3,9 +3,11 @@
 mod answers;
 mod asking;
 mod gt06;
+mod late;
 mod login;
 mod messages;
 mod model;
+mod questions_model;
 mod room;
 mod script;
 #[cfg(feature = "script")]

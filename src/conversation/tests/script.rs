@@ -82,7 +82,8 @@ pub fn read_protocol(document: &Value) -> Protocol {
     protocol
 }
 
-/// Settings of a listener; `changes` may have `devices`, `deviceRules`, `unknownDevices`, `output`, `bodies`, `bounds`.
+/// Settings of a listener; `changes` may have `devices`, `deviceRules`, `unknownDevices`, `output`,
+/// `bodies`, `units`, `waitingCommands`.
 pub fn settings(changes: &Value) -> ConversationSettings {
     let root = Section::root(changes);
     let mut problems = Problems::new();
@@ -114,7 +115,7 @@ pub fn settings(changes: &Value) -> ConversationSettings {
         bounds: Bounds {
             waiting_replies: 3,
             waiting_bytes: 1000,
-            waiting_commands: 2,
+            waiting_commands: serde_json::from_value(read("waitingCommands")).unwrap_or(2),
         },
     }
 }

@@ -14,6 +14,9 @@ const SENDS: [&str; 5] = [
 
 /// Lets a protocol ask.
 pub fn ask(protocol: &mut Value, choices: &mut Choices<'_>) {
+    let layouts = protocol["layouts"].as_object();
+    let layout = layouts.and_then(|layouts| layouts.keys().next()).cloned();
+    let question = |choices: &mut Choices<'_>| question(layout.as_deref(), choices);
     if choices.once_in(3) {
         let steps = [question(choices), question(choices)];
         protocol["session"]["open"] = json!(steps.get(..choices.below(3)));
@@ -43,7 +46,7 @@ pub fn ask(protocol: &mut Value, choices: &mut Choices<'_>) {
     protocol["commands"] = json!({ "go": command, "beep": "beep" });
 }
 
-fn question(choices: &mut Choices<'_>) -> Value {
+fn question(layout: Option<&str>, choices: &mut Choices<'_>) -> Value {
     let send = choices.of(&SENDS);
     let mut question = json!({ "send": send });
     if choices.once_in(6) {
@@ -52,11 +55,12 @@ fn question(choices: &mut Choices<'_>) -> Value {
     if choices.once_in(5) {
         return question;
     }
-    question["answer"] = match choices.below(5) {
+    question["answer"] = match choices.below(6) {
         0 => "next".into(),
         1 => "[a-m]".into(),
         2 if send.contains("count q") => json!({ "where": "n = {count q} and length > 1" }),
         3 => json!({ "where": "n" }),
+        4 if layout.is_some() => json!({ "where": "length > 1", "layout": layout }),
         _ => json!({ "where": "length = 2..9" }),
     };
     if choices.once_in(3) {

@@ -1,17 +1,17 @@
 //! A conversation played to its end, and what must be true on the way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::conversation::{
-    Action, Asked, Bounds, Conversation, ConversationSettings, Counted, End, Input, Protocol,
-    Reason, Request,
+    Action, Asked, Awaited, Bounds, Conversation, ConversationSettings, Counted, End, Input,
+    Protocol, Reason, Request, byte_pattern,
 };
 use crate::identity::Peer;
-use crate::message::{CommandId, Message, Name, Now, Progress, Ticket};
+use crate::message::{CommandId, Message, Name, Now, Progress, Text, Ticket};
 use crate::pipeline::Pipeline;
 
 /// Actions for each byte at most, and for each input.
@@ -63,14 +63,19 @@ struct Trial {
     tickets: VecDeque<Ticket>,
     /// Something is submitted and not taken over.
     untaken: bool,
+    /// Commands that were given, and those that have their outcome.
+    asked: BTreeSet<CommandId>,
+    answered: BTreeSet<CommandId>,
 }
 
-/// Plays a stream in these pieces; everything is delivered and written at once.
+/// Plays a stream in these pieces; everything is delivered and written at once. Nothing is asked:
+/// questions leave between the frames of one piece and those of the next, so where they stand among
+/// the replies depends on the pieces.
 ///
 /// # Panics
 /// When the connection stalls, grows, or does not end.
 pub fn calm<'b>(terms: &Terms, pieces: impl Iterator<Item = &'b [u8]>) -> Outcome {
-    let mut trial = Trial::new(terms);
+    let mut trial = Trial::new(terms, Conversation::without_questions);
     for piece in pieces {
         trial.take(Input::Bytes(piece));
         trial.resolve(Progress::Delivered);
@@ -93,13 +98,13 @@ pub fn calm<'b>(terms: &Terms, pieces: impl Iterator<Item = &'b [u8]>) -> Outcom
 /// Plays a stream while everything else happens in an order that the numbers say.
 ///
 /// # Panics
-/// When the connection stalls, grows, or does not end.
+/// When the connection stalls, grows, or does not end, or a command has no outcome or two.
 pub fn stormy<'b>(
     terms: &Terms,
     pieces: impl Iterator<Item = &'b [u8]>,
     mut chance: impl FnMut() -> u8,
 ) {
-    let mut trial = Trial::new(terms);
+    let mut trial = Trial::new(terms, |conversation| conversation);
     for piece in pieces {
         for _ in 0..chance() % 3 {
             trial.happen(chance(), chance());
@@ -109,14 +114,20 @@ pub fn stormy<'b>(
             trial.resolve(progress);
         }
         if trial.outcome.closed.is_some() {
-            return;
+            break;
         }
         if trial.conversation.wants_input() {
+            trial.now.monotonic += Duration::from_millis(u64::from(chance() % 16));
             trial.take(Input::Bytes(piece));
         }
     }
     trial.take(Input::End(End::Stop(Reason::Shutdown)));
     trial.finish();
+    trial.ask(chance());
+    assert_eq!(
+        trial.asked, trial.answered,
+        "left: asked, right: with an outcome"
+    );
 }
 
 /// Cuts a stream into frames in these pieces.
@@ -155,10 +166,10 @@ pub fn frames<'b>(terms: &Terms, pieces: impl Iterator<Item = &'b [u8]>) {
 }
 
 impl Trial {
-    fn new(terms: &Terms) -> Self {
+    fn new(terms: &Terms, kind: fn(Conversation) -> Conversation) -> Self {
         let (protocol, settings) = (Arc::clone(&terms.protocol), Arc::clone(&terms.settings));
         let mut trial = Trial {
-            conversation: Conversation::new(protocol, settings),
+            conversation: kind(Conversation::new(protocol, settings)),
             terms: terms.clone(),
             now: terms.now,
             outcome: Outcome::default(),
@@ -168,6 +179,8 @@ impl Trial {
             outstanding: 0,
             tickets: VecDeque::new(),
             untaken: false,
+            asked: BTreeSet::new(),
+            answered: BTreeSet::new(),
         };
         trial.take(Input::Opened(terms.peer.clone()));
         trial
@@ -198,6 +211,11 @@ impl Trial {
         let (replies, bytes) = self.conversation.waiting();
         let bounds = Bounds::default();
         assert!(replies <= bounds.waiting_replies, "{replies} replies wait");
+        let commands = self.asked.len() - self.answered.len();
+        assert!(
+            commands <= bounds.waiting_commands,
+            "{commands} commands wait"
+        );
         let most = bounds.waiting_bytes + MOST_BESIDE + self.reply_bytes();
         assert!(bytes <= most, "{bytes} bytes are not written");
     }
@@ -240,11 +258,11 @@ impl Trial {
             }
             Action::Count(counted) => self.outcome.counted.push(counted),
             Action::Close(reason) => self.outcome.closed = Some(reason),
-            Action::Forget(_)
-            | Action::Answer(..)
-            | Action::Show(_)
-            | Action::Silent(_)
-            | Action::Heard(_) => {}
+            Action::Answer(id, outcome) => {
+                assert!(self.asked.contains(&id), "{outcome:?} of {id:?}");
+                assert!(self.answered.insert(id), "two outcomes of {id:?}");
+            }
+            Action::Forget(_) | Action::Show(_) | Action::Silent(_) | Action::Heard(_) => {}
         }
     }
 
@@ -290,19 +308,47 @@ impl Trial {
                 self.untaken = true;
                 self.take(Input::Paused);
             }
-            6 => {
-                let request = Request {
-                    device: "d".into(),
-                    what: Asked::Raw {
-                        bytes: Bytes::from_static(b"go"),
-                        answer: None,
-                    },
-                    deadline: self.now.monotonic + Duration::from_millis(u64::from(number) + 1),
-                };
-                self.take(Input::Command(CommandId(self.inputs as u64), request));
+            6 => self.ask(number),
+            _ => {
+                let units: &[&str] = [&[][..], &["1"], &["1", "2"]][usize::from(number % 3)];
+                let units = units.iter().map(|unit| Text::from(*unit)).collect();
+                let settings = ConversationSettings::clone(&self.terms.settings);
+                let settings = ConversationSettings { units, ..settings };
+                self.take(Input::Settings(Arc::new(settings)));
             }
-            _ => self.take(Input::Settings(Arc::clone(&self.terms.settings))),
         }
+    }
+
+    /// A command, of the protocol's own or not.
+    fn ask(&mut self, number: u8) {
+        let raw = |answer| Asked::Raw {
+            bytes: Bytes::from_static(b"go"),
+            answer,
+        };
+        let command = |name: &str, arguments: Option<&str>| Asked::Command {
+            name: name.into(),
+            arguments: arguments.map_or_else(Default::default, |to| serde_json::json!({"to": to})),
+            answer: number < 192,
+        };
+        let what = match number % 8 {
+            0 => raw(None),
+            1 => raw(Some(Awaited::Next)),
+            2 => raw(byte_pattern("[a-m]").ok().map(Awaited::Pattern)),
+            3 => command("beep", None),
+            4 => command("go", Some("a")),
+            5 => command("go", Some("b")),
+            _ => command("go", None),
+        };
+        let device = ["d", "10.0.0.7", "10.0.0.7/1"][usize::from(number / 8 % 3)];
+        let within = Duration::from_millis(u64::from(number) * 8 + 1);
+        let request = Request {
+            device: device.into(),
+            what,
+            deadline: self.now.monotonic + within,
+        };
+        let id = CommandId(self.inputs as u64);
+        self.asked.insert(id);
+        self.take(Input::Command(id, request));
     }
 
     /// Lets a connection end that is asked to.

@@ -229,6 +229,19 @@ impl Literal {
         }
     }
 
+    /// Whether no value can be both.
+    pub fn excludes(&self, other: &Literal) -> bool {
+        let float = |literal: &Literal| {
+            let whole = literal.integer.map(|integer| integer as f64);
+            literal.float.or(whole)
+        };
+        let integers = self.integer.is_some() && self.integer == other.integer;
+        let floats = float(self).is_some() && float(self) == float(other);
+        let same = |own: Vec<u8>| bytes(&other.text).is_ok_and(|other| other == own);
+        let alike = self.text == other.text || bytes(&self.text).is_ok_and(same);
+        !(alike || integers || floats)
+    }
+
     /// [`Literal::equals`] for a text.
     pub fn equals_text(&self, text: &str) -> bool {
         self.text == text

@@ -11,7 +11,7 @@ use crate::settings::schema::schema;
 
 /// What only the reader of the settings can know beside the notations inside of texts and what a
 /// preset or file says: names that refer to each other, and members that fit together only by what they say.
-const ONLY_THE_READER: [&str; 32] = [
+const ONLY_THE_READER: [&str; 35] = [
     "unknown protocol",
     "unknown layout",
     // Of outbound.
@@ -47,6 +47,15 @@ const ONLY_THE_READER: [&str; 32] = [
     "a polynomial is written without its highest term",
     "does not fit into",
     "the offset is out of range",
+    // A question and its answer: what they name, patterns, and what needs what.
+    "is not declared: add it to \"arguments\"",
+    "so no answer repeats it",
+    "a refusal is an answer",
+    "expected `where`, `layout`, or both",
+    "expected a pattern on the frame's bytes",
+    "this is no pattern",
+    "missing: the bytes that ask",
+    "and there is none here: add \"units\"",
 ];
 
 /// Whether only the reader can know of a mistake.
