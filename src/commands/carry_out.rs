@@ -111,6 +111,11 @@ impl Commands {
 
     /// Whether the settings name the device, or it was ever seen.
     pub(super) fn knows(&self, device: &str) -> bool {
-        self.registry.has_seen(device) || self.told.devices.load().has_name(device)
+        let named = |device: &str| {
+            self.told.devices.load().has_name(device) || self.told.dialled.load().contains(device)
+        };
+        // A unit stands behind the name of its device.
+        let behind = device.rsplit_once('/').map(|(device, _)| device);
+        self.registry.has_seen(device) || named(device) || behind.is_some_and(named)
     }
 }

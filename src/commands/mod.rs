@@ -14,6 +14,7 @@ mod results;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -67,6 +68,8 @@ pub struct MethodCall {
 pub struct Told {
     /// Which device is which.
     pub devices: ArcSwap<DeviceMap>,
+    /// The devices that are dialled, connected or not.
+    pub dialled: ArcSwap<BTreeSet<Name>>,
     /// Whether `send` is allowed.
     pub allow_raw: AtomicBool,
     /// What the reported properties say.
@@ -77,6 +80,7 @@ impl Default for Told {
     fn default() -> Self {
         Told {
             devices: ArcSwap::default(),
+            dialled: ArcSwap::default(),
             allow_raw: AtomicBool::new(true),
             report: ArcSwap::default(),
         }

@@ -1,7 +1,7 @@
 //! The questions of a connection: when they leave, and what becomes of them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -44,7 +44,12 @@ enum Kept {
 
 impl Conversation {
     /// A command of the cloud.
-    pub(super) fn command(&mut self, id: CommandId, request: Request, actions: &mut Vec<Action>) {
+    pub(super) fn command(
+        &mut self,
+        now: Now,
+        (id, request): (CommandId, Request),
+        actions: &mut Vec<Action>,
+    ) {
         let bounds = &self.settings.bounds;
         let full = self.line.commands() >= bounds.waiting_commands
             || self.writes.bytes() >= bounds.waiting_bytes;
@@ -54,7 +59,7 @@ impl Conversation {
         } else if full {
             Outcome::Busy("too many commands wait for this connection")
         } else {
-            match self.question(id, request) {
+            match self.question(now, id, request) {
                 Ok(question) => return self.line.wait(question),
                 Err(outcome) => outcome,
             }
@@ -62,7 +67,7 @@ impl Conversation {
         actions.push(Action::Answer(id, outcome));
     }
 
-    fn question(&self, id: CommandId, request: Request) -> Result<Question, Outcome> {
+    fn question(&self, now: Now, id: CommandId, request: Request) -> Result<Question, Outcome> {
         let unit = self.unit_of(&request.device);
         let (exchange, arguments, waits) = match request.what {
             Asked::Raw { bytes, answer } => {
@@ -70,8 +75,7 @@ impl Conversation {
                     return Err(Outcome::Sent { written: 0 });
                 }
                 let waits = answer.is_some();
-                // The caller's deadline is all the time it has.
-                let within = Duration::from_secs(300);
+                let within = request.deadline.saturating_duration_since(now.monotonic);
                 let exchange = Exchange::raw(bytes, answer.as_ref(), within);
                 (Arc::new(exchange), Fields::new(), waits)
             }
@@ -239,7 +243,16 @@ impl Conversation {
             return Err(Kept::Idle);
         }
         if self.held {
-            return Err(Kept::Busy);
+            // What has an answer that is waited for would have it unread.
+            let asks = self
+                .line
+                .first()
+                .is_some_and(|question| !question.expects());
+            let opening = matches!(self.asking, Asking::Opening(_));
+            return match asks && !opening {
+                true => self.ask_command(now, actions),
+                false => Err(Kept::Busy),
+            };
         }
         match self.asking {
             Asking::Opening(step) => self.ask_open(now, step, actions),

@@ -44,6 +44,13 @@ pub(super) struct Question {
     pub(super) retries: u32,
 }
 
+impl Question {
+    /// Whether somebody waits for an answer to it.
+    pub(super) fn expects(&self) -> bool {
+        self.waits && self.exchange.answer.is_some()
+    }
+}
+
 /// What became of a question.
 #[derive(Debug)]
 pub(super) struct Settled {
@@ -193,7 +200,7 @@ impl Line {
         let out = self.out.get_mut(at)?;
         out.written += count;
         let until = now + out.question.exchange.within;
-        if out.question.exchange.answer.is_some() && out.question.waits {
+        if out.question.expects() {
             out.state = State::Waiting(out.no_later(until));
             return None;
         }

@@ -252,7 +252,7 @@ impl Conversation {
 
     fn accept(&mut self, now: Now, input: Input<'_>, actions: &mut Vec<Action>) {
         match input {
-            Input::Command(id, request) => self.command(id, request, actions),
+            Input::Command(id, request) => self.command(now, (id, request), actions),
             _ if self.closed => {}
             Input::Opened(peer) => self.open(now, peer, actions),
             Input::Bytes(bytes) => {

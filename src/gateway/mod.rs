@@ -265,6 +265,9 @@ impl Gateway {
         }
         let told = &self.parts.told;
         told.devices.store(Arc::clone(&settings.devices));
+        let dialled = settings.outbound.values();
+        let dialled = dialled.flat_map(|outbound| outbound.addresses.keys().cloned());
+        told.dialled.store(Arc::new(dialled.collect()));
         told.allow_raw.store(settings.allow_raw, Ordering::Relaxed);
         self.status.presets = settings
             .origins()

@@ -284,6 +284,14 @@ async fn a_device_never_heard_of_is_unknown_and_one_that_left_or_is_named_is_not
     bench.registry.bind(&"scale-1".into(), &inbox);
     inbox.end();
     assert_eq!(bench.ask("command", tare()).await, (409, away));
+    for device in ["press-7", "press-7/3"] {
+        let call = json!({"device": device, "command": "tare"});
+        assert_eq!(bench.ask("command", call.clone()).await.0, 404, "{device}");
+        let dialled = ["press-7".into()].into_iter().collect();
+        bench.told.dialled.store(Arc::new(dialled));
+        assert_eq!(bench.ask("command", call).await.0, 409, "{device}");
+        bench.told.dialled.store(Arc::default());
+    }
     let document = json!({"named": {"match": {"id": "7"}}});
     let mut problems = crate::document::Problems::new();
     let section = crate::document::Section::root(&document);

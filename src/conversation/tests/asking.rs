@@ -250,6 +250,28 @@ fn raw_bytes_may_have_an_answer() {
             ("raw 2 900 next X?", "write X?"),
             ("written", ""),
             ("after 900", "answer 2 timed out 2"),
+            // Its answer may come for as long again, and nothing could tell it apart.
+            ("raw 3 5000 next Y?", ""),
+            ("after 899", ""),
+            ("after 1", "write Y?"),
+        ],
+    );
+}
+
+#[test]
+fn while_nothing_is_read_only_what_has_no_answer_leaves() {
+    check(
+        lines(json!({})),
+        json!({}),
+        &[
+            ("open", "bind 10.0.0.7"),
+            ("paused", ""),
+            ("ask 1 9000 10.0.0.7 beep", "write beep|"),
+            ("written", "answer 1 sent 5"),
+            ("ask 2 9000 10.0.0.7 tare", ""),
+            ("ask 3 9000 10.0.0.7 beep", ""),
+            ("taken", "write tare|"),
+            ("written", "write beep|"),
         ],
     );
 }

@@ -8,9 +8,10 @@ use crate::settings::{Presets, Settings};
 
 pub const TEMPLATE: &str = include_str!("../../../deployment.template.json");
 const GUIDE: &str = include_str!("../../../docs/guide.md");
-pub const PAGES: [(&str, &str); 3] = [
+pub const PAGES: [(&str, &str); 4] = [
     ("README.md", include_str!("../../../README.md")),
     ("docs/guide.md", GUIDE),
+    ("docs/modbus.md", include_str!("../../../docs/modbus.md")),
     (
         "docs/settings.md",
         include_str!("../../../docs/settings.md"),
@@ -60,7 +61,7 @@ pub fn whole(sample: &Value) -> Option<Value> {
         merge_patch(&mut settings, sample);
     } else {
         assert!(
-            is_message || has(&["values", "bytes"]),
+            is_message || has(&["values", "bytes", "command"]),
             "what is this a sample of? {sample}"
         );
         return None;

@@ -11,6 +11,7 @@ mod load;
 mod measure;
 mod naive;
 mod part;
+mod polled;
 mod report;
 mod rig;
 mod sink;
@@ -73,6 +74,8 @@ enum Variant {
     Idle,
     /// Frames to values, beside decoders of the same layouts that are written by hand
     Decode,
+    /// A thousand devices that are dialled and polled each second
+    Polled,
     /// A million frames while the sink is away, and what that takes of memory
     Backlog,
 }
@@ -85,6 +88,7 @@ impl Variant {
             Self::Paced => "paced",
             Self::Idle => "idle",
             Self::Decode => "decode",
+            Self::Polled => "polled",
             Self::Backlog => "backlog",
         }
     }
@@ -97,6 +101,7 @@ impl Variant {
             Self::Paced => compare::PACED.run(runs, time).await,
             Self::Idle => endure::idle().await,
             Self::Decode => decode::run(runs).await,
+            Self::Polled => polled::run(time).await,
             Self::Backlog => endure::backlog().await,
         };
         match outcome {

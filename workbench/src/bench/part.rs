@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
-use super::{load, naive, sink};
+use super::{load, naive, polled, sink};
 
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,6 +27,10 @@ pub enum Role {
     Load(load::Options),
     /// The yardstick.
     Naive(naive::Options),
+    /// Devices that are polled.
+    Meters,
+    /// The yardstick that polls.
+    NaivePoller(polled::Naive),
 }
 
 /// Is that part until standard input ends.
@@ -38,6 +42,8 @@ pub async fn run(role: Role) -> anyhow::Result<()> {
         Role::Sink(options) => sink::run(options).await,
         Role::Load(options) => load::run(options).await,
         Role::Naive(options) => naive::run(options).await,
+        Role::Meters => polled::meters().await,
+        Role::NaivePoller(options) => polled::naive_poller(options).await,
     }
 }
 

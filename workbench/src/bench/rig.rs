@@ -49,6 +49,8 @@ pub struct Rig {
     pub sink: Part,
     /// The gateway, for what the system knows of it.
     pub process: Process,
+    /// Where the sink speaks plain MQTT.
+    pub plain: u64,
     port: u16,
     metrics: u16,
     gateway: Running,
@@ -74,12 +76,25 @@ impl Rig {
     /// # Errors
     /// When one cannot start; [`NotAvailable`] when the module refuses the settings.
     pub async fn start(gateway: Gateway) -> anyhow::Result<Rig> {
-        let folder = tempfile::tempdir().context("there is no temporary folder")?;
-        let (port, metrics) = (free_port()?, free_port()?);
+        let port = free_port()?;
         let mut settings = settings(port);
         if let Gateway::Module(change) = gateway {
             change(&mut settings);
         }
+        Self::begin(gateway, settings, port).await
+    }
+
+    /// The module with these settings.
+    ///
+    /// # Errors
+    /// As [`Rig::start`].
+    pub async fn with_settings(settings: Value) -> anyhow::Result<Rig> {
+        Self::begin(Gateway::Module(|_| {}), settings, 0).await
+    }
+
+    async fn begin(gateway: Gateway, settings: Value, port: u16) -> anyhow::Result<Rig> {
+        let folder = tempfile::tempdir().context("there is no temporary folder")?;
+        let metrics = free_port()?;
         let path = |name| folder.path().join(name).display().to_string();
         let (document, certificate) = (path("settings.json"), path("certificate.pem"));
         std::fs::write(&document, settings.to_string())?;
@@ -113,6 +128,7 @@ impl Rig {
         Ok(Rig {
             sink,
             process: Process::new(id)?,
+            plain: ports["plain"].as_u64().unwrap_or_default(),
             port,
             metrics,
             gateway,
