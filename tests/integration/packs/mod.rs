@@ -1,5 +1,6 @@
 //! Every protocol that is shipped, held against its golden streams, however TCP cuts them.
 
+mod asked;
 mod golden;
 mod pages;
 mod play;

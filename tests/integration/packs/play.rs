@@ -156,7 +156,8 @@ impl<'a> Player<'a> {
             conversation: Conversation::new(
                 Arc::clone(&subject.protocol),
                 Arc::clone(&subject.terms),
-            ),
+            )
+            .without_questions(),
             pipeline: subject.pipeline(),
             cuts: VecDeque::new(),
             seen: Seen::default(),

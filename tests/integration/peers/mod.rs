@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::rig::{PATIENCE, Rig, free_port};
 
 mod hl7;
+mod iec104;
 mod modbus;
 mod nmea;
 mod stomp;

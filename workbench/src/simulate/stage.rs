@@ -92,7 +92,9 @@ impl Stage {
     pub fn rehearse<'b>(&self, pieces: impl IntoIterator<Item = &'b [u8]>) -> Rehearsed {
         let (protocol, terms) = (Arc::clone(&self.protocol), Arc::clone(&self.terms));
         let mut player = Player {
-            conversation: Conversation::new(protocol, terms).watched(),
+            conversation: Conversation::new(protocol, terms)
+                .without_questions()
+                .watched(),
             clock: self.clock,
             rehearsed: Rehearsed::default(),
         };
