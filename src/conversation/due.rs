@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::actions::Counted;
 use super::protocol::Promise;
-use crate::message::{Progress, Ticket};
+use crate::message::{Fields, Progress, Ticket};
 
 /// A reply in its place in the row.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(super) struct Due {
     refusal: Refusal,
     /// Whether the connection closes when its turn has come.
     closes: bool,
+    /// What the frame said that templates show when it has been answered.
+    said: Fields,
 }
 
 /// What follows when a promise is not kept.
@@ -39,6 +41,7 @@ impl Due {
             reply,
             refusal: Refusal::default(),
             closes: false,
+            said: Fields::new(),
         }
     }
 
@@ -49,7 +52,13 @@ impl Due {
             reply,
             refusal,
             closes: false,
+            said: Fields::new(),
         }
+    }
+
+    /// With what the frame said that templates show when it has been answered.
+    pub(super) fn of(self, said: Fields) -> Self {
+        Due { said, ..self }
     }
 
     fn size(&self) -> usize {
@@ -159,18 +168,19 @@ impl DueReplies {
         self.row.iter().find_map(|due| due.waits)?.until
     }
 
-    /// The first reply of the row, if it waits for nothing any more.
-    pub(super) fn next(&mut self) -> Option<Turn> {
+    /// The first reply of the row, if it waits for nothing any more, and what its frame said.
+    pub(super) fn next(&mut self) -> Option<(Turn, Fields)> {
         if self.row.front()?.waits.is_some() {
             return None;
         }
         let due = self.row.pop_front()?;
         self.bytes -= due.size();
-        Some(if due.closes {
+        let turn = if due.closes {
             Turn::Close(due.reply)
         } else {
             Turn::Write(due.reply)
-        })
+        };
+        Some((turn, due.said))
     }
 
     fn settle(&mut self, at: usize, kept: bool) {
@@ -183,6 +193,7 @@ impl DueReplies {
         if !kept {
             due.reply = refusal.bytes;
             due.closes = refusal.closes;
+            due.said = Fields::new();
         }
         self.bytes += due.size();
     }

@@ -451,7 +451,12 @@ impl Conversation {
                 None => Due::now(bytes),
                 Some(waits) => Due::waiting(waits, bytes, self.refusal(now, taken, actions)),
             };
-            self.due.push(due);
+            let shown = &protocol.questions.answered;
+            let said = shown.iter().filter_map(|name| {
+                let value = taken.reading.fields.get(name)?;
+                Some((Name::clone(name), value.clone()))
+            });
+            self.due.push(due.of(said.collect()));
             // Only one of the two is ever written, so both have the same numbers.
             let refusal = protocol.refusal().filter(|_| waits.is_some());
             let written = [Some(reply), refusal].into_iter().flatten();

@@ -481,7 +481,8 @@ impl Conversation {
 
     /// Lets go of the replies whose turn has come.
     fn take_turns(&mut self, now: Now) {
-        while let Some(turn) = self.due.next() {
+        while let Some((turn, said)) = self.due.next() {
+            self.memory.answer(said);
             match turn {
                 Turn::Write(bytes) => self.writes.reply(bytes),
                 Turn::Close(bytes) => {

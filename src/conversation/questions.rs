@@ -43,6 +43,8 @@ pub struct Questions {
     pub registers: Option<Registers>,
     /// The fields of frames that templates show later.
     pub remembered: Vec<Name>,
+    /// Those that they show when the frame has been answered.
+    pub answered: Vec<Name>,
 }
 
 /// One poll.
@@ -213,8 +215,10 @@ impl Questions {
             ),
             registers,
             remembered: Vec::new(),
+            answered: Vec::new(),
         };
-        questions.remembered = last_names(questions.templates());
+        questions.remembered = names(questions.templates().flat_map(Template::last_names));
+        questions.answered = names(questions.templates().flat_map(Template::answered_names));
         questions
     }
 
@@ -247,10 +251,9 @@ impl Questions {
 
     /// Takes note of the fields that other templates of the protocol show later.
     pub fn remember<'a>(&mut self, templates: impl Iterator<Item = &'a Template>) {
-        for name in last_names(templates) {
-            if !self.remembered.contains(&name) {
-                self.remembered.push(name);
-            }
+        for template in templates {
+            add(&mut self.remembered, template.last_names());
+            add(&mut self.answered, template.answered_names());
         }
     }
 
@@ -259,14 +262,18 @@ impl Questions {
     }
 }
 
-fn last_names<'a>(templates: impl Iterator<Item = &'a Template>) -> Vec<Name> {
-    let mut names: Vec<Name> = templates
-        .flat_map(Template::last_names)
-        .map(Name::from)
-        .collect();
-    names.sort_unstable();
-    names.dedup();
+fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<Name> {
+    let mut names = Vec::new();
+    add(&mut names, all);
     names
+}
+
+fn add<'a>(known: &mut Vec<Name>, names: impl Iterator<Item = &'a str>) {
+    for name in names.map(Name::from) {
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
 }
 
 fn entries<'a>(

@@ -102,7 +102,8 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
                 problems.add(&place, unknown_word("field", name, &known));
             }
         }
-        for name in asks.templates().flat_map(Template::last_names) {
+        let last = asks.templates().flat_map(Template::last_names);
+        for name in last.chain(asks.templates().flat_map(Template::answered_names)) {
             check(problems, &place, "send", name);
         }
     }
@@ -111,7 +112,7 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
     };
     for reply in protocol.replies.iter() {
         let (place, send) = template_of(&replies, &reply.name);
-        for name in reply.send.last_names() {
+        for name in (reply.send.last_names()).chain(reply.send.answered_names()) {
             check(problems, &place, send, name);
         }
         for name in reply.send.field_names() {

@@ -27,6 +27,8 @@ pub(super) enum What {
     Count(String),
     /// What a field said in the last frame that had it, and what is taken before there was one.
     Last(String, Option<Value>),
+    /// The same of the last frame whose reply has left.
+    Answered(String, Option<Value>),
     Raw(Span),
     Length(Span),
     Checksum(Algorithm, Span),
@@ -55,7 +57,7 @@ impl Braced {
         };
         let mut words = Words::new(what_text)?;
         let first = words.require(
-            "a field, a checksum, `raw A..B`, `length A..B`, `count NAME`, `last NAME`, `now`, `script NAME`, `arg NAME` or `device`",
+            "a field, a checksum, `raw A..B`, `length A..B`, `count NAME`, `last NAME`, `answered NAME`, `now`, `script NAME`, `arg NAME` or `device`",
         )?;
         let what = What::parse(&first, &mut words)?;
         let mut steps = Steps::parse(&mut words)?;
@@ -74,12 +76,12 @@ impl What {
             "now" => What::Now,
             "arg" => What::Argument(words.require("the argument's name")?.text.into_owned()),
             "count" => What::Count(counter(words)?),
-            "last"
+            word @ ("last" | "answered")
                 if words
                     .peek()
                     .is_some_and(|word| word.quoted || is_name(word.raw)) =>
             {
-                What::last(words)?
+                What::earlier(word, words)?
             }
             "script" => What::Script(words.require("the function's name")?.text.into_owned()),
             "raw" => What::Raw(Span::parse(&words.require("a range such as 4..22")?)?),
@@ -88,13 +90,16 @@ impl What {
         })
     }
 
-    fn last(words: &mut Words<'_>) -> Result<Self, NotationError> {
+    fn earlier(word: &str, words: &mut Words<'_>) -> Result<Self, NotationError> {
         let name = words.require("the field's name")?.text.into_owned();
         let first = match words.accept("else") {
             Some(_) => Some(Literal::new(&words.require("a value")?.text).value()),
             None => None,
         };
-        Ok(What::Last(name, first))
+        Ok(match word {
+            "last" => What::Last(name, first),
+            _ => What::Answered(name, first),
+        })
     }
 
     /// A checksum, or else a field. An alias that is a plain word needs `over`: fields have names
@@ -282,6 +287,10 @@ impl Hole {
                 let range = span.resolve(context.frame.len())?;
                 Value::Bytes(context.frame.get(range)?.into())
             }
+            What::Answered(name, first) => {
+                let said = context.memory.answered(name).map(Cow::Borrowed);
+                return said.or_else(|| first.clone().map(Cow::Owned));
+            }
             What::Length(span) => {
                 Value::integer(i128::try_from(span.resolve(out.len())?.len()).ok()?)
             }
@@ -359,6 +368,7 @@ impl Hole {
             What::Now => "now".to_owned(),
             What::Count(name) => format!("count {name}"),
             What::Last(name, _) => format!("last {name}"),
+            What::Answered(name, _) => format!("answered {name}"),
             What::Raw(_) => "raw".to_owned(),
             What::Length(_) => "length".to_owned(),
             What::Checksum(algorithm, _) => algorithm.name().to_owned(),
@@ -369,7 +379,7 @@ impl Hole {
     }
 }
 
-/// Whether a word is no step, so that `last` in front of it is no field of that name.
+/// Whether a word is no step, so that `last` or `answered` in front of it is no field of that name.
 fn is_name(word: &str) -> bool {
     word.starts_with(|first: char| first.is_alphabetic() || first == '_')
         && !super::steps::STEPS.contains(&word)

@@ -1,15 +1,17 @@
-//! What a connection remembers for its templates: how far its counters are, and what fields said last.
+//! What a connection remembers for its templates: how far its counters are, what fields said last, and
+//! what they said in the last frame that has been answered.
 
 use std::collections::BTreeSet;
 
 use crate::message::{Fields, Name, Value};
 
-/// The counters that `{count NAME}` writes and the fields that `{last NAME}` shows. There are as many
-/// as the protocol's templates name.
+/// The counters that `{count NAME}` writes and the fields that `{last NAME}` and `{answered NAME}` show.
+/// There are as many as the protocol's templates name.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     counters: Vec<(Box<str>, u64)>,
     last: Fields,
+    answered: Fields,
 }
 
 impl Memory {
@@ -38,6 +40,16 @@ impl Memory {
                 self.last.set(Name::clone(name), value.clone());
             }
         }
+    }
+
+    /// Takes note of what the frame said whose reply leaves.
+    pub fn answer(&mut self, said: Fields) {
+        self.answered.extend(said);
+    }
+
+    /// What that field said in the last frame with it whose reply has left.
+    pub fn answered(&self, name: &str) -> Option<&Value> {
+        self.answered.get(name)
     }
 
     /// What that field said in the last frame that had it.

@@ -175,6 +175,14 @@ impl Template {
         })
     }
 
+    /// The fields of answered frames that it names.
+    pub fn answered_names(&self) -> impl Iterator<Item = &str> {
+        self.holes().filter_map(|hole| match &hole.what {
+            What::Answered(name, _) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// The number that it writes for that counter, cut to its type, if it names it.
     pub fn count_as_written(&self, name: &str, context: &Context<'_>) -> Option<i128> {
         let named = |hole: &&Hole| matches!(&hole.what, What::Count(own) if own == name);
@@ -209,6 +217,7 @@ impl Template {
                 What::Now
                     | What::Count(_)
                     | What::Last(..)
+                    | What::Answered(..)
                     | What::Argument(_)
                     | What::OwnChecksum(_)
             )

@@ -2,7 +2,7 @@
 
 /// What can stand in a hole.
 #[rustfmt::skip]
-pub const HOLES: [(&str, &str); 12] = [
+pub const HOLES: [(&str, &str); 13] = [
     ("a field", "as it was decoded; `{id -6..}` is a part of a text. A field that is called like a word of this table is quoted: `{'count': u8}`"),
     ("`device`", "the device's name"),
     ("`raw A..B`", "bytes of the frame answered"),
@@ -12,6 +12,7 @@ pub const HOLES: [(&str, &str); 12] = [
     ("`checksum over A..B`", "with the algorithm of the protocol's first checksum"),
     ("`count NAME`", "a number of the connection: 0 in the first reply that says it, one more in each further one. It starts anew at the end of its TYPE"),
     ("`last NAME`", "what a field said in the last frame of the connection that had it; `{last seq else 0}` says what is taken before there was one"),
+    ("`answered NAME`", "the same of the last frame with it whose reply has left: what it confirmed, a device has been told. `{last NAME}` also shows frames whose reply still waits for its promise"),
     ("`arg NAME`", "of a command: what an argument says"),
     ("`script NAME`", "what a function of the [script](#script) says"),
     ("`now`", "the moment at which the frame was answered, in UTC"),

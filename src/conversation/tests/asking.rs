@@ -541,3 +541,27 @@ fn a_command_for_a_unit_names_it() {
         ],
     );
 }
+
+#[test]
+fn what_a_frame_said_is_answered_when_its_reply_has_left_and_not_before() {
+    let changes = json!({
+        "replies": {"seen": {"when": "seq", "send": "seen {seq}\n"}},
+        "commands": {"set": "set {answered seq else 0} {last seq else 0}\n"}
+    });
+    check(
+        lines(changes),
+        json!({}),
+        &[
+            ("open", "bind 10.0.0.7"),
+            ("ask 1 9000 10.0.0.7 set", "write set 0 0|"),
+            ("written", "answer 1 sent 8"),
+            ("data ok 7|", "count unknown_device; submit 1 10.0.0.7"),
+            ("ask 2 9000 10.0.0.7 set", "write set 0 7|"),
+            ("written", "answer 2 sent 8"),
+            ("stored 1", "write seen 7|"),
+            ("written", ""),
+            ("ask 3 9000 10.0.0.7 set", "write set 7 7|"),
+            ("written", "answer 3 sent 8"),
+        ],
+    );
+}

@@ -27,16 +27,16 @@ async fn outstation(port: u16) -> Peer {
 }
 
 impl Link {
-    /// The station 10 is interrogated when the connection stands.
-    async fn new() -> Link {
+    /// The station 10 is interrogated when the connection stands, and so often.
+    async fn new(every_ms: u32) -> Link {
         let port = free_port();
         let station = outstation(port).await;
-        let send = "0x 68 0e {count sends * 2: u16le} {last sent else -2 + 2 & 0xfffe: u16le} 64 01 06 00 {unit: u16le} 000000 14";
+        let send = "0x 68 0e {count sends * 2: u16le} {answered sent else -2 + 2 & 0xfffe: u16le} 64 01 06 00 {unit: u16le} 000000 14";
         let settings = json!({
             "outbound": {"bay": {"address": format!("127.0.0.1:{port}"), "protocol": "iec104", "units": [10], "retrySeconds": 1}},
             "protocols": {"iec104": {
                 "preset": "iec104@1",
-                "polls": {"all": {"send": send, "everyMs": 3_600_000, "withinMs": 15000,
+                "polls": {"all": {"send": send, "everyMs": every_ms, "withinMs": 15000,
                     "answer": {"where": "kind = 100 and cause = 7 and station = {unit}"}}}
             }}
         });
@@ -80,7 +80,6 @@ impl Link {
 
     /// A command's status and what is told of it.
     async fn command(&mut self, name: &str, arguments: Value) -> (i32, Value) {
-        self.settled().await;
         let payload = json!({"device": "bay/10", "command": name, "arguments": arguments});
         let hub = &self.rig.hub;
         let invoked = hub.invoke_method(MODULE, "command", Some(payload), PATIENCE);
@@ -134,7 +133,7 @@ fn says(message: &UpstreamMessage, kind: u32, cause: u32, address: u32) -> Optio
 
 #[tokio::test]
 async fn c104_is_interrogated_and_carries_out_commands_or_refuses_them() {
-    let mut link = Link::new().await;
+    let mut link = Link::new(3_600_000).await;
     for (kind, address, value) in [
         (1, 100, json!(true)),
         (3, 101, json!(2)),
@@ -194,7 +193,7 @@ async fn c104_is_interrogated_and_carries_out_commands_or_refuses_them() {
 
 #[tokio::test]
 async fn each_side_tests_the_link_and_a_station_that_comes_back_is_counted_from_zero() {
-    let mut link = Link::new().await;
+    let mut link = Link::new(3_600_000).await;
     let set = |value: f64| json!({"address": 512, "value": value});
     // Its tests are answered, or it would have ended the connection.
     link.heard("tested").await;
@@ -219,7 +218,7 @@ async fn each_side_tests_the_link_and_a_station_that_comes_back_is_counted_from_
     link.station.finish().await;
 }
 
-/// Spontaneous values and commands for a minute, or for `IEC104_SOAK_SECONDS`.
+/// Spontaneous values, polls and commands for a minute, or for `IEC104_SOAK_SECONDS`.
 #[expect(
     clippy::print_stderr,
     reason = "a long run says how much there was of it"
@@ -228,22 +227,23 @@ async fn each_side_tests_the_link_and_a_station_that_comes_back_is_counted_from_
 async fn nothing_is_lost_or_closed_while_c104_speaks_and_is_asked() {
     let seconds = std::env::vars().find(|(name, _)| name == "IEC104_SOAK_SECONDS");
     let seconds = seconds.map_or(60, |(_, seconds)| seconds.parse().expect("seconds"));
-    let mut link = Link::new().await;
+    let mut link = Link::new(1_000).await;
     let ends = link.rig.clock.now().monotonic + Duration::from_secs(seconds);
-    let mut commands = 0;
+    let mut commands = 0_u64;
     while link.rig.clock.now().monotonic < ends {
         let values = json!({"count": 100, "apart": 0.02});
         link.station.tell(&values).await;
-        link.station.hear().await;
         let scaled = json!({"address": 511, "value": commands % 30_000});
         link.done("setScaled", scaled).await;
         link.done("interrogation", json!({})).await;
         link.refused(501).await;
         commands += 3;
+        link.station.hear().await;
     }
     let counts = link.settled().await;
     assert_eq!(counts["connections"], 1, "{counts}");
-    assert_eq!(counts["asked"], 1 + commands, "{counts}");
+    let polls = counts["asked"].as_u64().expect("a count") - commands;
+    assert!(polls >= seconds / 2, "{counts}");
     let sent = counts["sent"].as_u64().expect("a count");
     let last = json!(sent as f64);
     link.point(13, 3, COUNTER, &last).await;
@@ -252,6 +252,6 @@ async fn nothing_is_lost_or_closed_while_c104_speaks_and_is_asked() {
     let values = values.filter_map(|message| says(message, 13, 3, COUNTER)?["value"].as_f64());
     let all = values.eq((1..=sent).map(|count| count as f64));
     assert!(all, "each value once, in order");
-    eprintln!("{sent} values, {commands} commands: {counts}");
+    eprintln!("{sent} values, {commands} commands, {polls} polls: {counts}");
     link.station.finish().await;
 }
