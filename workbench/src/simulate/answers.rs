@@ -4,7 +4,7 @@ use bytes::Bytes;
 use edge_tcp_gateway::message::{Fields, Frame};
 use edge_tcp_gateway::notation;
 use edge_tcp_gateway::pipeline::{Pipeline, Received};
-use edge_tcp_gateway::template::{Context, Counters, Template};
+use edge_tcp_gateway::template::{Context, Memory, Template};
 use jiff::Timestamp;
 use regex::bytes::Regex;
 use serde::Deserialize;
@@ -42,7 +42,7 @@ enum When {
 #[derive(Debug)]
 pub struct Called {
     pipeline: Pipeline,
-    counters: Counters,
+    memory: Memory,
     /// The number of the device, from 0.
     number: u64,
     name: String,
@@ -100,12 +100,12 @@ impl Answers {
             device: Some(&called.name),
             arguments: &Fields::new(),
             now: Some(now),
-            counters: &called.counters,
+            memory: &called.memory,
             checksum: checksum.map(|checksum| checksum.algorithm()),
             caller: None,
             confidential: false,
         })?;
-        called.counters.advance(rule.send.counter_names());
+        called.memory.advance(rule.send.counter_names());
         own(stage, &wire, called.number).map(Some)
     }
 }
@@ -134,7 +134,7 @@ impl Called {
     pub fn new(stage: &Stage, pack: &str, number: u64) -> Self {
         Called {
             pipeline: stage.pipeline(),
-            counters: Counters::default(),
+            memory: Memory::default(),
             number,
             name: format!("{pack}-{}", number + 1),
         }
