@@ -7,6 +7,7 @@ use dev_hub::DevHub;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use super::Peer;
 use crate::rig::{MODULE, PATIENCE, Rig, free_port, lines};
@@ -83,7 +84,8 @@ async fn a_module_on_the_sdk_gets_the_devices_answers_by_method_and_by_message()
     let port = free_port();
     let outcome = rig.set(settings(port)).await;
     assert_eq!(outcome["ac"], 200, "{outcome}");
-    let device = tokio::spawn(valve(port));
+    let mut device = JoinSet::new();
+    device.spawn(valve(port));
     rig.value("ready", true).await;
 
     let environment = rig.hub.module_env("planner").expect("a module");
@@ -169,5 +171,4 @@ async fn a_module_on_the_sdk_gets_the_devices_answers_by_method_and_by_message()
     planner.finish().await;
     let counters = rig.hub.counters();
     assert_eq!(counters.silent_losses(), 0, "{counters:?}");
-    device.abort();
 }

@@ -1,7 +1,5 @@
 //! A server of pymodbus with three units, which the module calls, polls and writes.
 
-use std::time::Instant;
-
 use dev_hub::UpstreamMessage;
 use serde_json::{Map, Value, json};
 use tokio::time::{Duration, interval, timeout};
@@ -408,7 +406,7 @@ async fn a_unit_that_is_silent_is_asked_less_and_less_and_the_others_as_ever() {
             presence(&rig, &format!("plant/{unit}"), "connected", 0).await;
         }
         server.ask(json!({"silent": [3]})).await;
-        let (begun, before) = (Instant::now(), asked(&mut server).await.len());
+        let (begun, before) = (rig.clock.now().monotonic, asked(&mut server).await.len());
         presence(&rig, "plant/3", "silent", 0).await;
         let reported = rig
             .reported(|reported| reported["presence"]["silent"] == 1)
@@ -423,7 +421,7 @@ async fn a_unit_that_is_silent_is_asked_less_and_less_and_the_others_as_ever() {
             loop {
                 let order = asked(&mut server).await.split_off(before);
                 if asked_before(&order, 1, 3).len() >= 5 {
-                    return (order, begun.elapsed());
+                    return (order, rig.clock.now().monotonic - begun);
                 }
                 look.tick().await;
             }
