@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use crate::broker;
+use crate::calls::Calls;
 use crate::certificates::Certificates;
 use crate::error::HubError;
 use crate::hub::{Hub, Options};
@@ -24,6 +25,7 @@ pub struct Builder {
     host_names: Vec<String>,
     address: IpAddr,
     port: u16,
+    calls_port: Option<u16>,
     record: usize,
     options: Options,
 }
@@ -47,6 +49,7 @@ impl Builder {
             host_names: Vec::new(),
             address: Ipv4Addr::LOCALHOST.into(),
             port: 0,
+            calls_port: None,
             record: 100_000,
             options,
         }
@@ -98,6 +101,14 @@ impl Builder {
     /// Port to listen on; default 0, any free one. SDKs know no other than 8883.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Takes calls over HTTPS on this port, 0 for any free one: a module invokes direct methods of
+    /// others. SDKs know no other than that of the gateway's host name, else 443. Without it nobody
+    /// takes them.
+    pub fn calls_port(mut self, port: u16) -> Self {
+        self.calls_port = Some(port);
         self
     }
 
@@ -168,6 +179,13 @@ impl Builder {
         let workload = Workload::new(Arc::clone(&hub), socket, Arc::clone(&bundle));
         workload.start()?;
         let tls = Arc::new(RwLock::new(certificates.server));
+        let calls = match self.calls_port {
+            None => None,
+            Some(port) => {
+                let listener = broker::listen(SocketAddr::new(self.address, port))?;
+                Some(Calls::start(Arc::clone(&hub), listener, tls.clone())?)
+            }
+        };
         let listening = Listening::start(Arc::clone(&hub), listener, tls.clone());
         let listening = tokio::sync::Mutex::new(Some(listening));
         Ok(DevHub {
@@ -177,6 +195,7 @@ impl Builder {
             tls,
             workload,
             listening,
+            calls,
             folder,
             host_names: self.host_names,
         })

@@ -25,6 +25,7 @@ mod admission;
 mod auth;
 mod broker;
 mod builder;
+mod calls;
 mod certificates;
 mod clients;
 mod clock;
@@ -82,6 +83,7 @@ pub struct DevHub {
     tls: broker::SharedConfig,
     workload: Workload,
     listening: tokio::sync::Mutex<Option<Listening>>,
+    calls: Option<calls::Calls>,
     folder: TempDir,
     host_names: Vec<String>,
 }
@@ -131,6 +133,13 @@ impl DevHub {
             MQTT_PORT => self.hub.options.edge_host.clone(),
             port => format!("{}:{port}", self.hub.options.edge_host),
         }
+    }
+
+    /// Where calls over HTTPS are taken, as a host name of the gateway with its port; `None` without
+    /// [`Builder::calls_port`].
+    pub fn calls_host_name(&self) -> Option<String> {
+        let port = self.calls.as_ref()?.address.port();
+        Some(format!("{}:{port}", self.hub.options.edge_host))
     }
 
     /// URI of the workload API, `unix://…`.

@@ -67,7 +67,10 @@ impl Commands {
             }
             handed.store(true, Ordering::Relaxed);
             match timeout_at((deadline + GRACE).into(), outcome).await {
-                Ok(Ok(Outcome::NotConnected { written: 0 })) if command.wait => {
+                // A connection whose protocol changes is over for it as one that is lost.
+                Ok(Ok(
+                    Outcome::NotConnected { written: 0 } | Outcome::Interrupted { written: 0 },
+                )) if command.wait => {
                     handed.store(false, Ordering::Relaxed);
                     last = Some(inbox);
                 }

@@ -566,8 +566,8 @@ impl Conversation {
             }) => {
                 let reads = question.exchange.answer.as_ref();
                 let reads = reads
-                    .and_then(|answer| answer.reads.clone())
-                    .filter(|_| !refused);
+                    .filter(|answer| answer.reads_refusals || !refused)
+                    .and_then(|answer| answer.reads.clone());
                 let taken = match (reads, decoded) {
                     (None, Some(taken)) => taken,
                     (reads, _) => self.decode(bytes.clone(), body, true, reads.as_ref()),

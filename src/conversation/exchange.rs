@@ -551,7 +551,13 @@ fn read_refused(section: &Section<'_>, problems: &mut Problems) -> Option<Matchi
     let options: RefusedOptions = section.read(&[], problems)?;
     let terms = terms(&options.condition);
     let terms = terms.map_err(|error| problems.notation(section, "where", error));
-    terms.ok().map(Matching::Where)
+    let terms = terms.ok()?;
+    if terms.iter().any(|term| matches!(term, Term::Same(_))) {
+        let message = "what the question said stands in \"answer\", and must hold of a refusal too: here only what tells a refusal from it";
+        problems.member(section, "where", message);
+        return None;
+    }
+    Some(Matching::Where(terms))
 }
 
 fn read_pattern(section: &Section<'_>, pattern: &str, problems: &mut Problems) -> Option<Regex> {
@@ -738,6 +744,23 @@ mod tests {
         for (one, other) in [("1", "2"), ("a", "A"), ("1", "on"), ("0x10", "0x11")] {
             assert!(echo(one).differs(&echo(other)), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn what_a_refusal_repeats_stands_in_answer_alone() {
+        let read = |text: &str| {
+            let mut problems = Problems::new();
+            let document = serde_json::json!({ "where": text });
+            let refused = read_refused(&Section::root(&document), &mut problems);
+            (refused.is_some(), problems)
+        };
+        assert!(read("kind = no and code = 3").0);
+        let (taken, problems) = read("no = {count seq}");
+        let [problem] = problems.as_slice() else {
+            panic!("{problems:?}")
+        };
+        assert!(!taken && problem.message.contains("must hold of a refusal too"));
+        assert_eq!(problem.pointer, "/where");
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod gateway;
 mod guide;
 mod hostile;
 mod house;
+mod in_flight;
 mod kill;
 mod link;
 mod metrics;

@@ -10,6 +10,8 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use edge_tcp_gateway::document::Problem;
+use edge_tcp_gateway::settings::{Presets, Settings};
 use serde_json::Value;
 
 use crate::say;
@@ -51,7 +53,8 @@ struct Converted {
 /// Reads, converts, prints.
 ///
 /// # Errors
-/// When the file cannot be read or holds no such settings, and when a part of them was refused.
+/// When the file cannot be read or holds no such settings, when a part of them was refused, and when
+/// the module would refuse what came of them: more of it than a twin holds.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let From::Modbus { file } = &options.from;
     let text = read(file)?;
@@ -63,10 +66,22 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let printed = serde_json::to_string_pretty(&converted.settings)?;
     let mut out = io::stdout().lock();
     writeln!(out, "{printed}")?;
-    match converted.refused.len() {
-        0 => Ok(()),
-        count => bail!("not converted: {count} of the slaves, of which it is said above why"),
+    let mistakes = mistakes(&converted.settings);
+    for mistake in &mistakes {
+        say(format_args!("the module would refuse this: {mistake}"));
     }
+    match (converted.refused.len(), mistakes.len()) {
+        (0, 0) => Ok(()),
+        (0, _) => bail!("the module would refuse these settings, and it is said above why"),
+        (count, _) => bail!("not converted: {count} of the slaves, of which it is said above why"),
+    }
+}
+
+/// What the module would not take of the settings.
+fn mistakes(settings: &Value) -> Vec<Problem> {
+    let parsed = Settings::parse(settings, &Presets::built_in());
+    let problems = parsed.err().unwrap_or_default();
+    problems.as_slice().to_vec()
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {

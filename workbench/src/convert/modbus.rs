@@ -1,7 +1,7 @@
 //! The desired properties of the archived Azure IoT Edge Modbus module, in the forms of its
 //! versions (github.com/Azure/iot-edge-modbus).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use serde_json::{Map, Value, json};
@@ -108,9 +108,19 @@ fn places(found: &[Found<'_>]) -> String {
 fn slaves(desired: &Map<String, Value>, converted: &mut Converted) -> Vec<Slave> {
     let configs = member(desired, "SlaveConfigs").and_then(Value::as_object);
     let mut slaves = Vec::new();
+    let (mut devices, mut taken) = (BTreeMap::new(), BTreeSet::new());
     for (name, config) in configs.into_iter().flatten() {
         match Slave::read(name, config, &mut converted.notes) {
-            Ok(slave) => slaves.push(slave),
+            Ok(mut slave) => {
+                let old = slave.device.clone();
+                let device = devices.entry(old);
+                let device = device.or_insert_with_key(|old| entry_name(old, &mut taken));
+                if *device != slave.device {
+                    converted.notes.push(format!("SlaveConfigs.{name}: the device is {device}: names of devices have up to 64 letters, digits, - and _"));
+                }
+                slave.device.clone_from(device);
+                slaves.push(slave);
+            }
             Err(why) => converted
                 .refused
                 .push(format!("SlaveConfigs.{name}: {why}")),

@@ -18,7 +18,7 @@ pub(super) struct Slave {
     name: String,
     /// Where it is called.
     pub address: String,
-    /// The old `HwId`.
+    /// The old `HwId`, as it can be a name.
     pub device: String,
     operations: BTreeMap<u8, Vec<Operation>>,
 }

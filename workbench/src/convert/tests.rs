@@ -2,8 +2,20 @@ use edge_tcp_gateway::document::{Problems, Section};
 use edge_tcp_gateway::modbus::{Registers, Transport};
 use serde_json::{Value, json};
 
-use super::Converted;
-use super::modbus::convert;
+use super::modbus;
+use super::{Converted, mistakes};
+
+/// Converts, and holds what comes out against all that the module checks of its settings.
+fn convert(document: &Value) -> anyhow::Result<Converted> {
+    let converted = modbus::convert(document)?;
+    let mistakes = mistakes(&converted.settings);
+    assert!(
+        mistakes.is_empty(),
+        "{mistakes:#?}: {:#}",
+        converted.settings
+    );
+    Ok(converted)
+}
 
 /// What the page of the old module shows, with the forms of its later versions beside it.
 fn sample() -> Value {
@@ -45,7 +57,7 @@ fn the_settings_of_the_old_page() {
     let expected = json!({
         "schemaVersion": 1,
         "outbound": {
-            "Slave01": { "address": "192.168.0.1:502", "protocol": "Slave01", "device": "PowerMeter-0a:01", "units": [1], "output": "modbusOutput" }
+            "Slave01": { "address": "192.168.0.1:502", "protocol": "Slave01", "device": "PowerMeter-0a-01", "units": [1], "output": "modbusOutput" }
         },
         "protocols": {
             "Slave01": {
@@ -74,13 +86,14 @@ fn the_settings_of_the_old_page() {
     );
     assert!(serial.contains("serial device server"), "{serial}");
     for part in [
+        "SlaveConfigs.Slave01: the device is PowerMeter-0a-01",
         "SlaveConfigs.Slave01.RetryCount: has no equivalent",
         "Op01: its 2 values are Voltage_ADDRESS",
         "Op01.CorrelationId: it is the name of the poll",
         "Version: messages have one form",
         "IoTCentralConnectionString: has no equivalent",
         "PublishInterval: messages are held for up to 2000 ms",
-        "{\"device\":\"PowerMeter-0a:01/1\",\"command\":\"write\",\"arguments\":{\"register\":\"Voltage_400001\",\"value\":1}}",
+        "{\"device\":\"PowerMeter-0a-01/1\",\"command\":\"write\",\"arguments\":{\"register\":\"Voltage_400001\",\"value\":1}}",
     ] {
         assert!(
             notes.iter().any(|note| note.contains(part)),
@@ -271,6 +284,21 @@ fn units_and_slaves_that_are_asked_the_same_share_it() {
     );
 }
 
+/// Names that differ stay apart, and what was one device stays one.
+#[test]
+fn devices_have_names_of_their_own() {
+    let slave = |hardware: &str, unit: u8| {
+        json!({"SlaveConnection": "10.0.0.1", "HwId": hardware, "Operations":
+        {"a": {"UnitId": unit, "StartAddress": "40001", "DisplayName": "x", "PollingInterval": 500}}})
+    };
+    let slaves = json!({"1": slave("m:1", 1), "2": slave("m 1", 1), "3": slave("m:1", 2), "4": slave("", 1)});
+    let settings = convert(&json!({ "SlaveConfigs": slaves }))
+        .unwrap()
+        .settings;
+    let devices = ["1", "2", "3", "4"].map(|name| settings["outbound"][name]["device"].clone());
+    assert_eq!(devices, ["m-1", "m-1-2", "m-1", "unnamed"]);
+}
+
 #[test]
 fn what_cannot_be_converted_says_why() {
     let operation = |member: &str, value: Value| {
@@ -322,7 +350,14 @@ fn the_registers_are_right() {
         "c": {"StartAddress": "000001", "Count": 2000, "DisplayName": "unit"},
         "d": {"StartAddress": "40001", "Count": 1, "DisplayName": "é"},
     });
-    let settings = one(json!({ "Operations": operations })).unwrap();
+    let slave = json!({ "SlaveConnection": "10.0.0.1", "Operations": operations });
+    let document = json!({ "SlaveConfigs": { "s": slave } });
+    let settings = modbus::convert(&document).unwrap().settings;
+    // That many are more than a twin holds, which is all that is wrong with them.
+    let [size] = &mistakes(&settings)[..] else {
+        panic!("{settings:#}")
+    };
+    assert!(size.message.contains("a twin holds 32768"), "{size}");
     let protocol = settings.pointer("/protocols/s").unwrap();
     let mut problems = Problems::new();
     let list = Section::root(&protocol["registers"]);
