@@ -10,9 +10,9 @@ use super::arguments;
 use super::encode::values;
 use super::exchange::{Echo, Exchange, UNIT};
 use super::frames::Taken;
-use super::line::{Asker, Offered, Question, RequestId, Settled};
+use super::line::{Asker, Line, Offered, Question, RequestId, Settled};
 use super::polls::{self, Change, Schedule};
-use super::{Conversation, Rest};
+use super::{Conversation, Rest, advance};
 use crate::checksum::Checksum;
 use crate::message::{CommandId, Extent, Fields, Name, Now, Text, Value};
 use crate::modbus;
@@ -29,7 +29,7 @@ pub(super) enum Asking {
     /// The open sequence is done, and the device has not said who it is.
     Nameless,
     /// Commands and polls leave.
-    Open(Schedule),
+    Open(Option<Box<Schedule>>),
     /// Nothing is ever asked.
     Never,
 }
@@ -60,7 +60,7 @@ impl Conversation {
             Outcome::Busy("too many commands wait for this connection")
         } else {
             match self.question(now, id, request) {
-                Ok(question) => return self.line.wait(question),
+                Ok(question) => return self.line.make().wait(question),
                 Err(outcome) => outcome,
             }
         };
@@ -201,13 +201,13 @@ impl Conversation {
         let names: Vec<&str> = names.into_iter().flatten().collect();
         let seed = polls::seed(&names);
         let first = match &self.asking {
-            Asking::Open(before) => before.behind(),
+            Asking::Open(Some(before)) => before.behind(),
             _ => 0,
         };
         let polls = &self.protocol.questions.polls;
         let units = &self.settings.units;
-        let schedule = Schedule::start(polls, units, (first, seed), now.monotonic);
-        self.asking = Asking::Open(schedule);
+        let schedule = || Schedule::start(polls, units, (first, seed), now.monotonic);
+        self.asking = Asking::Open((!polls.is_empty()).then(|| Box::new(schedule())));
     }
 
     /// Other units are polled from now on.
@@ -219,7 +219,7 @@ impl Conversation {
 
     /// Gives what is late its outcome.
     pub(super) fn expire_questions(&mut self, now: Now, actions: &mut Vec<Action>) {
-        while let Some(settled) = self.line.expire(now.monotonic) {
+        while let Some(settled) = self.line.used().and_then(|line| line.expire(now.monotonic)) {
             self.settle(now, settled, actions);
         }
     }
@@ -313,14 +313,15 @@ impl Conversation {
         {
             return Err(Kept::Busy);
         }
-        let question = self.line.take_first().ok_or(Kept::Idle)?;
+        let first = self.line.used().and_then(Line::take_first);
+        let question = first.ok_or(Kept::Idle)?;
         self.polls_turn = true;
         self.ask(now, question, actions)
     }
 
     fn ask_poll(&mut self, now: Now, actions: &mut Vec<Action>) -> Result<(), Kept> {
         let questions = &self.protocol.questions;
-        let Asking::Open(schedule) = &mut self.asking else {
+        let Asking::Open(Some(schedule)) = &mut self.asking else {
             return Err(Kept::Idle);
         };
         let Some(job) = schedule.due(now.monotonic) else {
@@ -347,7 +348,7 @@ impl Conversation {
             return Err(Kept::Busy);
         }
         let protocol = Arc::clone(&self.protocol);
-        if let Asking::Open(schedule) = &mut self.asking {
+        if let Asking::Open(Some(schedule)) = &mut self.asking {
             let missed = schedule.begin(job, &protocol.questions.polls, now.monotonic);
             if missed > 0 {
                 let poll = Name::clone(&question.exchange.name);
@@ -363,7 +364,7 @@ impl Conversation {
         match self.fill(now, &question) {
             Ok((bytes, echo)) => {
                 let (exchange, deadline) = (Arc::clone(&question.exchange), question.deadline);
-                let id = self.line.send(question, echo);
+                let id = self.line.make().send(question, echo);
                 self.write_question(now, (id, &exchange, deadline), bytes, actions);
             }
             Err(why) => self.not_sent(now, question, why, actions),
@@ -391,11 +392,11 @@ impl Conversation {
         let (id, exchange, deadline, filled) = again.ok_or(Kept::Busy)?;
         match filled {
             Ok((bytes, echo)) => {
-                self.line.send_again(id, echo);
+                self.line.make().send_again(id, echo);
                 self.write_question(now, (id, &exchange, deadline), bytes, actions);
             }
             Err(why) => {
-                if let Some((question, written)) = self.line.cancel(id, now.monotonic) {
+                if let Some((question, written)) = self.line.make().cancel(id, now.monotonic) {
                     let outcome = Outcome::TimedOut { written };
                     actions.push(Action::Count(Counted::PollNotSent(
                         Name::clone(&question.exchange.name),
@@ -419,7 +420,7 @@ impl Conversation {
             .template()
             .into_iter()
             .flat_map(Template::counter_names);
-        self.memory.advance(counters);
+        advance(&mut self.memory, counters);
         if bytes.is_empty() {
             // The device begins.
             self.written_question(now, id, 0, actions);
@@ -436,7 +437,7 @@ impl Conversation {
         count: usize,
         actions: &mut Vec<Action>,
     ) {
-        if let Some(settled) = self.line.written(id, count, now.monotonic) {
+        if let Some(settled) = self.line.make().written(id, count, now.monotonic) {
             self.settle(now, settled, actions);
         }
     }
@@ -447,7 +448,7 @@ impl Conversation {
             Asker::Command(id) => actions.push(Action::Answer(id, Outcome::Invalid(why))),
             Asker::Poll(job) => {
                 actions.push(Action::Count(Counted::PollNotSent(name, why)));
-                if let Asking::Open(schedule) = &mut self.asking {
+                if let Asking::Open(Some(schedule)) = &mut self.asking {
                     schedule.passed_over(job);
                 }
             }
@@ -502,7 +503,7 @@ impl Conversation {
                     name(),
                     question.unit.clone(),
                 )));
-                if let Asking::Open(schedule) = &mut self.asking {
+                if let Asking::Open(Some(schedule)) = &mut self.asking {
                     let change = schedule.failed(job, most, now.monotonic);
                     self.tell(change, question.unit.as_deref(), actions);
                 }
@@ -540,9 +541,11 @@ impl Conversation {
         let mut decoded = None;
         let offered = if self.line.needs_fields() {
             let taken = decoded.insert(self.decode(bytes.clone(), body, true, None));
-            self.line.offer(bytes, &taken.reading.fields, now.monotonic)
+            self.line
+                .make()
+                .offer(bytes, &taken.reading.fields, now.monotonic)
         } else {
-            self.line.offer(bytes, &nothing, now.monotonic)
+            self.line.make().offer(bytes, &nothing, now.monotonic)
         };
         match offered {
             None => match decoded {
@@ -623,7 +626,7 @@ impl Conversation {
                         self.shown(&taken.bytes),
                     )));
                 }
-                if let Asking::Open(schedule) = &mut self.asking {
+                if let Asking::Open(Some(schedule)) = &mut self.asking {
                     let change = schedule.answered(job);
                     self.tell(change, question.unit.as_deref(), actions);
                 }
@@ -670,7 +673,7 @@ impl Conversation {
     /// When something that is asked, or is to be asked, is due.
     pub(super) fn asking_deadline(&self) -> Option<Instant> {
         let polls = match &self.asking {
-            Asking::Open(schedule) if !self.kept_back && self.ending.is_none() => {
+            Asking::Open(Some(schedule)) if !self.kept_back && self.ending.is_none() => {
                 schedule.deadline()
             }
             _ => None,
@@ -680,7 +683,8 @@ impl Conversation {
 
     /// Nothing more is asked; commands that are out still get their answers.
     pub(super) fn wind_down(&mut self, now: Now, reason: Reason, actions: &mut Vec<Action>) {
-        for settled in self.line.wind_down(reason) {
+        let line = self.line.used();
+        for settled in line.map_or_else(Vec::new, |line| line.wind_down(reason)) {
             self.settle(now, settled, actions);
         }
     }
@@ -695,9 +699,11 @@ impl Conversation {
     /// Everything that is asked gets its outcome now.
     pub(super) fn give_up_questions(&mut self, reason: Reason, actions: &mut Vec<Action>) {
         if let Some((id, written)) = self.writes.give_up() {
-            self.line.begun(id, written);
+            self.line.make().begun(id, written);
         }
-        for Settled { question, outcome } in self.line.give_up(reason) {
+        let line = self.line.used();
+        for Settled { question, outcome } in line.map_or_else(Vec::new, |line| line.give_up(reason))
+        {
             if let Asker::Command(id) = question.asker {
                 actions.push(Action::Answer(id, outcome));
             }

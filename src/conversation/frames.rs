@@ -10,7 +10,7 @@ use super::encode::Source;
 use super::protocol::{BodyForm, OnBadChecksum, OnUndecoded, Otherwise, Promise, UnknownDevices};
 use super::replies::Reply;
 use super::speaker::Speaker;
-use super::{Conversation, DEFAULT_OUTPUT};
+use super::{Conversation, DEFAULT_OUTPUT, advance};
 use crate::checksum::Checksum;
 use crate::decoding::Decoder;
 use crate::message::{Extent, Fields, Frame, Message, Name, Now, Part, Reading, Ticket};
@@ -165,7 +165,7 @@ impl Conversation {
     ) {
         if let Some(bytes) = self.render(now, reply, taken, actions) {
             self.due.push(Due::now(bytes));
-            self.memory.advance(reply.send.counter_names());
+            advance(&mut self.memory, reply.send.counter_names());
         }
     }
 
@@ -174,7 +174,11 @@ impl Conversation {
         self.frames += 1;
         actions.push(Action::Count(Counted::Frame));
         let remembered = &self.protocol.questions.remembered;
-        self.memory.remember(remembered, &taken.reading.fields);
+        if !remembered.is_empty() {
+            self.memory
+                .make()
+                .remember(remembered, &taken.reading.fields);
+        }
         let Some(publish) = self.publishes(now, taken, actions) else {
             return;
         };
@@ -460,8 +464,8 @@ impl Conversation {
             // Only one of the two is ever written, so both have the same numbers.
             let refusal = protocol.refusal().filter(|_| waits.is_some());
             let written = [Some(reply), refusal].into_iter().flatten();
-            self.memory
-                .advance(written.flat_map(|reply| reply.send.counter_names()));
+            let names = written.flat_map(|reply| reply.send.counter_names());
+            advance(&mut self.memory, names);
         }
         if reply.close {
             self.finish(now, Reason::Reply);

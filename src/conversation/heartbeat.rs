@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Conversation;
 use super::actions::{Action, Reason};
 use super::frames::Taken;
+use super::{Conversation, advance};
 use crate::message::{Now, Reading};
 
 impl Conversation {
@@ -28,7 +28,7 @@ impl Conversation {
         nothing.device = device;
         if let Some(bytes) = self.render(now, &heartbeat.reply, &nothing, actions) {
             self.writes.reply(bytes);
-            self.memory.advance(heartbeat.reply.send.counter_names());
+            advance(&mut self.memory, heartbeat.reply.send.counter_names());
         }
         self.tell_failure(actions);
     }

@@ -31,6 +31,7 @@ mod polls;
 pub mod protocol;
 pub mod questions;
 pub mod replies;
+mod seldom;
 pub mod session;
 mod sight;
 mod speaker;
@@ -63,6 +64,7 @@ use asking::Asking;
 use due::{DueReplies, Turn};
 use encode::LastStamp;
 use line::Line;
+use seldom::Seldom;
 use speaker::Identity;
 use writes::Writes;
 
@@ -79,6 +81,11 @@ pub const AHEAD: usize = 16 * 1024;
 /// How long due replies may take at an end where no idle time-out says it.
 const LINGER: Duration = Duration::from_secs(900);
 
+/// A line on which nothing was ever asked.
+static UNASKED: LazyLock<Line> = LazyLock::new(Line::default);
+/// What a connection remembers that has nothing to remember.
+static NOTHING: LazyLock<Memory> = LazyLock::new(Memory::default);
+
 /// Everything a connection ever does.
 #[derive(Debug)]
 pub struct Conversation {
@@ -90,7 +97,7 @@ pub struct Conversation {
     caller: Option<Caller>,
     due: DueReplies,
     writes: Writes,
-    line: Line,
+    line: Seldom<Line>,
     asking: Asking,
     /// Whether something that is due cannot leave.
     kept_back: bool,
@@ -102,7 +109,7 @@ pub struct Conversation {
     frames: u64,
     last_stamp: LastStamp,
     /// What the counters of replies write next.
-    memory: Memory,
+    memory: Seldom<Memory>,
     /// When the device was last heard, or last kept waiting by us.
     heard: Option<Instant>,
     /// When it was opened.
@@ -161,14 +168,14 @@ impl Conversation {
             caller,
             due: DueReplies::new(promise),
             writes: Writes::default(),
-            line: Line::default(),
+            line: Seldom::new(LazyLock::force(&UNASKED)),
             asking: Asking::Opening(0),
             kept_back: false,
             polls_turn: false,
             units: Vec::new(),
             frames: 0,
             last_stamp: LastStamp::default(),
-            memory: Memory::default(),
+            memory: Seldom::new(LazyLock::force(&NOTHING)),
             heard: None,
             opened: None,
             wrote: None,
@@ -217,7 +224,10 @@ impl Conversation {
             self.take_frames(now, actions);
         }
         self.write_next(now, actions);
-        self.line.run(now.monotonic, self.reads());
+        let reads = self.reads();
+        if let Some(line) = self.line.used() {
+            line.run(now.monotonic, reads);
+        }
         self.close_when_done(actions);
     }
 
@@ -374,7 +384,10 @@ impl Conversation {
             self.heard = Some(now.monotonic);
         }
         self.held = held;
-        self.line.run(now.monotonic, self.reads());
+        let reads = self.reads();
+        if let Some(line) = self.line.used() {
+            line.run(now.monotonic, reads);
+        }
     }
 
     fn watch_clocks(&mut self, now: Now, actions: &mut Vec<Action>) {
@@ -387,7 +400,7 @@ impl Conversation {
         }
         while let Some(late) = self.writes.expire(moment) {
             actions.extend(late.withdraw.then_some(Action::Withdraw));
-            if let Some(settled) = self.line.given_up(late.id, late.written, moment) {
+            if let Some(settled) = self.line.make().given_up(late.id, late.written, moment) {
                 self.settle(now, settled, actions);
             }
         }
@@ -482,7 +495,9 @@ impl Conversation {
     /// Lets go of the replies whose turn has come.
     fn take_turns(&mut self, now: Now) {
         while let Some((turn, said)) = self.due.next() {
-            self.memory.answer(said);
+            if !said.is_empty() {
+                self.memory.make().answer(said);
+            }
             match turn {
                 Turn::Write(bytes) => self.writes.reply(bytes),
                 Turn::Close(bytes) => {
@@ -554,6 +569,14 @@ impl Conversation {
             None => None,
         };
         limit.into_iter().chain(self.pipeline.deadline()).min()
+    }
+}
+
+/// Takes note that these counters were written, each once however often it is named.
+fn advance<'a>(memory: &mut Seldom<Memory>, names: impl Iterator<Item = &'a str>) {
+    let mut names = names.peekable();
+    if names.peek().is_some() {
+        memory.make().advance(names);
     }
 }
 

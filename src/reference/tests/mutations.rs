@@ -11,7 +11,7 @@ use crate::settings::schema::schema;
 
 /// What only the reader of the settings can know beside the notations inside of texts and what a
 /// preset or file says: names that refer to each other, and members that fit together only by what they say.
-const ONLY_THE_READER: [&str; 35] = [
+const ONLY_THE_READER: [&str; 40] = [
     "unknown protocol",
     "unknown layout",
     // Of outbound.

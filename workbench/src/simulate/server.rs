@@ -135,9 +135,11 @@ impl Host {
         let terms = &self.terms;
         let hearing = match &terms.speech {
             Speech::Modbus(..) => Hearing::Modbus(Vec::new(), terms.clock.now().monotonic),
-            Speech::Answers(_) => {
-                Hearing::Answers(Called::new(&terms.stage, &terms.pack, self.number))
-            }
+            Speech::Answers(_) => Hearing::Answers(Box::new(Called::new(
+                &terms.stage,
+                &terms.pack,
+                self.number,
+            ))),
         };
         Connection {
             stream,
@@ -155,7 +157,7 @@ impl Host {
 enum Hearing {
     /// What waits for the rest of a request, and when the last of it came.
     Modbus(Vec<u8>, Instant),
-    Answers(Called),
+    Answers(Box<Called>),
 }
 
 /// What is asked, and the answer to it.
