@@ -44,6 +44,9 @@ const CHECKSUMS: [&str; 10] = [
 pub fn document(choices: &mut Choices<'_>) -> Value {
     let mut listener = json!({"port": 1, "protocol": "p"});
     let protocol = protocol(choices);
+    if !protocol["registers"].is_null() {
+        listener["units"] = json!([1, 2]);
+    }
     let unknown = choices.of(&["forward", "forward", "forward", "reject", "quarantine"]);
     if unknown != "forward" {
         listener["unknownDevices"] = unknown.into();

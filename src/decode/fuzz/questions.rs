@@ -30,6 +30,9 @@ pub fn ask(protocol: &mut Value, choices: &mut Choices<'_>) {
         poll["everyMs"] = choices.of(&[20, 100, 1000]).into();
         protocol["polls"] = json!({ "poll": poll });
     }
+    if choices.once_in(4) {
+        read_registers(protocol, choices);
+    }
     let mut command = question(choices);
     if choices.once_in(3) {
         command["publish"] = true.into();
@@ -44,6 +47,20 @@ pub fn ask(protocol: &mut Value, choices: &mut Choices<'_>) {
         command["send"] = "{count q}{arg to}".into();
     }
     protocol["commands"] = json!({ "go": command, "beep": "beep" });
+}
+
+/// Of Modbus, whatever the frames are like.
+fn read_registers(protocol: &mut Value, choices: &mut Choices<'_>) {
+    protocol["modbus"] = choices.of(&["tcp", "rtu"]).into();
+    protocol["registers"] = json!([
+        "u: u16 at 40001",
+        "w: i32 cdab at 40004 / 10",
+        "c: bool at coil 3"
+    ]);
+    protocol["polls"]["registers"] = match choices.once_in(2) {
+        true => json!({"everyMs": 50, "registers": "all"}),
+        false => json!({"everyMs": 50, "registers": ["w"], "withinMs": 30, "retries": 1}),
+    };
 }
 
 fn question(layout: Option<&str>, choices: &mut Choices<'_>) -> Value {
