@@ -1,7 +1,7 @@
 //! The command door: from a direct method, or a message to the input `commands`, to the device's
 //! conversation and back, with a true outcome.
 //!
-//! Both ways in lead to the same [`Commands::carry_out`]. A method gets its outcome as its answer; a
+//! Both ways in lead to the same `Commands::carry_out`. A method gets its outcome as its answer; a
 //! message is acknowledged when its command is accepted, and its outcome is a message of the output
 //! `commandResults`.
 

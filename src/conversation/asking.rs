@@ -136,6 +136,10 @@ impl Conversation {
                 let question = registers.command(name, given).map_err(Outcome::Invalid)?;
                 let exchange = Exchange::of_registers(name, question)
                     .map_err(|error| Outcome::Invalid(error.to_string()))?;
+                let exchange = Exchange {
+                    within: self.protocol.questions.registers_within,
+                    ..exchange
+                };
                 return Ok((Arc::new(exchange), Fields::new()));
             }
             let of_registers = registers.into_iter().flat_map(|_| modbus::COMMANDS);

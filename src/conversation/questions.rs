@@ -41,6 +41,8 @@ pub struct Questions {
     pub backoff: Duration,
     /// The registers that polls and the commands `read` and `write` name.
     pub registers: Option<Registers>,
+    /// How long the answers to these commands may take: as long as those to the slowest of the polls.
+    pub registers_within: Duration,
     /// The fields of frames that templates show later.
     pub remembered: Vec<Name>,
     /// Those that they show when the frame has been answered.
@@ -214,9 +216,14 @@ impl Questions {
                     .into(),
             ),
             registers,
+            registers_within: Duration::ZERO,
             remembered: Vec::new(),
             answered: Vec::new(),
         };
+        let polls = questions.polls.iter().flat_map(|poll| &poll.asks);
+        let slowest = polls.map(|asks| asks.within).max();
+        let usual = Duration::from_millis(exchange::DEFAULT_WITHIN_MS.into());
+        questions.registers_within = slowest.unwrap_or(usual);
         questions.remembered = names(questions.templates().flat_map(Template::last_names));
         questions.answered = names(questions.templates().flat_map(Template::answered_names));
         questions

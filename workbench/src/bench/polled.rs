@@ -34,8 +34,9 @@ const SECOND_NANOS: u64 = 1_000_000_000;
 /// Transaction, protocol, length, unit, function, address, count.
 const REQUEST: usize = 12;
 
-const RATIO: f64 = 1.0;
-const BYTES_PER_DEVICE: f64 = 6144.0;
+/// The module decodes, keeps and encrypts what the other does not.
+const RATIO: f64 = 1.5;
+const BYTES_PER_DEVICE: f64 = 8192.0;
 const BUSIEST_SHARE: f64 = 0.04;
 
 /// The options of the yardstick.
