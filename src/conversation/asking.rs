@@ -5,17 +5,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::actions::{Action, Answer, Asked, Counted, Outcome, Reason, Request};
-use super::arguments;
-use super::encode::values;
+use super::actions::{Action, Counted, Outcome, Reason};
 use super::exchange::{Echo, Exchange, UNIT};
-use super::frames::Taken;
-use super::line::{Asker, Line, Offered, Question, RequestId, Settled};
+use super::line::{Asker, Line, Question, RequestId, Settled};
 use super::polls::{self, Change, Schedule};
 use super::{Conversation, Rest, advance};
 use crate::checksum::Checksum;
-use crate::message::{CommandId, Extent, Fields, Name, Now, Text, Value};
-use crate::modbus;
+use crate::message::{Fields, Name, Now, Text, Value};
 use crate::template::{Context, Template};
 
 /// Polls of one connection that are out together, where their answers can be told apart.
@@ -43,118 +39,6 @@ enum Kept {
 }
 
 impl Conversation {
-    /// A command of the cloud.
-    pub(super) fn command(
-        &mut self,
-        now: Now,
-        (id, request): (CommandId, Request),
-        actions: &mut Vec<Action>,
-    ) {
-        let bounds = &self.settings.bounds;
-        let full = self.line.commands() >= bounds.waiting_commands
-            || self.writes.bytes() >= bounds.waiting_bytes;
-        let outcome = if self.closed || self.ending.is_some() || self.identity.is_none() {
-            let reason = self.ending.as_ref().map(|ending| ending.reason);
-            reason.unwrap_or(Reason::Reset).outcome(0)
-        } else if full {
-            Outcome::Busy("too many commands wait for this connection")
-        } else {
-            match self.question(now, id, request) {
-                Ok(question) => return self.line.make().wait(question),
-                Err(outcome) => outcome,
-            }
-        };
-        actions.push(Action::Answer(id, outcome));
-    }
-
-    fn question(&self, now: Now, id: CommandId, request: Request) -> Result<Question, Outcome> {
-        let unit = self.unit_of(&request.device);
-        let (exchange, arguments, waits) = match request.what {
-            Asked::Raw { bytes, answer } => {
-                if bytes.is_empty() && answer.is_none() {
-                    return Err(Outcome::Sent { written: 0 });
-                }
-                let waits = answer.is_some();
-                let within = request.deadline.saturating_duration_since(now.monotonic);
-                let exchange = Exchange::raw(bytes, answer.as_ref(), within);
-                (Arc::new(exchange), Fields::new(), waits)
-            }
-            Asked::Command {
-                name,
-                arguments,
-                answer,
-            } => {
-                let (exchange, arguments) = self.named(&name, &arguments)?;
-                (exchange, arguments, answer)
-            }
-        };
-        let names_unit = exchange
-            .templates()
-            .flat_map(Template::field_names)
-            .any(|name| name == UNIT);
-        let units = &self.settings.units;
-        let unit = match (unit, &**units) {
-            (None, [only]) if names_unit => Some(only.clone()),
-            (None, _) if names_unit => {
-                let device = &request.device;
-                return Err(Outcome::Invalid(format!(
-                    "the command is for a unit: name it behind the device, `{device}/UNIT`"
-                )));
-            }
-            (unit, _) => unit,
-        };
-        let retries = exchange.retries;
-        Ok(Question {
-            asker: Asker::Command(id),
-            exchange,
-            unit,
-            arguments,
-            deadline: Some(request.deadline),
-            waits,
-            retries,
-        })
-    }
-
-    fn named(
-        &self,
-        name: &str,
-        arguments: &serde_json::Value,
-    ) -> Result<(Arc<Exchange>, Fields), Outcome> {
-        let commands = &self.protocol.questions.commands;
-        let nothing = serde_json::Map::new();
-        let given = match arguments {
-            serde_json::Value::Null => &nothing,
-            serde_json::Value::Object(given) => given,
-            _ => {
-                let message = "the arguments must be an object: {\"NAME\": VALUE}";
-                return Err(Outcome::Invalid(message.to_owned()));
-            }
-        };
-        let registers = self.protocol.questions.registers.as_ref();
-        let Some(command) = commands.get(name) else {
-            if let Some(registers) = registers.filter(|_| modbus::is_command(name)) {
-                let question = registers.command(name, given).map_err(Outcome::Invalid)?;
-                let exchange = Exchange::of_registers(name, question)
-                    .map_err(|error| Outcome::Invalid(error.to_string()))?;
-                let exchange = Exchange {
-                    within: self.protocol.questions.registers_within,
-                    ..exchange
-                };
-                return Ok((Arc::new(exchange), Fields::new()));
-            }
-            let of_registers = registers.into_iter().flat_map(|_| modbus::COMMANDS);
-            let known = commands.keys().map(|name| &**name);
-            let known: Vec<&str> = known.chain(of_registers.map(|(name, _)| name)).collect();
-            let protocol = &self.protocol.name;
-            return Err(Outcome::Invalid(match known.as_slice() {
-                [] => format!("protocol \"{protocol}\" has no commands"),
-                known => crate::notation::unknown_word("command", name, known),
-            }));
-        };
-        let arguments = arguments::check(&command.arguments, given).map_err(Outcome::Invalid)?;
-        Ok((Arc::clone(&command.asks), arguments))
-    }
-
     /// Begins with the open sequence.
     pub(super) fn begin_asking(&mut self, now: Now, actions: &mut Vec<Action>) {
         if !matches!(self.asking, Asking::Never) {
@@ -162,7 +46,7 @@ impl Conversation {
         }
     }
 
-    fn go_on_opening(&mut self, now: Now, step: usize, actions: &mut Vec<Action>) {
+    pub(super) fn go_on_opening(&mut self, now: Now, step: usize, actions: &mut Vec<Action>) {
         self.asking = Asking::Opening(step);
         if step >= self.protocol.questions.open.len() {
             self.asking = Asking::Nameless;
@@ -460,7 +344,13 @@ impl Conversation {
         }
     }
 
-    fn not_opened(&mut self, now: Now, step: Name, why: String, actions: &mut Vec<Action>) {
+    pub(super) fn not_opened(
+        &mut self,
+        now: Now,
+        step: Name,
+        why: String,
+        actions: &mut Vec<Action>,
+    ) {
         actions.push(Action::Count(Counted::OpenFailed(step, why)));
         self.finish(now, Reason::NotOpened);
     }
@@ -515,7 +405,7 @@ impl Conversation {
         }
     }
 
-    fn tell(&mut self, change: Change, unit: Option<&str>, actions: &mut Vec<Action>) {
+    pub(super) fn tell(&mut self, change: Change, unit: Option<&str>, actions: &mut Vec<Action>) {
         let device = match unit {
             Some(unit) => self.device_of(unit),
             None => self
@@ -528,142 +418,6 @@ impl Conversation {
             Change::Silent => device.map(Action::Silent),
             Change::Heard => device.map(Action::Heard),
         });
-    }
-
-    /// Takes a frame that may be the answer to a question, and decodes it as such.
-    pub(super) fn take_answer(
-        &mut self,
-        now: Now,
-        bytes: &Bytes,
-        body: Extent,
-        actions: &mut Vec<Action>,
-    ) -> bool {
-        if self.line.is_quiet() {
-            return false;
-        }
-        let nothing = Fields::new();
-        let mut decoded = None;
-        let offered = if self.line.needs_fields() {
-            let taken = decoded.insert(self.decode(bytes.clone(), body, true, None));
-            self.line
-                .make()
-                .offer(bytes, &taken.reading.fields, now.monotonic)
-        } else {
-            self.line.make().offer(bytes, &nothing, now.monotonic)
-        };
-        match offered {
-            None => match decoded {
-                Some(mut taken) => {
-                    self.take(now, &mut taken, actions);
-                    true
-                }
-                None => false,
-            },
-            Some(Offered::Late) => {
-                let taken = decoded.unwrap_or_else(|| self.decode(bytes.clone(), body, true, None));
-                let mut taken = taken.unpublished();
-                actions.push(Action::Count(Counted::Late(self.shown(bytes))));
-                self.take(now, &mut taken, actions);
-                true
-            }
-            Some(Offered::Answer {
-                question,
-                written,
-                refused,
-            }) => {
-                let reads = question.exchange.answer.as_ref();
-                let reads = reads
-                    .filter(|answer| answer.reads_refusals || !refused)
-                    .and_then(|answer| answer.reads.clone());
-                let taken = match (reads, decoded) {
-                    (None, Some(taken)) => taken,
-                    (reads, _) => self.decode(bytes.clone(), body, true, reads.as_ref()),
-                };
-                self.answered(now, (question, written, refused), taken, actions);
-                true
-            }
-        }
-    }
-
-    fn answered(
-        &mut self,
-        now: Now,
-        (question, written, refused): (Question, usize, bool),
-        mut taken: Taken,
-        actions: &mut Vec<Action>,
-    ) {
-        if let Some(unit) = question.unit.clone()
-            && taken.reading.fields.get(UNIT).is_none()
-        {
-            taken.reading.fields.set(UNIT.into(), Value::Text(unit));
-            taken.reading.fields.hide(0, UNIT);
-        }
-        match question.asker {
-            Asker::Command(id) => {
-                if refused || !question.exchange.publish {
-                    taken = taken.unpublished();
-                }
-                self.take(now, &mut taken, actions);
-                let answer = Box::new(self.answer_of(taken, written));
-                let outcome = match refused {
-                    true => Outcome::Refused(answer),
-                    false => Outcome::Answered(answer),
-                };
-                actions.push(Action::Answer(id, outcome));
-            }
-            Asker::Open(step) => {
-                let shown = self.shown(&taken.bytes);
-                self.take(now, &mut taken, actions);
-                if self.ending.is_some() {
-                } else if refused {
-                    let why = format!("the device refused: {}", crate::message::HexPrefix(&shown));
-                    self.not_opened(now, Name::clone(&question.exchange.name), why, actions);
-                } else {
-                    self.go_on_opening(now, step + 1, actions);
-                }
-            }
-            Asker::Poll(job) => {
-                if refused {
-                    actions.push(Action::Count(Counted::PollRefused(
-                        Name::clone(&question.exchange.name),
-                        question.unit.clone(),
-                        self.shown(&taken.bytes),
-                    )));
-                }
-                if let Asking::Open(Some(schedule)) = &mut self.asking {
-                    let change = schedule.answered(job);
-                    self.tell(change, question.unit.as_deref(), actions);
-                }
-                self.take(now, &mut taken, actions);
-            }
-        }
-    }
-
-    fn answer_of(&self, mut taken: Taken, written: usize) -> Answer {
-        // A secret that this frame may carry is nobody's to see.
-        let frame = match self.protocol.identity.secret() {
-            Some(_) => {
-                self.conceal(&mut taken);
-                Bytes::new()
-            }
-            None => taken.bytes.clone(),
-        };
-        Answer {
-            written,
-            kind: taken.reading.kind.clone(),
-            values: values(&taken.reading, &frame),
-            frame,
-            detail: taken.reading.undecoded.clone(),
-        }
-    }
-
-    /// The unit behind the connection's device that has that name.
-    fn unit_of(&self, device: &str) -> Option<Text> {
-        let units = self.units.iter();
-        units
-            .clone()
-            .find(|(name, _)| **name == *device)
-            .map(|(_, unit)| unit.clone())
     }
 
     /// The device that a unit is.

@@ -18,8 +18,10 @@
 //! it waiting.
 
 mod actions;
+mod answers;
 mod arguments;
 mod asking;
+mod commands;
 mod due;
 mod encode;
 mod exchange;

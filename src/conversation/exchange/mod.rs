@@ -1,23 +1,29 @@
 //! A question to a device: what is sent, and how its answer is known.
 
+mod matching;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use self::matching::{Same, terms};
 use super::actions::Awaited;
 use crate::decoding::Decoder;
 use crate::document::{Problems, Section, name_of, unknown_word};
 use crate::message::{Fields, Name};
 use crate::modbus;
-use crate::notation::{Condition, Endian, Literal, NotationError};
+use crate::notation::{Literal, NotationError};
 use crate::schema::{ConditionText, HoleText};
 use crate::template::{Context, Template};
+
+pub(super) use self::matching::Verdict;
+pub use self::matching::{Echo, Matching, Term, byte_pattern};
 
 /// Milliseconds that an answer may take.
 pub(super) const WITHIN_MS: RangeInclusive<u32> = 1..=300_000;
@@ -27,8 +33,6 @@ pub(super) const RETRIES: RangeInclusive<u32> = 0..=10;
 pub(super) const DEFAULT_WITHIN_MS: u32 = 5000;
 /// The field that templates of questions have: the unit that is asked.
 pub const UNIT: &str = "unit";
-/// Bytes that the automaton of a pattern may take.
-const PATTERN_BYTES: usize = 1 << 20;
 
 /// What can be asked of a device, built once.
 #[derive(Debug)]
@@ -71,57 +75,6 @@ pub struct Expected {
     pub layout: Option<Name>,
     /// Whether it reads refusals too.
     pub reads_refusals: bool,
-}
-
-/// Which frame is meant.
-#[derive(Debug)]
-pub enum Matching {
-    /// The next one.
-    Next,
-    /// The first that has these bytes.
-    Pattern(Regex),
-    /// The first of which all of these hold.
-    Where(Vec<Term>),
-}
-
-/// What must hold of a frame.
-#[derive(Debug)]
-pub enum Term {
-    /// Always the same.
-    Condition(Condition),
-    /// A field says what the question said.
-    Same(Same),
-}
-
-/// A field, and what it must say.
-#[derive(Debug)]
-pub struct Same {
-    /// The field.
-    pub field: String,
-    /// What the question said.
-    pub value: Template,
-    /// The counter that is all of it: what it says is cut to its type in the question.
-    counter: Option<String>,
-}
-
-/// What a question said that its answer repeats: fields and their values, which tell it from the
-/// answers to other questions.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Echo(Vec<(String, Literal)>);
-
-impl Echo {
-    /// Whether a frame cannot be the answer to both questions.
-    pub fn differs(&self, other: &Echo) -> bool {
-        self.0.iter().any(|(field, value)| {
-            let mut others = other.0.iter();
-            others.any(|(name, other)| name == field && value.excludes(other))
-        })
-    }
-
-    fn is_in(&self, fields: &Fields) -> bool {
-        let mut all = self.0.iter();
-        all.all(|(field, value)| fields.get(field).is_some_and(|found| value.equals(found)))
-    }
 }
 
 /// The answer to a question: `"next"`, a pattern on the frame's bytes, or an object. An answer that
@@ -432,59 +385,6 @@ impl Exchange {
     }
 }
 
-/// What a frame is to a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Its answer.
-    Answer,
-    /// An answer that says no.
-    Refused,
-}
-
-impl Matching {
-    fn terms(&self) -> &[Term] {
-        match self {
-            Matching::Where(terms) => terms,
-            Matching::Next | Matching::Pattern(_) => &[],
-        }
-    }
-
-    /// Whether all that is always the same holds; what repeats the question has been looked at.
-    fn fits(&self, frame: &[u8], fields: &Fields) -> bool {
-        match self {
-            Matching::Next => true,
-            Matching::Pattern(pattern) => pattern.is_match(frame),
-            Matching::Where(terms) => terms.iter().all(|term| match term {
-                Term::Condition(condition) => condition.holds(fields, frame),
-                Term::Same(_) => true,
-            }),
-        }
-    }
-
-    /// The fields it looks at.
-    pub fn field_names(&self) -> impl Iterator<Item = &str> {
-        self.terms().iter().flat_map(|term| match term {
-            Term::Condition(condition) => condition.field_names().collect::<Vec<_>>(),
-            Term::Same(same) => vec![same.field.as_str()],
-        })
-    }
-}
-
-impl Same {
-    fn said(&self, send: Option<&Template>, context: &Context<'_>) -> Result<String, String> {
-        let counted = self.counter.as_ref().zip(send);
-        if let Some((counter, send)) = counted {
-            let count = send.count_as_written(counter, context);
-            return count
-                .map(|count| count.to_string())
-                .ok_or_else(|| format!("count {counter} does not fit"));
-        }
-        let bytes = self.value.render(context);
-        let bytes = bytes.map_err(|missing| missing.to_string())?;
-        String::from_utf8(bytes).map_err(|_| format!("what {} must say is no text", self.field))
-    }
-}
-
 impl Expected {
     fn read(
         section: &Section<'_>,
@@ -565,88 +465,6 @@ fn read_pattern(section: &Section<'_>, pattern: &str, problems: &mut Problems) -
     built.map_err(|why| problems.add(section, why)).ok()
 }
 
-/// A pattern on the bytes of a frame: `.` is every byte, and it may stand anywhere.
-///
-/// # Errors
-/// Why it is none.
-pub fn byte_pattern(pattern: &str) -> Result<Regex, String> {
-    if pattern.is_empty() {
-        return Err("expected a pattern on the frame's bytes, or \"next\"".to_owned());
-    }
-    RegexBuilder::new(pattern)
-        .unicode(false)
-        .dot_matches_new_line(true)
-        .size_limit(PATTERN_BYTES)
-        .build()
-        .map_err(|error| format!("this is no pattern: {error}"))
-}
-
-/// Reads conditions joined by `and`, of which some may say `FIELD = {HOLE}`.
-fn terms(text: &str) -> Result<Vec<Term>, NotationError> {
-    let mut terms = Vec::new();
-    for (part, column) in parts(text) {
-        let inside = |error: NotationError| error.inside(column);
-        terms.push(match part.split_once('{') {
-            None => Term::Condition(Condition::parse(part, Endian::Big).map_err(inside)?),
-            Some((left, hole)) => {
-                let wrong = || {
-                    NotationError::new(
-                        column,
-                        "a hole stands behind a field and `=`: `seq = {count seq}`",
-                    )
-                };
-                let field = left.trim().strip_suffix('=').ok_or_else(wrong)?.trim();
-                let hole = hole.trim_end().strip_suffix('}').ok_or_else(wrong)?;
-                if field.is_empty() || field.contains([' ', '&', '|', '!', '<', '>', '=']) {
-                    return Err(wrong());
-                }
-                let at = left.chars().count();
-                let value = Template::parse(&format!("{{{hole}}}"))
-                    .map_err(|error| error.inside(column.saturating_add(at)))?;
-                let words: Vec<&str> = hole.split_whitespace().collect();
-                let counter = match words.as_slice() {
-                    ["count", name] => Some((*name).to_owned()),
-                    _ => None,
-                };
-                Term::Same(Same {
-                    field: field.trim_matches('\'').to_owned(),
-                    value,
-                    counter,
-                })
-            }
-        });
-    }
-    Ok(terms)
-}
-
-/// The parts between the words `and` outside quotes and braces, and their columns.
-fn parts(text: &str) -> Vec<(&str, usize)> {
-    let mut parts = Vec::new();
-    let (mut from, mut quoted, mut braces) = (0, false, false);
-    for (at, character) in text.char_indices() {
-        match character {
-            '\'' => quoted = !quoted,
-            '{' if !quoted => braces = true,
-            '}' if !quoted => braces = false,
-            ' ' if !quoted && !braces => {
-                let behind = text.get(at..).unwrap_or_default();
-                if behind.starts_with(" and ") && at >= from {
-                    parts.push((from, at));
-                    from = at.saturating_add(" and ".len());
-                }
-            }
-            _ => {}
-        }
-    }
-    parts.push((from, text.len()));
-    let part = |(from, to): (usize, usize)| {
-        let part = text.get(from..to).unwrap_or_default();
-        let before = text.get(..from).unwrap_or_default();
-        (part, before.chars().count().saturating_add(1))
-    };
-    parts.into_iter().map(part).collect()
-}
-
 pub(super) fn bounded(
     section: &Section<'_>,
     member: &str,
@@ -668,117 +486,4 @@ pub(super) fn bounded(
 pub type Shared = Arc<Exchange>;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::template::Memory;
-
-    fn context<'a>(fields: &'a Fields, memory: &'a Memory) -> Context<'a> {
-        Context {
-            fields,
-            frame: &[],
-            device: None,
-            arguments: fields,
-            now: None,
-            memory,
-            checksum: None,
-            caller: None,
-            confidential: false,
-        }
-    }
-
-    fn exchange(send: &str, answer: &str) -> Exchange {
-        let raw = serde_json::json!({"type": "raw"});
-        let decoder = crate::decoding::read(Some(&Section::root(&raw)), None, &mut Problems::new());
-        let question = modbus::Question {
-            name: "x".into(),
-            send: send.to_owned(),
-            answer: answer.to_owned(),
-            refused: "length = 0".to_owned(),
-            decoder: decoder.unwrap(),
-        };
-        Exchange::of_registers("x", question).unwrap()
-    }
-
-    #[test]
-    fn an_answer_repeats_the_counter_as_it_was_written() {
-        let exchange = exchange("0x{count seq: u8}", "seq = {count seq} and kind = 2");
-        let mut memory = Memory::default();
-        for _ in 0..257 {
-            memory.advance(["seq"].into_iter());
-        }
-        let nothing = Fields::new();
-        let echo = exchange.echo(&context(&nothing, &memory)).unwrap();
-        let frame = |seq: i128, kind: i128| -> Fields {
-            let seq = ("seq".into(), crate::message::Value::integer(seq));
-            let kind = ("kind".into(), crate::message::Value::integer(kind));
-            [seq, kind].into_iter().collect()
-        };
-        let judge = |fields: &Fields| exchange.judge(b"x", fields, &echo);
-        assert_eq!(judge(&frame(1, 2)), Some(Verdict::Answer));
-        assert_eq!(judge(&frame(257, 2)), None);
-        assert_eq!(judge(&frame(1, 3)), None);
-        assert_eq!(judge(&nothing), None);
-    }
-
-    #[test]
-    fn two_questions_are_told_apart_by_what_both_repeat() {
-        let exchange = exchange("0x00", "unit = {unit} and length = 1");
-        let memory = Memory::default();
-        let of_unit = |unit: i128| -> Fields {
-            [("unit".into(), crate::message::Value::integer(unit))]
-                .into_iter()
-                .collect()
-        };
-        let echo = |unit| exchange.echo(&context(&of_unit(unit), &memory)).unwrap();
-        assert!(echo(1).differs(&echo(2)));
-        assert!(!echo(1).differs(&echo(1)));
-        assert!(!echo(1).differs(&Echo::default()));
-    }
-
-    #[test]
-    fn numbers_that_are_written_differently_are_the_same() {
-        let echo = |text: &str| Echo(vec![("unit".to_owned(), Literal::new(text))]);
-        for (one, other) in [("1", "01"), ("1", "1.0"), ("16", "0x10"), ("0x61", "a")] {
-            assert!(!echo(one).differs(&echo(other)), "{one} {other}");
-        }
-        for (one, other) in [("1", "2"), ("a", "A"), ("1", "on"), ("0x10", "0x11")] {
-            assert!(echo(one).differs(&echo(other)), "{one} {other}");
-        }
-    }
-
-    #[test]
-    fn what_a_refusal_repeats_stands_in_answer_alone() {
-        let read = |text: &str| {
-            let mut problems = Problems::new();
-            let document = serde_json::json!({ "where": text });
-            let refused = read_refused(&Section::root(&document), &mut problems);
-            (refused.is_some(), problems)
-        };
-        assert!(read("kind = no and code = 3").0);
-        let (taken, problems) = read("no = {count seq}");
-        let [problem] = problems.as_slice() else {
-            panic!("{problems:?}")
-        };
-        assert!(!taken && problem.message.contains("must hold of a refusal too"));
-        assert_eq!(problem.pointer, "/where");
-    }
-
-    #[test]
-    fn conditions_may_have_holes_in_them_and_mistakes_their_column() {
-        for (text, terms_in_it) in [
-            ("seq = {count seq}", 1),
-            ("a = 'x and y' and b = {arg c + 1}", 2),
-            ("u8 at 0 & 0x80 and length = 3..5", 2),
-        ] {
-            assert_eq!(terms(text).unwrap().len(), terms_in_it, "{text}");
-        }
-        for (text, column) in [
-            ("a = 1 and b {count x}", 11),
-            ("a = 1 and b = {count}", 21),
-            ("a = 1 and =", 11),
-            ("{count x}", 1),
-        ] {
-            assert_eq!(terms(text).unwrap_err().column, column, "{text}");
-        }
-    }
-}
+mod tests;
