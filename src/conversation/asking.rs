@@ -328,7 +328,9 @@ impl Conversation {
             && !self.line.admits(&question, &echo, questions.half_duplex)
         {
             // A late answer that may still come keeps back its own unit, and no other.
-            let until = self.line.late_until(&echo).ok_or(Kept::Busy)?;
+            let until = self.line.late_until(&echo);
+            let until = until.filter(|until| *until > now.monotonic);
+            let until = until.ok_or(Kept::Busy)?;
             if let Asking::Open(schedule) = &mut self.asking {
                 schedule.leave_alone(job, until);
             }
