@@ -233,7 +233,14 @@ impl Conversation {
         if let Ok((_, echo)) = self.fill(now, &question)
             && !self.line.admits(&question, &echo, questions.half_duplex)
         {
-            return Err(Kept::Busy);
+            // A late answer that may still come keeps back its own unit, and no other.
+            let until = self.line.late_until(&echo);
+            let until = until.filter(|until| *until > now.monotonic);
+            let until = until.ok_or(Kept::Busy)?;
+            if let Asking::Open(schedule) = &mut self.asking {
+                schedule.leave_alone(job, until);
+            }
+            return Ok(());
         }
         let protocol = Arc::clone(&self.protocol);
         if let Asking::Open(Some(schedule)) = &mut self.asking {

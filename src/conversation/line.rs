@@ -198,6 +198,13 @@ impl Line {
         tries.chain(lapsed).all(|other| echo.differs(other))
     }
 
+    /// Until when a late answer may come that could be taken for one which repeats that.
+    pub(super) fn late_until(&self, echo: &Echo) -> Option<Instant> {
+        let lapsed = self.lapsed.iter();
+        let same = lapsed.filter(|lapsed| !echo.differs(&lapsed.echo));
+        same.map(|lapsed| lapsed.until).max()
+    }
+
     /// Notes that a question has been given to be written.
     pub(super) fn send(&mut self, question: Question, echo: Echo) -> RequestId {
         self.last += 1;

@@ -197,6 +197,14 @@ impl Schedule {
         self.look_ahead();
     }
 
+    /// The unit of a job is left alone until then, whatever it has answered.
+    pub(super) fn leave_alone(&mut self, at: usize, until: Instant) {
+        if let Some(unit) = self.end(at) {
+            unit.again = unit.again.max(Some(until));
+        }
+        self.look_ahead();
+    }
+
     /// When a job may be due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.next

@@ -1,6 +1,7 @@
 //! The whole module in this process, against the stand-in, with devices on real sockets.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -160,6 +161,16 @@ impl Rig {
     /// Ends the module as SIGKILL would: nothing of it is done any more.
     pub async fn kill(&mut self) {
         self.module.shutdown().await;
+        // A thread that is at the disk goes on until it is done, and keeps the folder.
+        let lock = self.storage.path().join("spool/lock");
+        let kept = || File::open(&lock).is_ok_and(|lock| lock.try_lock().is_err());
+        let mut look = interval(Duration::from_millis(5));
+        let left = timeout(PATIENCE, async {
+            while kept() {
+                look.tick().await;
+            }
+        });
+        left.await.expect("the folder is free in time");
     }
 
     /// Asks the module to stop.

@@ -372,6 +372,21 @@ fn times(asked: &[(u64, String)], unit: &str) -> Vec<u64> {
         .collect()
 }
 
+/// While the late answer of one may still come, the others are asked.
+#[test]
+fn a_unit_that_does_not_answer_keeps_the_line_no_longer_than_its_time_limit() {
+    let units = json!({"units": ["1", "2"]});
+    let mut document = polls(json!({}));
+    document["polls"]["level"]["withinMs"] = json!(3000);
+    let mut play = Play::new(protocol(&document), &units);
+    play.play("open");
+    let asked = answering(&mut play, 30_000, &["1"]);
+    let (one, two) = (times(&asked, "1"), times(&asked, "2"));
+    assert!(two.len() >= 3, "{two:?}");
+    let longest = one.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(longest <= Some(4000), "{one:?}, and the other {two:?}");
+}
+
 #[test]
 fn every_unit_is_polled_at_its_interval() {
     let units = json!({"units": ["1", "2", "3"]});
