@@ -237,7 +237,7 @@ impl Conversation {
             let until = self.line.late_until(&echo);
             let until = until.filter(|until| *until > now.monotonic);
             let until = until.ok_or(Kept::Busy)?;
-            if let Asking::Open(schedule) = &mut self.asking {
+            if let Asking::Open(Some(schedule)) = &mut self.asking {
                 schedule.leave_alone(job, until);
             }
             return Ok(());
