@@ -202,7 +202,8 @@ impl Line {
     pub(super) fn late_until(&self, echo: &Echo) -> Option<Instant> {
         let lapsed = self.lapsed.iter();
         let same = lapsed.filter(|lapsed| !echo.differs(&lapsed.echo));
-        same.map(|lapsed| lapsed.until).max()
+        let until = same.map(|lapsed| lapsed.until).max()?;
+        self.watch.moment(until)
     }
 
     /// Notes that a question has been given to be written.
