@@ -23,6 +23,8 @@ use crate::template::Template;
 const EVERY_MS: RangeInclusive<u32> = 20..=86_400_000;
 /// Seconds at most between two tries of a unit that does not answer.
 pub(super) const BACKOFF_SECONDS: RangeInclusive<u32> = 1..=86_400;
+/// What the answer to a poll may take where nothing says it.
+const POLL_WITHIN: Duration = Duration::from_secs(1);
 /// Steps of an open sequence, and polls of a protocol.
 const MOST: usize = 100;
 
@@ -97,7 +99,7 @@ pub struct PollOptions {
     #[serde(rename = "refused")]
     #[schemars(with = "Option<RefusedEntry>")]
     _refused: Option<IgnoredAny>,
-    /// How long the answer may take, in milliseconds from the last byte of the question on; 5000
+    /// How long the answer may take, in milliseconds from the last byte of the question on; 1000
     /// without it.
     #[serde(rename = "withinMs")]
     #[schemars(with = "Option<u32>", range(min = *exchange::WITHIN_MS.start(), max = *exchange::WITHIN_MS.end()))]
@@ -198,8 +200,10 @@ impl Questions {
                 .filter_map(|(name, entry)| match entry.member("registers") {
                     None => Poll::read(name, &entry, decoder, problems),
                     Some(chosen) => {
-                        let registers = registers.as_ref();
-                        Poll::of_registers((name, &entry), &chosen, registers, problems)
+                        let declared = section.member("registers").is_some();
+                        let known = registers.as_ref().map(Some);
+                        let known = if declared { known } else { Some(None) };
+                        Poll::of_registers((name, &entry), &chosen, known, problems)
                     }
                 })
                 .collect(),
@@ -365,7 +369,8 @@ impl Poll {
         let before = problems.len();
         let options: PollOptions = section.read(&exchange::MEMBERS, problems)?;
         bounded(section, "everyMs", options.every_ms, &EVERY_MS, problems);
-        let mut exchange = Exchange::read((name, section, &["everyMs"]), decoder, problems)?;
+        let mut exchange = Exchange::read_beside((name, section), decoder, problems)?;
+        exchange.within = poll_within(section, &exchange);
         if exchange.template().is_none() {
             problems.member(section, "send", "missing: the bytes that ask");
         }
@@ -389,7 +394,7 @@ impl Poll {
     fn of_registers(
         (name, section): (&str, &Section<'_>),
         chosen: &Section<'_>,
-        registers: Option<&Registers>,
+        registers: Option<Option<&Registers>>,
         problems: &mut Problems,
     ) -> Option<Self> {
         let before = problems.len();
@@ -401,8 +406,10 @@ impl Poll {
         }
         let options: PollOptions = section.read(&exchange::MEMBERS, problems)?;
         bounded(section, "everyMs", options.every_ms, &EVERY_MS, problems);
-        let others = ["everyMs", "registers"];
-        let common = Exchange::read((name, section, &others), None, problems)?;
+        let common = Exchange::read_beside((name, section), None, problems)?;
+        let within = poll_within(section, &common);
+        // What is wrong with them is told where they are.
+        let registers = registers?;
         let Some(registers) = registers else {
             let message = "the protocol has no \"registers\" with \"modbus\": \"tcp\" or \"rtu\"";
             problems.add(chosen, message);
@@ -413,7 +420,7 @@ impl Poll {
         for question in registers.questions(&names) {
             match Exchange::of_registers(name, question) {
                 Ok(exchange) => asks.push(Arc::new(Exchange {
-                    within: common.within,
+                    within,
                     retries: common.retries,
                     ..exchange
                 })),
@@ -464,8 +471,7 @@ impl Command {
         }
         let before = problems.len();
         let options: CommandOptions = section.read(&exchange::MEMBERS, problems)?;
-        let others = ["arguments", "publish"];
-        let exchange = Exchange::read((name, section, &others), decoder, problems);
+        let exchange = Exchange::read_beside((name, section), decoder, problems);
         let arguments = read_arguments(section, problems);
         let mut exchange = exchange?;
         exchange.publish = options.publish;
@@ -478,6 +484,14 @@ impl Command {
             asks: Arc::new(exchange),
             arguments,
         })
+    }
+}
+
+/// Polls wait for others, so they have less time than commands where nothing says it.
+fn poll_within(section: &Section<'_>, exchange: &Exchange) -> Duration {
+    match section.member("withinMs") {
+        Some(_) => exchange.within,
+        None => POLL_WITHIN,
     }
 }
 

@@ -196,6 +196,17 @@ impl Exchange {
         (problems.len() == before).then_some(exchange)
     }
 
+    /// The same where others stand beside them, which somebody else has read.
+    pub(super) fn read_beside(
+        (name, section): (&str, &Section<'_>),
+        decoder: Option<&Decoder>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let others = section.members().map(|(name, _)| name);
+        let others: Vec<&str> = others.filter(|name| !MEMBERS.contains(name)).collect();
+        Exchange::read((name, section, &others), decoder, problems)
+    }
+
     /// What only an answer can be.
     pub(super) fn check_unanswered(&self, section: &Section<'_>, problems: &mut Problems) {
         if self.answer.is_some() {

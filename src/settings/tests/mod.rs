@@ -1,4 +1,5 @@
 mod outbound;
+mod questions;
 pub mod samples;
 
 use proptest::prelude::*;
