@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::exchange::ExchangeOptions;
+use super::exchange::{ExchangeOptions, bounded};
 use super::questions::BACKOFF_SECONDS;
 use super::replies::Reply;
 use crate::document::{Problems, Section, optional_object};
@@ -204,23 +204,6 @@ impl HeartbeatOptions {
                 close: false,
             },
         })
-    }
-}
-
-fn bounded(
-    section: &Section<'_>,
-    member: &str,
-    value: u32,
-    allowed: &RangeInclusive<u32>,
-    problems: &mut Problems,
-) {
-    if !allowed.contains(&value) {
-        let (least, most) = (allowed.start(), allowed.end());
-        problems.member(
-            section,
-            member,
-            format!("{value} is outside of {least} to {most}"),
-        );
     }
 }
 
