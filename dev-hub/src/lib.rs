@@ -410,7 +410,7 @@ impl DevHub {
     }
 
     /// Closes everything and waits for its end.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.workload.stop();
         if let Some(listening) = self.listening.lock().await.take() {
             listening.end().await;

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::conversation::{Asked, Awaited};
+use crate::conversation::{Asked, Awaited, byte_pattern};
 use crate::document::{Problems, Section, name_of};
 use crate::message::{ConnectionId, Name};
 use crate::notation;
@@ -16,8 +15,6 @@ use crate::notation;
 const DEFAULT_MS: u32 = 25_000;
 /// edgeHub lets no caller wait longer.
 const MOST_MS: u32 = 300_000;
-/// Bytes of a compiled pattern.
-const MOST_PATTERN: usize = 256 * 1024;
 /// Entries of a page at most, and without saying so.
 const MOST_ENTRIES: usize = 100;
 
@@ -184,26 +181,13 @@ fn common(
     (device.into(), Duration::from_millis(within_ms.into()))
 }
 
-/// How an answer is known: `next`, or a pattern on the frame as patterns of the settings are.
+/// How an answer is known: `next`, or a pattern.
 fn awaited(text: &str) -> Result<Awaited, String> {
     if text == "next" {
         return Ok(Awaited::Next);
     }
-    let pattern: Result<Regex, _> = RegexBuilder::new(text)
-        .unicode(!text.is_ascii())
-        .dot_matches_new_line(true)
-        .size_limit(MOST_PATTERN)
-        .dfa_size_limit(MOST_PATTERN)
-        .build();
-    pattern.map(Awaited::Pattern).map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "the pattern is too large when compiled".to_owned(),
-        error => {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            let last = last.trim_start_matches("error: ");
-            format!("expected \"next\" or a pattern; not a pattern: {last}")
-        }
-    })
+    let pattern = byte_pattern(text).map(Awaited::Pattern);
+    pattern.map_err(|why| format!("expected \"next\" or a pattern; {why}"))
 }
 
 /// A page of a list.

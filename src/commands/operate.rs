@@ -84,7 +84,11 @@ impl Commands {
             return Answer::invalid(&mistakes);
         }
         let report = self.told.report.load_full();
-        let member = |name: &str| report.get(name).cloned().unwrap_or(Value::Null);
+        let member = |name: &str| {
+            let mut value = report.get(name).cloned().unwrap_or(Value::Null);
+            take_nulls_away(&mut value);
+            value
+        };
         let counts = self.registry.connections().count();
         let mut listeners = member("listeners");
         let mut outbound = Map::new();
@@ -114,6 +118,14 @@ impl Commands {
             .with("devicesConnected", self.registry.connected())
             .with("messagesWaiting", waiting)
             .with("spool", member("spool"))
+    }
+}
+
+/// In a reported twin null takes a member away; in an answer it would say nothing.
+fn take_nulls_away(value: &mut Value) {
+    if let Value::Object(members) = value {
+        members.retain(|_, member| !member.is_null());
+        members.values_mut().for_each(take_nulls_away);
     }
 }
 

@@ -333,6 +333,8 @@ pub enum Counted {
     PollRefused(Name, Option<Text>, Bytes),
     /// A poll could not be sent: its name and why.
     PollNotSent(Name, String),
+    /// A question that had no answer could not be asked again: its name and why.
+    RetryNotSent(Name, String),
     /// A poll was due so many times while the line was not free.
     PollsMissed(Name, u32),
     /// A step of the open sequence failed: which, and why.
@@ -370,6 +372,7 @@ impl Counted {
             Counted::PollFailed(..) => "poll_failed",
             Counted::PollRefused(..) => "poll_refused",
             Counted::PollNotSent(..) => "poll_not_sent",
+            Counted::RetryNotSent(..) => "retry_not_sent",
             Counted::PollsMissed(..) => "polls_missed",
             Counted::OpenFailed(..) => "open_failed",
             Counted::Late(_) => "late_answer",
@@ -443,6 +446,9 @@ impl fmt::Display for Counted {
                 write!(f, "poll {poll}{} refused: {}", Unit(unit), Shown(answer))
             }
             Counted::PollNotSent(poll, why) => write!(f, "poll {poll} not sent: {why}"),
+            Counted::RetryNotSent(question, why) => {
+                write!(f, "{question} not asked again: {why}")
+            }
             Counted::PollsMissed(poll, times) => write!(
                 f,
                 "poll {poll} left out {times} times: the line is too busy for its interval"

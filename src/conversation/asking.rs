@@ -293,10 +293,8 @@ impl Conversation {
             Err(why) => {
                 if let Some((question, written)) = self.line.make().cancel(id, now.monotonic) {
                     let outcome = Outcome::TimedOut { written };
-                    actions.push(Action::Count(Counted::PollNotSent(
-                        Name::clone(&question.exchange.name),
-                        why,
-                    )));
+                    let name = Name::clone(&question.exchange.name);
+                    actions.push(Action::Count(Counted::RetryNotSent(name, why)));
                     self.settle(now, Settled { question, outcome }, actions);
                 }
             }

@@ -1,6 +1,6 @@
 //! `regex`: the named groups of a pattern, matched on bytes.
 
-use regex::bytes::{Regex as Pattern, RegexBuilder};
+use regex::bytes::Regex as Pattern;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use super::run::Run;
 use super::textual::{Encoding, Field, Keyed};
 use super::{Inherited, Use};
 use crate::document::{Problems, Section};
-use crate::notation::{NotationError, unknown_word};
+use crate::notation::{self, NotationError, unknown_word};
 use crate::schema::{PatternText, TextField};
 
 /// Memory that a compiled pattern may take: counted repetitions grow fast.
@@ -55,7 +55,7 @@ impl Regex {
         problems: &mut Problems,
     ) -> Option<Self> {
         let options: Options = section.read(without, problems)?;
-        let pattern = match compile(&options.pattern) {
+        let pattern = match notation::pattern(&options.pattern, MOST_BYTES) {
             Ok(pattern) => pattern,
             Err(why) => {
                 problems.member(section, "pattern", why);
@@ -125,31 +125,4 @@ fn groups(pattern: &Pattern, fields: &[Keyed], inherited: &Inherited<'_>) -> Vec
     // The whole match takes part always.
     groups.extend(made.into_iter().map(|of| group(0, of)));
     groups
-}
-
-fn compile(pattern: &str) -> Result<Pattern, String> {
-    let build = |unicode| {
-        RegexBuilder::new(pattern)
-            .unicode(unicode)
-            .dot_matches_new_line(true)
-            .size_limit(MOST_BYTES)
-            .dfa_size_limit(MOST_BYTES)
-            .build()
-    };
-    // Without Unicode a class matches single bytes, which is what device protocols mean; a pattern that
-    // itself holds letters beyond ASCII needs it for them.
-    let compiled = if pattern.is_ascii() {
-        build(false)
-    } else {
-        build(true)
-    };
-    compiled.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "the pattern is too large when compiled".to_owned(),
-        error => format!("not a pattern: {}", last_line(&error.to_string())),
-    })
-}
-
-fn last_line(text: &str) -> String {
-    let line = text.lines().last().unwrap_or_default();
-    line.trim_start_matches("error: ").to_owned()
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -11,7 +11,7 @@ use super::explain::written;
 use super::needles::{Found, Needles};
 use super::{Broken, Explanation, Framer, More, Resync, Skipped, Step, Taken, WrapError};
 use crate::document::{Problems, Section};
-use crate::notation::bytes;
+use crate::notation::{bytes, pattern};
 use crate::schema::{Bytes, PatternText};
 
 /// A longer line says no length, so that bytes in which frames could start everywhere are not
@@ -81,20 +81,7 @@ pub(super) fn read(
 }
 
 fn pattern_with_group(text: &str) -> Result<Regex, String> {
-    // Without Unicode a class is one of single bytes; a pattern beyond ASCII needs it for its own letters.
-    let pattern = RegexBuilder::new(text)
-        .unicode(!text.is_ascii())
-        .size_limit(MOST_PATTERN_BYTES)
-        .dfa_size_limit(MOST_PATTERN_BYTES)
-        .build();
-    let pattern = pattern.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "the pattern is too large when compiled".to_owned(),
-        error => {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            format!("not a pattern: {}", last.trim_start_matches("error: "))
-        }
-    })?;
+    let pattern = pattern(text, MOST_PATTERN_BYTES)?;
     if pattern.captures_len() == 2 {
         Ok(pattern)
     } else {

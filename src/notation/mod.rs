@@ -1,4 +1,4 @@
-//! The small notations of the settings: bytes, "an integer at a place", spans and conditions.
+//! The small notations of the settings: bytes, "an integer at a place", spans, conditions and patterns.
 //!
 //! Every mistake is a [`NotationError`] that points into the string with a column.
 #![cfg_attr(
@@ -9,6 +9,7 @@
 mod bytes;
 mod condition;
 mod integer;
+mod pattern;
 mod span;
 mod words;
 mod zone;
@@ -19,6 +20,7 @@ pub use self::bytes::{bytes, write_bytes};
 pub use self::condition::{Condition, Literal, Values};
 pub use self::integer::{Digits, IntegerAt, IntegerKind, IntegerRead, PartAt, ReadError};
 pub(crate) use self::integer::{split_endian, write_bcd};
+pub use self::pattern::pattern;
 pub use self::span::Span;
 pub use self::words::{Word, Words, nearest, number, unknown_word};
 pub use self::zone::zone;

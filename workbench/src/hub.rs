@@ -1,5 +1,6 @@
 //! `hub`: the stand-in alone.
 
+use crate::call::Desk;
 use crate::messages::Messages;
 use crate::settings_file::SettingsFile;
 use crate::up::{MODULE, stand_in};
@@ -27,6 +28,7 @@ pub struct Options {
 pub async fn run(Options { shown }: Options) -> anyhow::Result<()> {
     let stop = stop::asked(shown.seconds)?;
     let hub = stand_in().await?;
+    let desk = Desk::open(&hub, &shown.socket);
     let mut file = None;
     if let Some(path) = shown.settings {
         let (opened, settings) = SettingsFile::open(path)?;
@@ -56,6 +58,7 @@ pub async fn run(Options { shown }: Options) -> anyhow::Result<()> {
         shown = messages.show(file) => shown,
         () = stop => Ok(()),
     };
+    drop(desk);
     hub.stop().await;
     shown
 }

@@ -1,6 +1,7 @@
 //! The integrator's desk: runs the module against a stand-in for edgeHub on this machine.
 
 mod bench;
+mod call;
 mod convert;
 mod devices;
 mod hub;
@@ -38,6 +39,9 @@ enum Command {
     /// Runs the stand-in for edgeHub alone and says how a module connects to it.
     #[command(after_help = hub::EXAMPLES)]
     Hub(hub::Options),
+    /// Asks the module that runs under `up` or `hub`: a direct method, or a message to an input.
+    #[command(after_help = call::EXAMPLES)]
+    Call(call::Options),
     /// Plays bytes to a listener, as a device would, and prints what comes back.
     #[command(after_help = send::EXAMPLES)]
     Send(send::Options),
@@ -76,6 +80,8 @@ struct Shown {
     /// One JSON object per message: device, module, output, properties, system, body.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    socket: call::Socket,
 }
 
 fn main() -> ExitCode {
@@ -87,6 +93,7 @@ fn main() -> ExitCode {
         Command::BenchPart { role } => on_a_runtime(bench::be(role)),
         Command::Infer(options) => infer::run(&options),
         Command::Convert(options) => convert::run(&options),
+        Command::Call(options) => on_one_thread(call::run(options)),
         Command::Send(options) => on_a_runtime(send::run(options)),
         Command::Simulate(options) => on_one_thread(simulate::run(options)),
     };

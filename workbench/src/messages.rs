@@ -129,7 +129,10 @@ fn readings(sender: &str, body: Value) -> Vec<(String, Value)> {
     let reading = |mut element: Value| {
         let device = element.get("device").and_then(Value::as_str);
         let device = device.unwrap_or(sender).to_owned();
-        let values = element.get_mut("values").map(Value::take);
+        // Of the result of a command the values are only a part.
+        let is_result = element.get("outcome").is_some();
+        let values = element.get_mut("values").filter(|_| !is_result);
+        let values = values.map(Value::take);
         (device, values.unwrap_or(element))
     };
     elements.into_iter().map(reading).collect()
@@ -149,6 +152,13 @@ mod tests {
                 vec![("a", json!({"n": 1}))],
             ),
             (json!({"n": 1}), vec![("s", json!({"n": 1}))]),
+            (
+                json!({"device": "a", "outcome": "answered", "values": {"n": 1}}),
+                vec![(
+                    "a",
+                    json!({"device": "a", "outcome": "answered", "values": {"n": 1}}),
+                )],
+            ),
             (
                 json!([{"device": "a", "values": {"n": 1}}, {"device": "b", "values": 2}]),
                 vec![("a", json!({"n": 1})), ("b", json!(2))],

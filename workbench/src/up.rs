@@ -1,9 +1,13 @@
 //! `up`: the stand-in, the module as a process of its own, and simulated devices.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use dev_hub::DevHub;
+use serde_json::Value;
 use tokio::task::JoinSet;
 
+use crate::call::Desk;
 use crate::messages::Messages;
 use crate::module::Module;
 use crate::sample::Sample;
@@ -17,7 +21,8 @@ pub const MODULE: &str = "tcpgateway";
 pub const EXAMPLES: &str = "Examples:
   workbench up                              a scale and a vehicle tracker, until Ctrl-C
   workbench up --for 20 --json              20 seconds of them, one JSON object per message
-  workbench up --settings settings.json     your settings and your devices; edit the file meanwhile";
+  workbench up --settings settings.json     your settings and your devices; edit the file meanwhile
+  workbench call status                     from another terminal: a direct method of the module";
 
 /// The options of `up`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +40,7 @@ pub async fn run(Options { shown }: Options) -> anyhow::Result<()> {
     let storage = tempfile::tempdir().context("no temporary directory for the module's storage")?;
     let hub = stand_in().await?;
     let (file, devices) = configure(&hub, &shown)?;
+    let desk = Desk::open(&hub, &shown.socket);
     let mut module = Module::start(hub.module_env(MODULE)?, storage.path())?;
     let mut messages = Messages::new(&hub, MODULE, shown.json);
     let shown = tokio::select! {
@@ -43,7 +49,9 @@ pub async fn run(Options { shown }: Options) -> anyhow::Result<()> {
         () = stop => Ok(()),
     };
     drop(devices);
+    // Who waits for an answer is told by the module that it stops.
     let stopped = module.stop().await;
+    drop(desk);
     // While it stopped it delivered what it still had.
     let printed = messages.print();
     let count = hub.upstream().count();
@@ -54,33 +62,41 @@ pub async fn run(Options { shown }: Options) -> anyhow::Result<()> {
 }
 
 /// The stand-in, with our module and a route for all that it sends.
-pub async fn stand_in() -> anyhow::Result<DevHub> {
+pub async fn stand_in() -> anyhow::Result<Arc<DevHub>> {
     let hub = DevHub::builder()
         .module(MODULE)
         .route("upstream", "FROM /messages/* INTO $upstream");
-    hub.start().await.context("the stand-in cannot start")
+    let hub = hub.start().await.context("the stand-in cannot start")?;
+    Ok(Arc::new(hub))
 }
 
 /// Gives the module its settings: the file's, or the sample's with devices that speak by them.
 fn configure(hub: &DevHub, shown: &Shown) -> anyhow::Result<(Option<SettingsFile>, JoinSet<()>)> {
     if let Some(path) = &shown.settings {
         let (file, settings) = SettingsFile::open(path.clone())?;
-        tell_listeners(&settings);
+        tell_ports(&settings);
         hub.set_desired(MODULE, settings)?;
         return Ok((Some(file), JoinSet::new()));
     }
     let sample = Sample::new()?;
-    tell_listeners(&sample.settings);
+    tell_ports(&sample.settings);
     hub.set_desired(MODULE, sample.settings.clone())?;
     Ok((None, sample.devices()))
 }
 
-fn tell_listeners(settings: &serde_json::Value) {
-    let listeners = settings["listeners"].as_object();
-    for (name, listener) in listeners.into_iter().flatten() {
+/// Says where devices connect to, and which are called.
+fn tell_ports(settings: &Value) {
+    let entries = |section: &str| settings[section].as_object().into_iter().flatten();
+    for (name, listener) in entries("listeners") {
         let (port, protocol) = (&listener["port"], &listener["protocol"]);
         say(format_args!(
             "listener {name}: port {port}, protocol {protocol}"
+        ));
+    }
+    for (name, entry) in entries("outbound") {
+        let (address, protocol) = (&entry["address"], &entry["protocol"]);
+        say(format_args!(
+            "outbound {name}: address {address}, protocol {protocol}"
         ));
     }
 }

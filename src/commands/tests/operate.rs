@@ -96,12 +96,12 @@ async fn a_connection_ends_by_its_device_or_its_number() {
 }
 
 #[tokio::test]
-async fn the_status_says_what_is_reported_and_what_stands() {
+async fn the_status_says_what_is_reported_and_what_stands_and_nothing_empty() {
     let mut bench = Bench::new();
     let report = json!({
         "module": {"version": "1.2.3"},
-        "settings": {"ac": 200, "av": 7},
-        "listeners": {"scales": {"port": 5000, "state": "listening"}, "idle": {"port": 5001}},
+        "settings": {"ac": 200, "av": 7, "errors": null},
+        "listeners": {"scales": {"port": 5000, "state": "listening", "error": null}, "idle": {"port": 5001}},
         "spool": {"state": "good"}
     });
     bench.told.report.store(Arc::new(report));

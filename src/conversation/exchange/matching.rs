@@ -1,13 +1,13 @@
 //! Which frame is the answer to a question.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use crate::message::Fields;
-use crate::notation::{Condition, Endian, Literal, NotationError};
+use crate::notation::{Condition, Endian, Literal, NotationError, pattern};
 use crate::template::{Context, Template};
 
-/// Bytes that the automaton of a pattern may take.
-const PATTERN_BYTES: usize = 1 << 20;
+/// Memory that a compiled pattern may take; callers may send one with each command.
+const PATTERN_BYTES: usize = 256 * 1024;
 
 /// Which frame is meant.
 #[derive(Debug)]
@@ -117,20 +117,15 @@ impl Same {
     }
 }
 
-/// A pattern on the bytes of a frame: `.` is every byte, and it may stand anywhere.
+/// A pattern that tells the answer to a question from other frames.
 ///
 /// # Errors
 /// Why it is none.
-pub fn byte_pattern(pattern: &str) -> Result<Regex, String> {
-    if pattern.is_empty() {
-        return Err("expected a pattern on the frame's bytes, or \"next\"".to_owned());
+pub fn byte_pattern(text: &str) -> Result<Regex, String> {
+    if text.is_empty() {
+        return Err("expected a pattern on the frame's bytes; `.` fits every frame".to_owned());
     }
-    RegexBuilder::new(pattern)
-        .unicode(false)
-        .dot_matches_new_line(true)
-        .size_limit(PATTERN_BYTES)
-        .build()
-        .map_err(|error| format!("this is no pattern: {error}"))
+    pattern(text, PATTERN_BYTES)
 }
 
 /// Reads conditions joined by `and`, of which some may say `FIELD = {HOLE}`.

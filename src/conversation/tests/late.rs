@@ -178,14 +178,14 @@ fn a_try_that_cannot_be_filled_ends_its_question_and_the_connection_that_waited_
     ];
     let next = [
         ("ask 2 9000 10.0.0.7 tare", ""),
-        ("after 3000", "count poll_not_sent; answer 1 timed out 4"),
+        ("after 3000", "count retry_not_sent; answer 1 timed out 4"),
         ("data ok 1|", "count late_answer; write tare|"),
     ];
     check(lines(go.clone()), json!({}), &[&rows[..], &next].concat());
     rows.push(("stop", ""));
     rows.push((
         "after 3000",
-        "count poll_not_sent; answer 1 timed out 4; close shutdown",
+        "count retry_not_sent; answer 1 timed out 4; close shutdown",
     ));
     check(lines(go), json!({}), &rows);
 }

@@ -11,7 +11,7 @@ use crate::settings::schema::schema;
 
 /// What only the reader of the settings can know beside the notations inside of texts and what a
 /// preset or file says: names that refer to each other, and members that fit together only by what they say.
-const ONLY_THE_READER: [&str; 40] = [
+const ONLY_THE_READER: [&str; 39] = [
     "unknown protocol",
     "unknown layout",
     // Of outbound.
@@ -53,7 +53,6 @@ const ONLY_THE_READER: [&str; 40] = [
     "a refusal is an answer",
     "expected `where`, `layout`, or both",
     "expected a pattern on the frame's bytes",
-    "this is no pattern",
     "missing: the bytes that ask",
     "and there is none here: add \"units\"",
 ];

@@ -12,6 +12,9 @@ use serde::Deserialize;
 use super::rename::{Place, rename};
 use super::stage::Stage;
 
+/// Memory that a compiled pattern may take.
+const MOST_PATTERN_BYTES: usize = 1 << 20;
+
 /// One request and its answer, as `simulate.json` has them in a list.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,9 +64,9 @@ impl Answers {
                 true => notation::bytes(&rule.when)
                     .map(When::Begins)
                     .map_err(|error| wrong("\"when\"", error.to_string()))?,
-                false => Regex::new(&rule.when)
+                false => notation::pattern(&rule.when, MOST_PATTERN_BYTES)
                     .map(When::Fits)
-                    .map_err(|error| wrong("\"when\"", error.to_string()))?,
+                    .map_err(|error| wrong("\"when\"", error))?,
             };
             let send = Template::parse(&rule.send);
             let send = send.map_err(|error| wrong("\"send\" of", error.to_string()))?;
