@@ -3,30 +3,55 @@
 //! One `Notify` and queues that are allocated when used, so that an idle connection stays small.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 
 use crate::conversation::{ConversationSettings, Outcome, Reason, Request};
-use crate::message::{Name, Progress, Ticket};
+use crate::message::{ConnectionId, Name, Progress, Ticket};
 
 /// Commands that may wait for one connection.
 const MOST_COMMANDS: usize = 32;
 
 /// The sending side. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Inbox(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     waiting: Mutex<Waiting>,
     notify: Notify,
-    /// The entry of the settings that the connection belongs to, and whether that dials.
-    entry: Option<(Name, bool)>,
+    id: ConnectionId,
+    origin: Origin,
     /// How often the device was heard.
     beats: AtomicU64,
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The entry of the settings that it belongs to.
+    pub entry: Name,
+    /// Whether we have called the device, and the entry is one of `outbound`.
+    pub dialled: bool,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// When it was opened.
+    pub since: Timestamp,
+}
+
+impl Origin {
+    /// What its entry is: `outbound` or `listener`.
+    pub fn kind(&self) -> &'static str {
+        match self.dialled {
+            true => "outbound",
+            false => "listener",
+        }
+    }
 }
 
 /// Everything that waits for the connection.
@@ -56,28 +81,25 @@ pub enum NotTaken {
 }
 
 impl Inbox {
-    /// Of a connection that a listener has accepted.
-    pub fn accepted(listener: &Name) -> Self {
-        Self::of(listener, false)
-    }
-
-    /// Of a connection with a device that an entry of `outbound` has dialled.
-    pub fn dialled(outbound: &Name) -> Self {
-        Self::of(outbound, true)
-    }
-
-    fn of(entry: &Name, dialled: bool) -> Self {
+    /// Of the connection with that number.
+    pub fn new(id: ConnectionId, origin: Origin) -> Self {
         Inbox(Arc::new(Shared {
-            entry: Some((Name::clone(entry), dialled)),
-            ..Shared::default()
+            waiting: Mutex::default(),
+            notify: Notify::new(),
+            id,
+            origin,
+            beats: AtomicU64::new(0),
         }))
     }
 
-    /// The entry of the settings that the connection belongs to, and whether that dials; `None` of one
-    /// that stands alone.
-    pub fn entry(&self) -> Option<(&Name, bool)> {
-        let (name, dialled) = self.0.entry.as_ref()?;
-        Some((name, *dialled))
+    /// The connection's number.
+    pub fn id(&self) -> ConnectionId {
+        self.0.id
+    }
+
+    /// Where the connection comes from.
+    pub fn origin(&self) -> &Origin {
+        &self.0.origin
     }
 
     /// Bytes came from the device.
@@ -130,9 +152,12 @@ impl Inbox {
     /// Takes all that waits, or waits until there is something. For the connection alone; may be dropped.
     pub async fn take(&self) -> Waiting {
         loop {
-            let waiting = std::mem::take(&mut *self.lock());
-            if !waiting.is_empty() {
-                return waiting;
+            // In a scope of its own: what lives across the wait is part of every idle connection.
+            {
+                let waiting = std::mem::take(&mut *self.lock());
+                if !waiting.is_empty() {
+                    return waiting;
+                }
             }
             self.0.notify.notified().await;
         }
@@ -187,6 +212,20 @@ impl Waiting {
             && self.commands.is_empty()
             && self.settings.is_none()
             && self.stop.is_none()
+    }
+}
+
+/// Of a connection that stands alone.
+#[cfg(test)]
+impl Default for Inbox {
+    fn default() -> Self {
+        let origin = Origin {
+            entry: "scales".into(),
+            dialled: false,
+            peer: "10.0.0.7:4000".parse().unwrap(),
+            since: Timestamp::UNIX_EPOCH,
+        };
+        Inbox::new(ConnectionId(0), origin)
     }
 }
 

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::Commands;
 use super::arguments::{self, Page, Target};
 use super::results::Answer;
-use crate::connections::Standing;
 use crate::conversation::Reason;
+use crate::inbox::Inbox;
 use crate::message::{ConnectionId, Name};
 
 /// Bytes of a list of one answer, about.
@@ -21,14 +21,12 @@ impl Commands {
             Ok(page) => page,
             Err(mistakes) => return Answer::invalid(&mistakes),
         };
-        let connections = self.registry.connections();
         let after = after.unwrap_or_default();
         let page = self.registry.after(&after, limit.saturating_add(1));
         let entries = page.into_iter().map(|(name, inbox)| {
-            let number = inbox.as_ref().and_then(|inbox| connections.id_of(inbox));
             let mut entry = json!({ "device": &*name, "connected": inbox.is_some() });
-            if let Some(number) = number {
-                entry["connection"] = json!(number.0);
+            if let Some(inbox) = inbox {
+                entry["connection"] = json!(inbox.id().0);
             }
             (json!(&*name), entry)
         });
@@ -44,11 +42,10 @@ impl Commands {
         let after = ConnectionId(after.unwrap_or_default());
         let page = self.registry.connections();
         let page = page.after(after, limit.saturating_add(1));
-        let inboxes: Vec<_> = page.iter().map(|(_, entry)| entry.inbox.clone()).collect();
-        let devices = self.registry.devices_of(&inboxes);
-        let entries = page.into_iter().zip(devices);
+        let devices = self.registry.devices_of(&page);
+        let entries = page.iter().zip(devices);
         let entries =
-            entries.map(|((id, entry), devices)| (json!(id.0), connection(id, &entry, devices)));
+            entries.map(|(inbox, devices)| (json!(inbox.id().0), connection(inbox, devices)));
         listed("connections", entries, limit)
     }
 
@@ -67,9 +64,8 @@ impl Commands {
                 (self.registry.find(&device), answer)
             }
             Target::Connection(id) => {
-                let standing = self.registry.connections().find(id);
                 let answer = Answer::new(409, "notConnected").with("connection", id.0);
-                (standing.map(|standing| standing.inbox), answer)
+                (self.registry.connections().find(id), answer)
             }
         };
         let Some(inbox) = inbox else { return answer };
@@ -129,20 +125,17 @@ fn take_nulls_away(value: &mut Value) {
     }
 }
 
-fn connection(id: ConnectionId, standing: &Standing, mut devices: Vec<Name>) -> Value {
+fn connection(inbox: &Inbox, mut devices: Vec<Name>) -> Value {
+    let origin = inbox.origin();
     devices.sort();
     let count = devices.len();
     devices.truncate(MOST_NAMED);
     let devices: Vec<&str> = devices.iter().map(|name| &**name).collect();
-    let entry = match standing.dialled {
-        true => "outbound",
-        false => "listener",
-    };
     json!({
-        "connection": id.0,
-        entry: &*standing.entry,
-        "peer": standing.peer.to_string(),
-        "since": format!("{:.3}", standing.since),
+        "connection": inbox.id().0,
+        origin.kind(): &*origin.entry,
+        "peer": origin.peer.to_string(),
+        "since": format!("{:.3}", origin.since),
         "devices": devices,
         "deviceCount": count,
     })

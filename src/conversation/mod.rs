@@ -124,7 +124,8 @@ pub struct Conversation {
     ahead: usize,
     /// Whether the clocks that watch the device stand still.
     held: bool,
-    ending: Option<Ending>,
+    /// In a place of its own: most connections are not on their way to their close.
+    ending: Option<Box<Ending>>,
     /// How long the rest of a frame may take that is half there when we want to end.
     half_frame: Duration,
     closed: bool,
@@ -367,11 +368,12 @@ impl Conversation {
             Some(ending) => ending.frames = frames,
             None => {
                 let until = now.monotonic + self.settings.idle_timeout.unwrap_or(LINGER);
-                self.ending = Some(Ending {
+                let ending = Ending {
                     reason,
                     until,
                     frames,
-                });
+                };
+                self.ending = Some(Box::new(ending));
             }
         }
     }

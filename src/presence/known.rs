@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Origin};
 use crate::message::{Name, Now};
 use crate::settings::PresenceSettings;
 
@@ -48,8 +48,8 @@ pub struct Change {
     pub since: Timestamp,
     /// Why it is not connected, if that is known.
     pub reason: Option<&'static str>,
-    /// The entry of the settings over which it speaks or spoke, and whether that dials.
-    pub entry: Option<(Name, bool)>,
+    /// The connection over which it speaks or spoke.
+    pub origin: Origin,
 }
 
 /// How many devices are how, and who is away.
@@ -219,10 +219,7 @@ impl Known {
                 state: device.state,
                 since: device.since,
                 reason: device.reason,
-                entry: device
-                    .inbox
-                    .entry()
-                    .map(|(name, dialled)| (Name::clone(name), dialled)),
+                origin: device.inbox.origin().clone(),
                 device: name,
             });
         }

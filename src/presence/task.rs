@@ -76,9 +76,7 @@ fn message(change: &Change) -> Message {
     if let Some(reason) = change.reason {
         say("reason", reason);
     }
-    if let Some((name, dialled)) = &change.entry {
-        say(if *dialled { "outbound" } else { "listener" }, name);
-    }
+    say(change.origin.kind(), &change.origin.entry);
     Message {
         output: PRESENCE_OUTPUT.into(),
         device: change.device.clone(),

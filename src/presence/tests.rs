@@ -52,10 +52,7 @@ impl Bench {
         let device = || Name::from(words[2]);
         match words[0] {
             "bind" => {
-                let inbox = self
-                    .inboxes
-                    .entry(words[3])
-                    .or_insert_with(|| Inbox::accepted(&"scales".into()));
+                let inbox = self.inboxes.entry(words[3]).or_default();
                 self.known.bound(&device(), &inbox.clone(), now);
             }
             "left" => self.known.left(&device(), Some(words[3]), now),

@@ -7,7 +7,6 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,11 +16,10 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::port::Port;
-use crate::connections::Standing;
 use crate::conversation::{Action, Conversation, Counted, End, Input, Outcome, Reason};
 use crate::identity::Peer;
 use crate::inbox::{Inbox, Waiting};
-use crate::message::{CommandId, ConnectionId, Name};
+use crate::message::{CommandId, Name};
 use crate::ops::metrics::Backlog;
 use crate::outbox::Outbox;
 
@@ -36,14 +34,11 @@ const LINGER_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
-    address: SocketAddr,
     conversation: Conversation,
     port: Arc<Port>,
     backlog: Backlog,
     inbox: Inbox,
     outbox: Outbox,
-    /// Its place among those that stand.
-    id: ConnectionId,
     /// What the socket has not taken yet.
     write: Option<Bytes>,
     write_until: Option<Instant>,
@@ -76,17 +71,8 @@ impl Connection {
             .outbox(Arc::new(move |ticket, progress| {
                 sink.progress(ticket, progress)
             }));
-        let id = port.south.registry.connections().open(Standing {
-            inbox: inbox.clone(),
-            entry: Name::clone(&port.entry),
-            dialled: peer.dialled,
-            peer: peer.address,
-            since: port.south.clock.now().utc,
-        });
         let mut connection = Connection {
-            id,
             stream,
-            address: peer.address,
             conversation,
             port,
             backlog: Backlog::default(),
@@ -223,7 +209,7 @@ impl Connection {
         self.step(Input::End(End::Reset));
         self.close.get_or_insert(Reason::Shutdown);
         if !self.outbox.is_empty() {
-            self.port.lost_messages(self.address);
+            self.port.lost_messages(self.inbox.origin().peer);
             self.outbox = self.port.south.submitter.outbox(Arc::new(|_, _| {}));
         }
     }
@@ -378,7 +364,7 @@ impl Connection {
         self.port.metrics.trouble(counted.word(), 1);
         if let Counted::Quarantined(device, frame) = counted {
             let south = &self.port.south;
-            let from = (&self.port.entry, self.address);
+            let from = (&self.port.entry, self.inbox.origin().peer);
             let now = south.clock.now().monotonic;
             south.quarantine.note(device, from, frame, now);
         }
@@ -390,7 +376,7 @@ impl Connection {
 
     fn warn(&self, what: &'static str, text: &dyn fmt::Display) {
         let now = self.port.south.clock.now().monotonic;
-        let peer = self.address;
+        let peer = self.inbox.origin().peer;
         let allowed = self
             .port
             .south
@@ -414,7 +400,7 @@ impl Drop for Connection {
             .backlog(&mut self.backlog, Backlog::default());
         self.inbox.end();
         let reason = self.close.map(Reason::word);
-        self.port.south.registry.connections().close(self.id);
+        self.port.south.registry.connections().close(&self.inbox);
         for name in self.bound.drain(..) {
             let registry = &self.port.south.registry;
             registry.unbind(&name, &self.inbox, reason);

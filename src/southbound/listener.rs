@@ -10,7 +10,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 
 use super::South;
 use super::accepting::Accepting;
@@ -183,13 +182,9 @@ impl ListenerTask {
             Name::clone(&listener.name),
             listener.device.clone(),
         );
-        let span =
-            tracing::debug_span!("connection", listener = %listener.name, peer = %peer.address);
-        let inbox = Inbox::accepted(&self.port.entry);
         let speaks = (&listener.protocol, &terms.conversation);
-        let connection = self.port.connection(stream, peer, speaks, inbox.clone());
-        let task = self.connections.spawn(connection.run().instrument(span));
-        self.open.insert(task.id(), (inbox, generation));
+        let (task, inbox) = self.port.run(stream, peer, speaks, &mut self.connections);
+        self.open.insert(task, (inbox, generation));
         self.port.metrics.accepted();
     }
 

@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 
 use super::South;
 use super::dialling::{Unreached, dial};
@@ -308,13 +307,9 @@ impl OutboundTask {
             Name::clone(&outbound.name),
             line.dialled.device.clone(),
         );
-        let span =
-            tracing::debug_span!("connection", outbound = %outbound.name, peer = %peer.address);
-        let inbox = Inbox::dialled(&self.port.entry);
         let speaks = (&outbound.protocol, &terms.conversation);
-        let connection = self.port.connection(stream, peer, speaks, inbox.clone());
-        let task = self.connections.spawn(connection.run().instrument(span));
-        line.state = State::Connected(task.id());
+        let (task, inbox) = self.port.run(stream, peer, speaks, &mut self.connections);
+        line.state = State::Connected(task);
         self.port.metrics.dialled(CONNECTED);
         let open = Open {
             device: Name::clone(name),
@@ -322,7 +317,7 @@ impl OutboundTask {
             generation,
             since,
         };
-        self.open.insert(task.id(), open);
+        self.open.insert(task, open);
     }
 
     /// A connection has ended: its device is dialled again if it is still wanted there.

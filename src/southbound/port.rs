@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpStream;
+use tokio::task::{Id, JoinSet};
+use tracing::Instrument as _;
 
 use super::connection::Connection;
 use super::{South, socket};
 use crate::conversation::{AHEAD, Action, Conversation, ConversationSettings, Protocol, Reason};
 use crate::identity::Peer;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Origin};
 use crate::message::Name;
 use crate::ops::metrics::{Backlog, ListenerMetrics};
 
@@ -53,20 +55,35 @@ impl Port {
         }
     }
 
-    /// A connection on a stream that stands.
-    pub(super) fn connection(
+    /// Runs a connection on a stream that stands; says its task and its inbox.
+    pub(super) fn run(
         self: &Arc<Self>,
         stream: TcpStream,
         peer: Peer,
         (protocol, settings): (&Arc<Protocol>, &Arc<ConversationSettings>),
-        inbox: Inbox,
-    ) -> Connection {
+        tasks: &mut JoinSet<Reason>,
+    ) -> (Id, Inbox) {
         if let Err(error) = socket::prepare(&stream) {
             tracing::debug!(%error, "the connection was gone at once");
         }
         let conversation = Conversation::new(Arc::clone(protocol), Arc::clone(settings))
             .with_half_frame(self.south.timeouts.half_frame);
-        Connection::new(stream, peer, conversation, Arc::clone(self), inbox)
+        let origin = Origin {
+            entry: Name::clone(&self.entry),
+            dialled: self.dialled,
+            peer: peer.address,
+            since: self.south.clock.now().utc,
+        };
+        let inbox = self.south.registry.connections().open(origin);
+        let span = tracing::debug_span!("connection", entry = %self.entry, peer = %peer.address);
+        let port = Arc::clone(self);
+        let connection = Connection::new(stream, peer, conversation, port, inbox.clone());
+        // A span has its place in the task, also one that the log leaves out.
+        let task = match span.is_disabled() {
+            true => tasks.spawn(connection.run()),
+            false => tasks.spawn(Box::pin(connection.run().instrument(span))),
+        };
+        (task.id(), inbox)
     }
 
     pub(super) fn take_place(&self) -> Vec<Action> {

@@ -1,28 +1,30 @@
 use super::*;
-use crate::connections::Standing;
 use crate::conversation::Reason;
+use crate::inbox::Origin;
 
-fn standing(bench: &Bench, inbox: &Inbox, entry: &str, dialled: bool) -> u64 {
-    let connections = bench.registry.connections();
-    let id = connections.open(Standing {
-        inbox: inbox.clone(),
+/// A connection of that entry, and of that device if there is one.
+fn standing(bench: &Bench, entry: &str, dialled: bool, device: Option<&str>) -> Inbox {
+    let origin = Origin {
         entry: entry.into(),
         dialled,
-        peer: "10.0.0.7:4000".parse().unwrap(),
-        since: jiff::Timestamp::UNIX_EPOCH,
-    });
-    id.0
+        ..Inbox::default().origin().clone()
+    };
+    let inbox = bench.registry.connections().open(origin);
+    if let Some(device) = device {
+        bench.registry.bind(&device.into(), &inbox);
+    }
+    inbox
 }
 
 #[tokio::test]
 async fn devices_and_connections_are_listed_in_pages() {
     let mut bench = Bench::new();
-    let one = bench.connect("a");
+    let one = standing(&bench, "scales", false, Some("a"));
     bench.registry.bind(&"c".into(), &one);
     let gone = bench.connect("b");
     bench.registry.unbind(&"b".into(), &gone, None);
-    let first = standing(&bench, &one, "scales", false);
-    let second = standing(&bench, &Inbox::default(), "meters", true);
+    let first = one.id().0;
+    let second = standing(&bench, "meters", true, None).id().0;
     let (status, answer) = bench.ask("devices", json!({"limit": 2})).await;
     assert_eq!(status, 200);
     let expected = json!({"outcome": "listed", "devices": [
@@ -75,8 +77,8 @@ async fn a_list_stays_small_whatever_names_devices_have() {
 #[tokio::test]
 async fn a_connection_ends_by_its_device_or_its_number() {
     let mut bench = Bench::new();
-    let inbox = bench.connect("a");
-    let id = standing(&bench, &inbox, "scales", false);
+    let inbox = standing(&bench, "scales", false, Some("a"));
+    let id = inbox.id().0;
     for target in [json!({"device": "a"}), json!({"connection": id})] {
         let answer = bench.ask("disconnect", target).await;
         assert_eq!(
@@ -105,10 +107,9 @@ async fn the_status_says_what_is_reported_and_what_stands_and_nothing_empty() {
         "spool": {"state": "good"}
     });
     bench.told.report.store(Arc::new(report));
-    let inbox = bench.connect("a");
-    standing(&bench, &inbox, "scales", false);
-    standing(&bench, &inbox, "scales", false);
-    standing(&bench, &inbox, "meters", true);
+    standing(&bench, "scales", false, Some("a"));
+    standing(&bench, "scales", false, None);
+    standing(&bench, "meters", true, None);
     let (status, mut answer) = bench.ask("status", json!(null)).await;
     assert_eq!(status, 200);
     assert!(answer["uptimeSeconds"].is_u64());
