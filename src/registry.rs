@@ -163,6 +163,13 @@ impl Registry {
         found
     }
 
+    /// Every device that is bound, or remembered after it left.
+    pub fn names(&self) -> Vec<Name> {
+        let devices = self.lock();
+        let names = devices.connections.keys().chain(devices.left.places.keys());
+        names.cloned().collect()
+    }
+
     /// How many devices have a connection.
     pub fn connected(&self) -> usize {
         self.lock().connections.len()

@@ -10,6 +10,7 @@ use super::Commands;
 use super::arguments::Command;
 use super::results::Answer;
 use crate::conversation::{Asked, Outcome, Request};
+use crate::document::nearest;
 use crate::inbox::{Inbox, NotTaken};
 
 /// A connection tells every outcome by the deadline; one that does not has a defect.
@@ -102,23 +103,63 @@ impl Commands {
         let device = &*command.device;
         if command.wait {
             let found = timeout_at(deadline.into(), self.registry.found(device, ended)).await;
-            return found.map_err(|_| Answer::away(device));
+            return found.map_err(|_| self.away(device));
         }
         let found = self.registry.find(device);
         match found.filter(|inbox| !ended.is_some_and(|ended| ended.is(inbox))) {
             Some(inbox) => Ok(inbox),
-            None if ended.is_some() || self.knows(device) => Err(Answer::away(device)),
-            None => Err(Answer::unknown_device(device)),
+            None if ended.is_some() => Err(self.away(device)),
+            None => Err(self.absent(device)),
         }
     }
 
-    /// Whether the settings name the device, or it was ever seen.
+    /// It has no connection, or there is no such device.
+    pub(super) fn absent(&self, device: &str) -> Answer {
+        match self.knows(device) {
+            true => self.away(device),
+            false => self.unknown(device),
+        }
+    }
+
+    /// It has no connection, and why as far as that is known.
+    fn away(&self, device: &str) -> Answer {
+        let answer = Answer::away(device);
+        let detail = match self.registry.presence().away(device) {
+            Some((since, reason)) => {
+                let why = reason.map(|reason| format!(": {reason}"));
+                format!("since {since:.3}{}", why.unwrap_or_default())
+            }
+            None if self.told.dialled.load().contains(device) => {
+                "it is dialled; `outbound` of the reported properties says how far that is".into()
+            }
+            None => return answer,
+        };
+        answer.with("detail", detail)
+    }
+
+    fn unknown(&self, device: &str) -> Answer {
+        let answer = Answer::unknown_device(device);
+        let (devices, dialled) = (self.told.devices.load(), self.told.dialled.load());
+        let seen = self.registry.names();
+        let known = devices.names().chain(&**dialled).chain(&seen);
+        let known: Vec<&str> = known.map(|name| &**name).collect();
+        match nearest(device, &known) {
+            Some(known) => answer.with("detail", format!("did you mean \"{known}\"?")),
+            None => answer,
+        }
+    }
+
+    /// Whether the settings name the device, or the unit behind it, or it was ever seen.
     pub(super) fn knows(&self, device: &str) -> bool {
         let named = |device: &str| {
             self.told.devices.load().has_name(device) || self.told.dialled.load().contains(device)
         };
-        // A unit stands behind the name of its device.
-        let behind = device.rsplit_once('/').map(|(device, _)| device);
-        self.registry.has_seen(device) || named(device) || behind.is_some_and(named)
+        let is_unit = || {
+            let behind = device.rsplit_once('/');
+            behind.is_some_and(|(device, unit)| {
+                named(device) && self.told.units.load().contains(unit)
+            })
+        };
+        self.registry.has_seen(device) || named(device) || is_unit()
     }
 }

@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use crate::document::unknown_word;
 use crate::identity::DeviceMap;
 use crate::journal::{Found, Store};
-use crate::message::{COMMANDS_INPUT as INPUT, Name};
+use crate::message::{COMMANDS_INPUT as INPUT, Name, Text};
 use crate::northbound::{InputMessage, Outgoing};
 use crate::ops::logging::Throttle;
 use crate::ops::metrics::Metrics;
@@ -70,6 +70,8 @@ pub struct Told {
     pub devices: ArcSwap<DeviceMap>,
     /// The devices that are dialled, connected or not.
     pub dialled: ArcSwap<BTreeSet<Name>>,
+    /// The units that entries of the settings name.
+    pub units: ArcSwap<BTreeSet<Text>>,
     /// Whether `send` is allowed.
     pub allow_raw: AtomicBool,
     /// What the reported properties say.
@@ -81,6 +83,7 @@ impl Default for Told {
         Told {
             devices: ArcSwap::default(),
             dialled: ArcSwap::default(),
+            units: ArcSwap::default(),
             allow_raw: AtomicBool::new(true),
             report: ArcSwap::default(),
         }

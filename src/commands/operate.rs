@@ -57,10 +57,7 @@ impl Commands {
         };
         let (inbox, answer) = match target {
             Target::Device(device) => {
-                let answer = match self.knows(&device) {
-                    true => Answer::away(&device),
-                    false => Answer::unknown_device(&device),
-                };
+                let answer = self.absent(&device);
                 (self.registry.find(&device), answer)
             }
             Target::Connection(id) => {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use regex::bytes::Regex;
@@ -249,6 +249,8 @@ pub enum Action {
         /// the names it had before stay with it, and other connections of the device stay open.
         newest_wins: bool,
     },
+    /// Commands for that unit do not come here any more: the settings do not name it now.
+    Unbind(Name),
     /// Hand over what was submitted, then close; a write that is not through yet is given up.
     /// The last action there is.
     Close(Reason),
@@ -327,10 +329,11 @@ pub enum Counted {
     ScriptFailed(String),
     /// The `messageId` template names a field that the frame does not have.
     NoMessageId(String),
-    /// A poll was not answered in time: its name, and the unit that was asked.
-    PollFailed(Name, Option<Text>),
-    /// The device answered a poll that it will not: its name, the unit, and the answer.
-    PollRefused(Name, Option<Text>, Bytes),
+    /// A poll was not answered in time: its name, the unit that was asked, and how long that was.
+    PollFailed(Name, Option<Text>, Duration),
+    /// The device answered a poll that it will not: its name, the unit, and the answer, decoded if
+    /// it could be and may be shown.
+    PollRefused(Name, Option<Text>, Result<String, Bytes>),
     /// A poll could not be sent: its name and why.
     PollNotSent(Name, String),
     /// A question that had no answer could not be asked again: its name and why.
@@ -439,23 +442,38 @@ impl fmt::Display for Counted {
             Counted::PropertyLeftOut(name) => write!(f, "application property {name} left out"),
             Counted::ScriptFailed(why) => write!(f, "the script failed: {why}"),
             Counted::NoMessageId(why) => write!(f, "no message id from the device's fields: {why}"),
-            Counted::PollFailed(poll, unit) => {
-                write!(f, "poll {poll}{} not answered in time", Unit(unit))
+            Counted::PollFailed(poll, unit, within) => {
+                let (unit, within) = (Unit(unit), within.as_millis());
+                write!(f, "poll {poll}{unit} not answered within {within} ms")
             }
             Counted::PollRefused(poll, unit, answer) => {
-                write!(f, "poll {poll}{} refused: {}", Unit(unit), Shown(answer))
+                write!(f, "poll {poll}{} refused: ", Unit(unit))?;
+                match answer {
+                    Ok(values) => f.write_str(values),
+                    Err(frame) => Shown(frame).fmt(f),
+                }
             }
             Counted::PollNotSent(poll, why) => write!(f, "poll {poll} not sent: {why}"),
             Counted::RetryNotSent(question, why) => {
                 write!(f, "{question} not asked again: {why}")
             }
-            Counted::PollsMissed(poll, times) => write!(
-                f,
-                "poll {poll} left out {times} times: the line is too busy for its interval"
-            ),
+            Counted::PollsMissed(poll, times) => {
+                let times = match times {
+                    1 => "once".to_owned(),
+                    times => format!("{times} times"),
+                };
+                write!(
+                    f,
+                    "poll {poll} left out {times}: its interval is too short for the answers that the line waits for"
+                )
+            }
             Counted::OpenFailed(step, why) => write!(f, "step \"{step}\" failed: {why}"),
             Counted::Late(frame) => {
-                write!(f, "answer after its time limit dropped: {}", Shown(frame))
+                write!(
+                    f,
+                    "answer after its time limit dropped, a longer `withinMs` would have waited for it: {}",
+                    Shown(frame)
+                )
             }
         }
     }

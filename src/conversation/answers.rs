@@ -11,6 +11,9 @@ use super::frames::Taken;
 use super::line::{Asker, Offered, Question};
 use crate::message::{Extent, Fields, HexPrefix, Name, Now, Value};
 
+/// Bytes of a refusal's values that the log shows; of longer ones it shows how the frame begins.
+const MOST_SHOWN: usize = 200;
+
 impl Conversation {
     /// Takes a frame that may be the answer to a question, and decodes it as such.
     pub(super) fn take_answer(
@@ -109,7 +112,7 @@ impl Conversation {
                     actions.push(Action::Count(Counted::PollRefused(
                         Name::clone(&question.exchange.name),
                         question.unit.clone(),
-                        self.shown(&taken.bytes),
+                        self.shown_refusal(&taken),
                     )));
                 }
                 if let Asking::Open(Some(schedule)) = &mut self.asking {
@@ -117,7 +120,25 @@ impl Conversation {
                     self.tell(change, question.unit.as_deref(), actions);
                 }
                 self.take(now, &mut taken, actions);
+                // Its answer has bound a unit that was taken out of the settings while it was asked.
+                let units = &self.settings.units;
+                if let Some(unit) = question.unit.filter(|unit| !units.contains(unit)) {
+                    self.unbind_unit(&unit, actions);
+                }
             }
+        }
+    }
+
+    /// A refusal as the log shows it.
+    fn shown_refusal(&self, taken: &Taken) -> Result<String, Bytes> {
+        let shown = self.shown(&taken.bytes);
+        if taken.reading.undecoded.is_some() || self.protocol.identity.secret().is_some() {
+            return Err(shown);
+        }
+        let values = String::from_utf8_lossy(&values(&taken.reading, &shown)).into_owned();
+        match values.len() <= MOST_SHOWN {
+            true => Ok(values),
+            false => Err(shown),
         }
     }
 

@@ -82,6 +82,25 @@ impl Conversation {
         }
     }
 
+    /// Frees the units that the settings do not name any more.
+    pub(super) fn unbind_units(&mut self, before: &[Text], actions: &mut Vec<Action>) {
+        let units = Arc::clone(&self.settings.units);
+        for gone in before.iter().filter(|unit| !units.contains(unit)) {
+            self.unbind_unit(gone, actions);
+        }
+    }
+
+    pub(super) fn unbind_unit(&mut self, unit: &str, actions: &mut Vec<Action>) {
+        let place = self.units.iter().position(|(_, known)| known == unit);
+        if let Some(place) = place {
+            let (device, _) = self.units.swap_remove(place);
+            if let Some(identity) = &mut self.identity {
+                identity.forget_sub(&device);
+            }
+            actions.push(Action::Unbind(device));
+        }
+    }
+
     fn schedule_polls(&mut self, now: Now) {
         let peer = self.identity.as_ref().map(|identity| identity.peer());
         let device = self.identity.as_ref().and_then(|identity| identity.bound());
@@ -401,6 +420,7 @@ impl Conversation {
                 actions.push(Action::Count(Counted::PollFailed(
                     name(),
                     question.unit.clone(),
+                    question.exchange.within,
                 )));
                 if let Asking::Open(Some(schedule)) = &mut self.asking {
                     let change = schedule.failed(job, most, now.monotonic);

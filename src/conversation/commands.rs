@@ -60,16 +60,9 @@ impl Conversation {
             .templates()
             .flat_map(Template::field_names)
             .any(|name| name == UNIT);
-        let units = &self.settings.units;
-        let unit = match (unit, &**units) {
-            (None, [only]) if names_unit => Some(only.clone()),
-            (None, _) if names_unit => {
-                let device = &request.device;
-                return Err(Outcome::Invalid(format!(
-                    "the command is for a unit: name it behind the device, `{device}/UNIT`"
-                )));
-            }
-            (unit, _) => unit,
+        let unit = match unit {
+            None if names_unit => Some(self.only_unit(&request.device)?),
+            unit => unit,
         };
         let retries = exchange.retries;
         Ok(Question {
@@ -121,6 +114,19 @@ impl Conversation {
         };
         let arguments = arguments::check(&command.arguments, given).map_err(Outcome::Invalid)?;
         Ok((Arc::clone(&command.asks), arguments))
+    }
+
+    /// The unit that is meant where a command for one names the device that it stands behind.
+    fn only_unit(&self, device: &str) -> Result<Text, Outcome> {
+        let bound = self.identity.as_ref().and_then(|identity| identity.bound());
+        let is_own = bound.is_some_and(|bound| **bound == *device);
+        match &*self.settings.units {
+            _ if !is_own => Err(Outcome::NotConnected { written: 0 }),
+            [only] => Ok(only.clone()),
+            _ => Err(Outcome::Invalid(format!(
+                "the command is for a unit: name it behind the device, `{device}/UNIT`"
+            ))),
+        }
     }
 
     /// The unit behind the connection's device that has that name.

@@ -294,10 +294,12 @@ impl Conversation {
                 self.ahead = 0;
             }
             Input::Settings(settings) => {
-                let units = self.settings.units != settings.units;
-                self.settings = settings;
+                let before = std::mem::replace(&mut self.settings, settings)
+                    .units
+                    .clone();
+                self.unbind_units(&before, actions);
                 self.identify(now, actions);
-                if units {
+                if before != self.settings.units {
                     self.change_units(now);
                 }
             }

@@ -138,7 +138,8 @@ impl Schedule {
         unit.is_some_and(|unit| unit.failures > 0)
     }
 
-    /// A job is asked now; how many times it should have been asked since the last time.
+    /// A job is asked now; how many times it should have been asked since the last time. What a unit
+    /// that does not answer was left alone is not among them.
     pub(super) fn begin(&mut self, at: usize, polls: &[Poll], now: Instant) -> u32 {
         let at = at.checked_sub(self.first);
         let Some(job) = at.and_then(|at| self.jobs.get_mut(at)) else {
@@ -157,6 +158,9 @@ impl Schedule {
         }
         if let Some(unit) = self.units.get_mut(unit) {
             unit.out += 1;
+            if unit.failures > 0 {
+                missed = 0;
+            }
         }
         self.look_ahead();
         missed

@@ -417,8 +417,14 @@ impl Poll {
         };
         let names = registers.chosen(chosen, problems);
         let mut asks = Vec::new();
-        for question in registers.questions(&names) {
-            match Exchange::of_registers(name, question) {
+        let questions = registers.questions(&names);
+        let several = questions.len() > 1;
+        for question in questions {
+            let name = match several {
+                true => format!("{name} ({})", question.name),
+                false => name.to_string(),
+            };
+            match Exchange::of_registers(&name, question) {
                 Ok(exchange) => asks.push(Arc::new(Exchange {
                     within,
                     retries: common.retries,

@@ -228,6 +228,11 @@ impl Identity {
         self.bound.as_ref()
     }
 
+    /// The unit is to be bound again when it speaks again.
+    pub(super) fn forget_sub(&mut self, device: &Name) {
+        self.bound_sub.take_if(|bound| bound == device);
+    }
+
     /// Notes which device commands come for; whether it is another one than before.
     pub(super) fn bind(&mut self, device: &Name) -> bool {
         let another = self.bound.as_ref() != Some(device);

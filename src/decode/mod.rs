@@ -359,6 +359,7 @@ impl<'a> Player<'a> {
                 self.tell_trouble(&counted)?;
             }
             Action::Count(_)
+            | Action::Unbind(_)
             | Action::Withdraw
             | Action::Forget(_)
             | Action::Answer(..)

@@ -268,6 +268,10 @@ impl Gateway {
         let dialled = settings.outbound.values();
         let dialled = dialled.flat_map(|outbound| outbound.addresses.keys().cloned());
         told.dialled.store(Arc::new(dialled.collect()));
+        let listeners = settings.listeners.values().map(|listener| &listener.units);
+        let outbound = settings.outbound.values().map(|outbound| &outbound.units);
+        let units = listeners.chain(outbound).flat_map(|units| units.iter());
+        told.units.store(Arc::new(units.cloned().collect()));
         told.allow_raw.store(settings.allow_raw, Ordering::Relaxed);
         self.status.presets = settings
             .origins()

@@ -226,6 +226,12 @@ impl Known {
         changes
     }
 
+    pub(super) fn away(&self, name: &str) -> Option<(Timestamp, Option<&'static str>)> {
+        let device = self.devices.get(name)?;
+        let away = device.state == State::Disconnected;
+        away.then_some((device.since, device.reason))
+    }
+
     pub(super) fn summary(&self) -> Summary {
         let mut summary = Summary::default();
         let mut away = Vec::new();

@@ -10,6 +10,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -79,6 +80,11 @@ impl Presence {
     /// It answers again.
     pub fn heard(&self, device: &Name) {
         self.change(|known, now| known.answered(device, now));
+    }
+
+    /// Since when a device that is remembered has no connection, and why if that is known.
+    pub fn away(&self, device: &str) -> Option<(Timestamp, Option<&'static str>)> {
+        self.lock().away(device)
     }
 
     /// Who is there and who is not.

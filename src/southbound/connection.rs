@@ -27,6 +27,8 @@ use crate::outbox::Outbox;
 const READ: usize = 16 * 1024;
 /// Devices that commands can reach over one connection; foreign bytes must not name more without end.
 const MOST_BOUND: usize = 1000;
+/// Why a unit is not connected whose connection stands.
+const UNIT_REMOVED: &str = "unit_removed";
 /// Bytes read after our FIN at most.
 const LINGER_BYTES: usize = 1 << 20;
 
@@ -321,6 +323,11 @@ impl Connection {
                 device,
                 newest_wins,
             } => self.bind(device, newest_wins),
+            Action::Unbind(device) => {
+                self.bound.retain(|name| *name != device);
+                let registry = &self.port.south.registry;
+                registry.unbind(&device, &self.inbox, Some(UNIT_REMOVED));
+            }
             Action::Close(reason) => {
                 self.write = None;
                 self.write_until = None;

@@ -278,18 +278,36 @@ async fn a_device_never_heard_of_is_unknown_and_one_that_left_or_is_named_is_not
         )
     );
     let inbox = bench.connect("scale-1");
-    bench.registry.unbind(&"scale-1".into(), &inbox, None);
-    let away = json!({"outcome": "notConnected", "device": "scale-1", "written": 0});
-    assert_eq!(bench.ask("command", tare()).await, (409, away.clone()));
+    bench
+        .registry
+        .unbind(&"scale-1".into(), &inbox, Some("reset"));
+    let (status, answer) = bench.ask("command", tare()).await;
+    assert_eq!(status, 409);
+    let detail = answer["detail"].as_str().unwrap();
+    let since = detail.strip_prefix("since ").unwrap();
+    let since = since.strip_suffix("Z: reset").unwrap();
+    assert!(since.starts_with("20"), "{detail}");
+    let (status, answer) = bench
+        .ask("command", json!({"device": "Scale-01", "command": "tare"}))
+        .await;
+    assert_eq!(
+        (status, &answer["detail"]),
+        (404, &json!("did you mean \"scale-1\"?"))
+    );
     bench.registry.bind(&"scale-1".into(), &inbox);
     inbox.end();
+    let away = json!({"outcome": "notConnected", "device": "scale-1", "written": 0});
     assert_eq!(bench.ask("command", tare()).await, (409, away));
-    for device in ["press-7", "press-7/3"] {
+    for (device, named) in [("press-7", 409), ("press-7/3", 409), ("press-7/4", 404)] {
         let call = json!({"device": device, "command": "tare"});
         assert_eq!(bench.ask("command", call.clone()).await.0, 404, "{device}");
         let dialled = ["press-7".into()].into_iter().collect();
         bench.told.dialled.store(Arc::new(dialled));
-        assert_eq!(bench.ask("command", call).await.0, 409, "{device}");
+        bench
+            .told
+            .units
+            .store(Arc::new(["3".into()].into_iter().collect()));
+        assert_eq!(bench.ask("command", call).await.0, named, "{device}");
         bench.told.dialled.store(Arc::default());
     }
     let document = json!({"named": {"match": {"id": "7"}}});

@@ -535,29 +535,6 @@ fn the_open_sequence_goes_before_everything_and_ends_a_connection_on_which_it_fa
 }
 
 #[test]
-fn a_command_for_a_unit_names_it() {
-    let unit =
-        json!({"commands": {"set": {"send": "set {unit}\n", "answer": {"where": "seq = {unit}"}}}});
-    check(
-        lines(unit),
-        json!({"units": ["4", "5"]}),
-        &[
-            ("open", "bind 10.0.0.7; bind 10.0.0.7/4; bind 10.0.0.7/5"),
-            ("ask 1 9000 10.0.0.7/5 set", "write set 5|"),
-            ("written", ""),
-            (
-                "data ok 5|",
-                "answer 1 answered {\"kind\":\"ok\",\"seq\":5}",
-            ),
-            (
-                "ask 2 9000 10.0.0.7 set",
-                "answer 2 invalid the command is for a unit: name it behind the device, `10.0.0.7/UNIT`",
-            ),
-        ],
-    );
-}
-
-#[test]
 fn what_a_frame_said_is_answered_when_its_reply_has_left_and_not_before() {
     let changes = json!({
         "replies": {"seen": {"when": "seq", "send": "seen {seq}\n"}},

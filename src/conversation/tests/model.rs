@@ -40,6 +40,7 @@ impl Model {
                 Action::Withdraw
                 | Action::Forget(_)
                 | Action::Bind { .. }
+                | Action::Unbind(_)
                 | Action::Count(_)
                 | Action::Show(_)
                 | Action::Silent(_)

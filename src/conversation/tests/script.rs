@@ -334,6 +334,7 @@ fn show(action: &Action) -> String {
             device,
             newest_wins,
         } => format!("bind {device}{}", if *newest_wins { " alone" } else { "" }),
+        Action::Unbind(device) => format!("unbind {device}"),
         Action::Close(reason) => format!("close {}", reason.word()),
         Action::Count(counted) => format!("count {}", counted.word()),
         Action::Show(_) => "show".to_owned(),

@@ -262,7 +262,11 @@ impl Trial {
                 assert!(self.asked.contains(&id), "{outcome:?} of {id:?}");
                 assert!(self.answered.insert(id), "two outcomes of {id:?}");
             }
-            Action::Forget(_) | Action::Show(_) | Action::Silent(_) | Action::Heard(_) => {}
+            Action::Unbind(_)
+            | Action::Forget(_)
+            | Action::Show(_)
+            | Action::Silent(_)
+            | Action::Heard(_) => {}
         }
     }
 

@@ -199,6 +199,11 @@ impl DeviceMap {
         (problems.len() == before).then_some(map)
     }
 
+    /// The names of the entries of `devices`.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.names.keys()
+    }
+
     /// Whether `devices` has an entry of that name.
     pub fn has_name(&self, name: &str) -> bool {
         self.names.contains_key(name)

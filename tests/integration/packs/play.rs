@@ -250,6 +250,7 @@ impl<'a> Player<'a> {
             | Action::Forget(_)
             | Action::Answer(..)
             | Action::Show(_)
+            | Action::Unbind(_)
             | Action::Silent(_)
             | Action::Heard(_) => {}
         }
