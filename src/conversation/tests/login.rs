@@ -357,3 +357,33 @@ fn what_is_not_understood_is_no_login_and_shows_none_of_its_bytes() {
         }
     }
 }
+
+#[test]
+fn the_answer_to_a_step_is_a_frame_like_others_unless_its_layout_says_otherwise() {
+    let document = |open: Value| {
+        let mut document = secret(json!({"open": [open]}));
+        document["layouts"] = json!({"quiet": {"publish": false}, "data": {},
+            "hello": {"type": "regex", "pattern": "OK", "publish": false}});
+        document
+    };
+    // Read as every frame is, it claims to be a device.
+    check(
+        document(json!({"send": "hi\n", "answer": "OK"})),
+        known(),
+        &[
+            ("open", "write hi|"),
+            ("written", ""),
+            ("data {'id':'OK'}|", "count denied; write no|"),
+        ],
+    );
+    check(
+        document(json!({"send": "hi\n", "answer": {"layout": "hello"}})),
+        known(),
+        &[
+            ("open", "write hi|"),
+            ("written", ""),
+            ("data {'id':'OK'}|", ""),
+            ("data {'id':'a','pass':'1234'}|", "bind a alone; submit 2 a"),
+        ],
+    );
+}
