@@ -341,6 +341,8 @@ pub enum Counted {
     OpenFailed(Name, String),
     /// An answer came when nobody waited for it any more.
     Late(Bytes),
+    /// A frame answers no question, where registers say all that is asked.
+    Unasked(Bytes),
 }
 
 impl Counted {
@@ -376,6 +378,7 @@ impl Counted {
             Counted::PollsMissed(..) => "polls_missed",
             Counted::OpenFailed(..) => "open_failed",
             Counted::Late(_) => "late_answer",
+            Counted::Unasked(_) => "unasked",
         }
     }
 
@@ -456,6 +459,13 @@ impl fmt::Display for Counted {
             Counted::OpenFailed(step, why) => write!(f, "step \"{step}\" failed: {why}"),
             Counted::Late(frame) => {
                 write!(f, "answer after its time limit dropped: {}", Shown(frame))
+            }
+            Counted::Unasked(frame) => {
+                write!(
+                    f,
+                    "frame that answers no question dropped: {}",
+                    Shown(frame)
+                )
             }
         }
     }

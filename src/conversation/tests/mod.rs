@@ -15,3 +15,4 @@ mod scripted;
 mod session;
 mod tables;
 mod teltonika;
+mod unasked;
