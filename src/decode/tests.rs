@@ -125,6 +125,27 @@ fn answers_to_polls_are_explained() {
 }
 
 #[test]
+fn the_answer_in_the_guide_is_read_as_it_says() {
+    let guide = include_str!("../../docs/modbus.md");
+    let settings = guide.split("```json\n").nth(1).unwrap();
+    let settings = settings.split("```").next().unwrap();
+    let command = guide.split("decode --settings settings.json ").nth(1);
+    let words =
+        command.and_then(|command| command.strip_prefix("--protocol boiler --poll fast --hex '"));
+    let hex = words.and_then(|words| words.split('\'').next()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("guide.json");
+    std::fs::write(&file, settings).unwrap();
+    let (code, text) = try_with("boiler", hex, |arguments| {
+        (arguments.settings, arguments.poll) = (file, Some("fast".to_owned()));
+    })
+    .unwrap();
+    let said = guide.split("Its message says `").nth(1).unwrap();
+    let said = said.split('`').next().unwrap();
+    assert!(code == 0 && text.contains(said), "{said} in {text}");
+}
+
+#[test]
 fn entries_of_outbound_are_named_as_listeners_are() {
     let pump = "0003 0000 0004 01 01 01 01";
     let over = |name: &str| {
