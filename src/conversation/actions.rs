@@ -344,6 +344,8 @@ pub enum Counted {
     OpenFailed(Name, String),
     /// An answer came when nobody waited for it any more.
     Late(Bytes),
+    /// A frame answers no question, where registers say all that is asked.
+    Unasked(Bytes),
 }
 
 impl Counted {
@@ -379,6 +381,7 @@ impl Counted {
             Counted::PollsMissed(..) => "polls_missed",
             Counted::OpenFailed(..) => "open_failed",
             Counted::Late(_) => "late_answer",
+            Counted::Unasked(_) => "unasked",
         }
     }
 
@@ -472,6 +475,13 @@ impl fmt::Display for Counted {
                 write!(
                     f,
                     "answer after its time limit dropped, a longer `withinMs` would have waited for it: {}",
+                    Shown(frame)
+                )
+            }
+            Counted::Unasked(frame) => {
+                write!(
+                    f,
+                    "frame that answers no question dropped: {}",
                     Shown(frame)
                 )
             }

@@ -56,14 +56,12 @@ impl Conversation {
                 written,
                 refused,
             }) => {
-                let reads = question.exchange.answer.as_ref();
-                let reads = reads
-                    .filter(|answer| answer.reads_refusals || !refused)
-                    .and_then(|answer| answer.reads.clone());
+                let reads = question.exchange.reads(refused).cloned();
                 let taken = match (reads, decoded) {
                     (None, Some(taken)) => taken,
                     (reads, _) => self.decode(bytes.clone(), body, true, reads.as_ref()),
                 };
+                let taken = taken.answering();
                 self.answered(now, (question, written, refused), taken, actions);
                 true
             }

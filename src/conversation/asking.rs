@@ -28,6 +28,8 @@ pub(super) enum Asking {
     Open(Option<Box<Schedule>>),
     /// Nothing is ever asked.
     Never,
+    /// The same, and frames are read as answers to that poll.
+    Recorded(usize),
 }
 
 /// Why nothing leaves although something might.
@@ -41,7 +43,7 @@ enum Kept {
 impl Conversation {
     /// Begins with the open sequence.
     pub(super) fn begin_asking(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if !matches!(self.asking, Asking::Never) {
+        if !matches!(self.asking, Asking::Never | Asking::Recorded(_)) {
             self.go_on_opening(now, 0, actions);
         }
     }
@@ -168,7 +170,7 @@ impl Conversation {
         match self.asking {
             Asking::Opening(step) => self.ask_open(now, step, actions),
             Asking::Nameless if self.line.first().is_some() => self.ask_command(now, actions),
-            Asking::Nameless | Asking::Never => Err(Kept::Idle),
+            Asking::Nameless | Asking::Never | Asking::Recorded(_) => Err(Kept::Idle),
             Asking::Open(_) => self.ask_in_turn(now, actions),
         }
     }

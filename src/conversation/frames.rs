@@ -14,6 +14,7 @@ use super::{Conversation, DEFAULT_OUTPUT, advance};
 use crate::checksum::Checksum;
 use crate::decoding::Decoder;
 use crate::message::{Extent, Fields, Frame, Message, Name, Now, Part, Reading, Ticket};
+use crate::modbus;
 use crate::pipeline::Received;
 use crate::script::{Call, First};
 use crate::template::Context;
@@ -32,6 +33,8 @@ pub(super) struct Taken {
     pub(super) confidential: bool,
     /// It makes no message, whatever its layout says.
     unpublished: bool,
+    /// It answers a question.
+    answers: bool,
 }
 
 impl Taken {
@@ -44,6 +47,15 @@ impl Taken {
             device: None,
             confidential: false,
             unpublished: false,
+            answers: false,
+        }
+    }
+
+    /// The same as the answer to a question.
+    pub(super) fn answering(self) -> Self {
+        Taken {
+            answers: true,
+            ..self
         }
     }
 
@@ -89,7 +101,10 @@ impl Conversation {
                 if !checksum_ok {
                     actions.push(Action::Count(Counted::BadChecksum(self.shown(&bytes))));
                 }
-                if checksum_ok && self.take_answer(now, &bytes, body, actions) {
+                if checksum_ok
+                    && (self.take_answer(now, &bytes, body, actions)
+                        || self.take_recorded_answer(now, &bytes, body, actions))
+                {
                     return;
                 }
                 let mut taken = self.decode(bytes, body, checksum_ok, None);
@@ -213,8 +228,20 @@ impl Conversation {
         }
     }
 
+    /// Whether registers say what frames like this answer, and it answers nothing.
+    fn is_unasked(&self, taken: &Taken) -> bool {
+        let registers = self.protocol.questions.registers.is_some();
+        let fields = &taken.reading.fields;
+        registers && !taken.answers && fields.get(modbus::FUNCTION).is_some()
+    }
+
     /// Whether a frame makes a message; `None` if it ends the connection.
     fn publishes(&mut self, now: Now, taken: &Taken, actions: &mut Vec<Action>) -> Option<bool> {
+        if taken.reading.publish && !taken.unpublished && self.is_unasked(taken) {
+            let shown = self.shown(&taken.bytes);
+            actions.push(Action::Count(Counted::Unasked(shown)));
+            return Some(false);
+        }
         let Some(why) = &taken.reading.undecoded else {
             let empty = taken.reading.parts.as_ref().is_some_and(Vec::is_empty);
             return Some(taken.reading.publish && !empty && !taken.unpublished);
@@ -261,6 +288,10 @@ impl Conversation {
                 return Admission::Nameless;
             }
             actions.push(Action::Count(Counted::Unidentified));
+        }
+        if speaker.unit.is_some() && self.is_unasked(taken) {
+            // Nobody knows whether there is such a unit.
+            return Admission::Nameless;
         }
         self.sample(taken, &speaker, actions);
         if let Some(behind) = behind {

@@ -32,6 +32,7 @@ mod login;
 mod polls;
 pub mod protocol;
 pub mod questions;
+mod recorded;
 pub mod replies;
 mod seldom;
 pub mod session;

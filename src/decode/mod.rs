@@ -1,5 +1,6 @@
 //! `edge-tcp-gateway decode`: what the module would make of bytes, without a network.
 
+mod entry;
 mod explain;
 mod fuzz;
 mod skipped;
@@ -9,13 +10,14 @@ mod tests;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use self::entry::Entry;
 use self::explain::Explanations;
 use self::skipped::{Run, Skipped};
 use crate::check::{CLEAN, MISTAKES, load};
@@ -24,10 +26,9 @@ use crate::conversation::{
 };
 use crate::document::unknown_word;
 use crate::identity::Peer;
-use crate::message::{Body, Message, Name, Now, Progress, Reading, base64};
+use crate::message::{Body, Message, Now, Progress, Reading, base64};
 use crate::notation;
 use crate::pipeline::Received;
-use crate::settings::{Listener, Settings};
 
 pub use fuzz::{fuzz, fuzz_any};
 
@@ -48,6 +49,7 @@ Examples:
   edge-tcp-gateway decode --settings settings.json --protocol gt06 --hex '7878 0d 01 0123456789012345 0001 8cdd 0d0a'
   edge-tcp-gateway decode --settings twin.json --protocol scales capture.bin
   edge-tcp-gateway decode --explain --settings settings.json --protocol gt06 --hex '7878 0d 01 0123456789012345 0001 8cdd 0d0a'
+  edge-tcp-gateway decode --settings settings.json --protocol boiler --poll fast --hex '0001 0000 0005 01 03 02 00d7'
   printf 'S S 12.50 kg\\r\\n' | edge-tcp-gateway decode --settings settings.json --protocol sics -
 
 Exit codes: 0 every frame was decoded, 1 mistakes in settings or bytes, 2 the command itself was wrong.")]
@@ -58,9 +60,14 @@ pub struct Arguments {
     /// The protocol that the bytes are of
     #[arg(long, value_name = "NAME")]
     pub protocol: String,
-    /// The listener they come in on [default: the first that uses the protocol]
+    /// The listener, or the entry of `outbound`, on whose connection they come [default: the first that
+    /// uses the protocol]
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
+    /// The poll that the bytes answer. What answers several of its requests alike is read as the answer
+    /// to the first of them
+    #[arg(long, value_name = "NAME")]
+    pub poll: Option<String>,
     /// Address of the device, for identities by address
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub address: IpAddr,
@@ -104,13 +111,16 @@ pub fn run(arguments: &Arguments, now: Now, out: &mut dyn Write) -> io::Result<u
         let message = unknown_word("protocol", &arguments.protocol, &known);
         return Err(io::Error::other(message));
     };
-    let listener = listener(arguments, &settings).map_err(io::Error::other)?;
-    let mut player = Player::new(protocol, terms(&settings, listener), now, out);
+    let entry = Entry::find(arguments, &settings).map_err(io::Error::other)?;
+    let mut player = Player::new(protocol, entry.terms(&settings), now, out);
+    if let Some(poll) = &arguments.poll {
+        player = player.reading_answers(poll).map_err(io::Error::other)?;
+    }
     if arguments.explain {
         player = player.explaining();
     }
     let piece = arguments.chunk.map_or(PIECE, usize::from);
-    player.play_all(peer(arguments, listener), &mut *input, piece)?;
+    player.play_all(entry.peer(arguments.address), &mut *input, piece)?;
     Ok(if player.troubles == 0 {
         CLEAN
     } else {
@@ -137,36 +147,6 @@ fn input(arguments: &Arguments) -> io::Result<Box<dyn Read>> {
 
 fn said_of(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-fn listener<'s>(
-    arguments: &Arguments,
-    settings: &'s Settings,
-) -> Result<Option<&'s Listener>, String> {
-    let Some(name) = arguments.listener.as_deref() else {
-        let mut listeners = settings.listeners.values();
-        let uses = |listener: &&Arc<Listener>| *listener.protocol.name == *arguments.protocol;
-        return Ok(listeners.find(uses).map(|listener| &**listener));
-    };
-    let known: Vec<&str> = settings.listeners.keys().map(|name| &**name).collect();
-    let found = settings
-        .listeners
-        .get(name)
-        .map(|listener| Some(&**listener));
-    found.ok_or_else(|| unknown_word("listener", name, &known))
-}
-
-fn terms(settings: &Settings, listener: Option<&Listener>) -> ConversationSettings {
-    listener.map_or_else(
-        || settings.conversation_without_listener(),
-        |listener| settings.conversation(listener),
-    )
-}
-
-fn peer(arguments: &Arguments, listener: Option<&Listener>) -> Peer {
-    let name = listener.map_or_else(|| Name::from("decode"), |listener| listener.name.clone());
-    let device = listener.and_then(|listener| listener.device.clone());
-    Peer::new(SocketAddr::new(arguments.address, 0), name, device)
 }
 
 /// Plays bytes to a conversation, which shows what it makes of them.
@@ -205,6 +185,18 @@ impl<'a> Player<'a> {
             skipped: Skipped::default(),
             explained: None,
         }
+    }
+
+    /// Reads frames as answers to that poll.
+    fn reading_answers(self, poll: &str) -> Result<Self, String> {
+        let conversation = self.conversation.with_recorded_answers(poll);
+        Ok(Player {
+            conversation: conversation.map_err(|known| {
+                let known: Vec<&str> = known.iter().map(|name| &**name).collect();
+                unknown_word("poll", poll, &known)
+            })?,
+            ..self
+        })
     }
 
     /// Prints how frames were understood, and no JSON.
@@ -324,11 +316,16 @@ impl<'a> Player<'a> {
     }
 
     fn tell_trouble(&mut self, counted: &Counted) -> io::Result<()> {
+        let hint = match counted {
+            Counted::Unasked(_) => " (with `--poll NAME` it is read as an answer)",
+            _ => "",
+        };
+        let word = counted.word();
         if self.explained.is_some() {
-            let text = format!("{}: {counted}", counted.word());
+            let text = format!("{word}: {counted}{hint}");
             return explain::item("trouble", &text, self.out);
         }
-        let line = json!({ "trouble": counted.word(), "text": counted.to_string() });
+        let line = json!({ "trouble": word, "text": format!("{counted}{hint}") });
         writeln!(self.out, "{line}")
     }
 

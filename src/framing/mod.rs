@@ -122,6 +122,9 @@ pub enum Broken {
     /// The rest of the frame did not come in time.
     #[error("a frame stayed incomplete")]
     Incomplete,
+    /// What was dropped of a broken frame is more than any device sends of one.
+    #[error("more than 16 MiB of a broken frame came, and not its end")]
+    Endless,
     /// The script that should find it failed.
     #[error("the script did not say where the frame ends")]
     Script,

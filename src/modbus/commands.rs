@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::blocks::Block;
-use super::frames::{Answer, echoed, reading};
+use super::frames::{Answer, echoed, reading, told};
 use super::place::Table;
 use super::register::Register;
 use super::{Question, Registers};
@@ -126,18 +126,18 @@ fn writing(registers: &Registers, register: &Register, bytes: &[u8]) -> Result<Q
     let address = register.place.address;
     let mut body = address.to_be_bytes().to_vec();
     let mut expected = vec![format!("u16 at {at} = {address}")];
-    let (function, fields) = match (register.place.table.is_bits(), bytes) {
+    let (function, values) = match (register.place.table.is_bits(), bytes) {
         (true, bytes) => {
             let state = if bytes == [1] { ON } else { 0 };
             body.extend(state.to_be_bytes());
             expected.push(format!("u16 at {value_at} = {state}"));
-            (5, vec![echoed(register, value_at)])
+            (5, echoed(register, value_at))
         }
         (false, [high, low]) => {
             body.extend([high, low]);
             let value = u16::from_be_bytes([*high, *low]);
             expected.push(format!("u16 at {value_at} = {value}"));
-            (6, vec![echoed(register, value_at)])
+            (6, echoed(register, value_at))
         }
         (false, bytes) => {
             let count = register.count;
@@ -145,7 +145,7 @@ fn writing(registers: &Registers, register: &Register, bytes: &[u8]) -> Result<Q
             body.extend(u8::try_from(bytes.len()));
             body.extend(bytes);
             expected.push(format!("u16 at {value_at} = {count}"));
-            (16, vec!["address: u16".to_owned(), "count: u16".to_owned()])
+            (16, told(register, bytes))
         }
     };
     let answer = Answer {
@@ -153,7 +153,7 @@ fn writing(registers: &Registers, register: &Register, bytes: &[u8]) -> Result<Q
         bytes: 4,
         expected,
         word: "written",
-        fields,
+        values,
     };
     answer.to(transport, &register.name, &body)
 }

@@ -10,6 +10,8 @@ use crate::document::{Problems, Section};
 
 /// Set where the answer is one to this request; its name is none that a register would have.
 const EXPECTED: &str = "answer as asked";
+/// The bytes that were written, where the answer does not repeat them.
+const WRITTEN: &str = "bytes as asked";
 
 /// What an exception's code means (MODBUS Application Protocol V1.1b3, section 7).
 const EXCEPTIONS: &str = "1='illegal function' 2='illegal data address' 3='illegal data value' 4='server device failure' 5=acknowledge 6='server device busy' 8='memory parity error' 10='gateway path unavailable' 11='gateway target device failed to respond'";
@@ -49,7 +51,7 @@ impl Transport {
 
     /// The template of a request, from its function on.
     pub fn request(self, function: u8, body: &[u8]) -> String {
-        let digits: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex(body);
         let length = body.len().saturating_add(2);
         match self {
             Transport::Tcp => format!(
@@ -82,7 +84,15 @@ pub(super) struct Answer<'a> {
     pub expected: Vec<String>,
     /// The `type` of its values.
     pub word: &'a str,
-    pub fields: Vec<String>,
+    pub values: Values,
+}
+
+/// The values of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    fields: Vec<String>,
+    /// What reads the bytes that were written, if the answer does not repeat them.
+    of_question: Option<String>,
 }
 
 impl Answer<'_> {
@@ -125,9 +135,14 @@ impl Answer<'_> {
             "fields": fields,
             "select": { "by": EXPECTED, "cases": [["yes", "values"], ["no", "refused"]] },
         });
+        let Values {
+            fields,
+            of_question,
+        } = &self.values;
         let layouts = json!({
-            "values": { "type": self.word, "fields": self.fields },
+            "values": { "type": self.word, "fields": fields },
             "refused": { "fields": [format!("exception: u8 enum {EXCEPTIONS}")] },
+            "question": { "fields": Vec::from_iter(of_question) },
         });
         read(&decode, &layouts)
     }
@@ -169,7 +184,10 @@ fn answer(transport: Transport, block: &Block<'_>) -> Answer<'static> {
         bytes: bytes.saturating_add(1),
         expected: vec![format!("u8 at {at} = {bytes}")],
         word: if bits { "bits" } else { "registers" },
-        fields: block.registers.iter().map(field).collect(),
+        values: Values {
+            fields: block.registers.iter().map(field).collect(),
+            of_question: None,
+        },
     }
 }
 
@@ -190,13 +208,30 @@ fn value_at(register: &Register, first: usize, place: usize) -> String {
 }
 
 /// The register in the echo of a request that wrote it.
-pub(super) fn echoed(register: &Register, first: usize) -> String {
-    value_at(register, first, 0)
+pub(super) fn echoed(register: &Register, first: usize) -> Values {
+    Values {
+        fields: vec![value_at(register, first, 0)],
+        of_question: None,
+    }
+}
+
+/// The register as it was written, where the answer says only that it was.
+pub(super) fn told(register: &Register, written: &[u8]) -> Values {
+    // The letter in front keeps digits a text.
+    let written = format!("const h{} ltrim h unhex", hex(written));
+    Values {
+        fields: vec![format!("'{WRITTEN}': {written} with question drop")],
+        of_question: Some(value_at(register, 0, 0)),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The names that a register sets.
 pub(super) fn names_of(transport: Transport, register: &Register) -> Result<Vec<String>, String> {
-    let fields = answer(transport, &Block::of(register)).fields;
+    let fields = answer(transport, &Block::of(register)).values.fields;
     let decode = json!({ "type": "binary", "fields": fields });
     let decoder = read(&decode, &json!({}))?;
     let names = decoder.field_names().unwrap_or_default();

@@ -27,6 +27,9 @@ use crate::message::Name;
 
 pub use self::commands::{COMMANDS, is_command};
 
+/// The field that every frame of Modbus has.
+pub const FUNCTION: &str = "function";
+
 /// What stands around a request and its answer: the protocol member `modbus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]

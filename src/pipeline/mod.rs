@@ -17,6 +17,9 @@ use crate::script::Caller;
 /// An idle connection does not keep a larger buffer than this.
 const IDLE_CAPACITY: usize = 4096;
 
+/// How much of a broken frame is dropped before nobody waits for its end any more.
+const MOST_DROPPED: usize = 16 * 1024 * 1024;
+
 /// How much of troublesome bytes is kept for the log.
 const PREFIX: usize = 16;
 
@@ -91,6 +94,8 @@ enum State {
     Dropping {
         /// Whether it is counted already, as one frame.
         counted: bool,
+        /// How many bytes of it are dropped.
+        dropped: usize,
     },
     /// Nothing more comes, because the stream has ended or because nobody waits for more.
     Ended(More),
@@ -284,7 +289,7 @@ impl Pipeline {
             let received = match self.state {
                 State::Framing => self.step_in_time()?,
                 State::Ended(more) => self.step(more)?,
-                State::Dropping { counted } => self.drop_rest(counted)?,
+                State::Dropping { counted, dropped } => self.drop_rest(counted, dropped)?,
                 State::Done => return None,
             };
             if received.is_some() {
@@ -386,7 +391,7 @@ impl Pipeline {
         }
         let (count, prefix) = (self.buffer.len(), self.prefix());
         let counted = matches!(why, Broken::TooLong { .. } | Broken::Incomplete);
-        let dropped = self.drop_some(counted);
+        let dropped = self.drop_some(counted, 0);
         match why {
             Broken::TooLong { .. } => Received::TooLong { prefix },
             Broken::Incomplete => Received::Incomplete { count },
@@ -396,6 +401,7 @@ impl Pipeline {
             | Broken::Brackets
             | Broken::Record
             | Broken::NoCase
+            | Broken::Endless
             | Broken::Script => Received::Skipped {
                 count: dropped,
                 prefix,
@@ -405,9 +411,14 @@ impl Pipeline {
     }
 
     /// Goes on dropping; outer `None` when more bytes are needed.
-    fn drop_rest(&mut self, counted: bool) -> Option<Option<Received>> {
+    fn drop_rest(&mut self, counted: bool, dropped: usize) -> Option<Option<Received>> {
         let mut prefix = if counted { Bytes::new() } else { self.prefix() };
-        match self.drop_some(counted) {
+        let count = self.drop_some(counted, dropped);
+        if dropped.saturating_add(count) > MOST_DROPPED {
+            self.finish();
+            return Some(Some(Received::Broken(Broken::Endless)));
+        }
+        match count {
             0 if matches!(self.state, State::Dropping { .. }) => None,
             0 => Some(None),
             count => {
@@ -421,12 +432,15 @@ impl Pipeline {
         }
     }
 
-    /// Drops what the framer knows to belong to the broken frame.
-    fn drop_some(&mut self, counted: bool) -> usize {
+    /// Drops what the framer knows to belong to the broken frame, of which so many bytes are dropped.
+    fn drop_some(&mut self, counted: bool, dropped: usize) -> usize {
         let (count, done) = self.framer.drop_broken(&self.buffer);
+        let dropped = dropped.saturating_add(count);
         match (done, self.state) {
             (true, State::Dropping { .. }) => self.state = State::Framing,
-            (false, State::Framing) => self.state = State::Dropping { counted },
+            (false, State::Framing | State::Dropping { .. }) => {
+                self.state = State::Dropping { counted, dropped };
+            }
             // The stream has ended inside the broken frame.
             (false, State::Ended(_)) => self.finish(),
             _ => {}

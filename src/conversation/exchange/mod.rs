@@ -361,6 +361,13 @@ impl Exchange {
             .then_some(Verdict::Answer)
     }
 
+    /// What reads its answer, or its refusal, where that is not the protocol's own way.
+    pub(super) fn reads(&self, refused: bool) -> Option<&Decoder> {
+        let answer = self.answer.as_ref();
+        let answer = answer.filter(|answer| answer.reads_refusals || !refused);
+        answer.and_then(|answer| answer.reads.as_ref())
+    }
+
     fn check(&self, section: &Section<'_>, problems: &mut Problems) {
         for name in self.templates().flat_map(Template::field_names) {
             if name != UNIT {

@@ -15,4 +15,5 @@ mod scripted;
 mod session;
 mod tables;
 mod teltonika;
+mod unasked;
 mod units;

@@ -15,11 +15,11 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 
-use super::{Player, Settings};
+use super::Player;
 use crate::clock::Clock;
 use crate::conversation::Protocol;
 use crate::identity::Peer;
-use crate::settings::{Listener, Presets};
+use crate::settings::{Listener, Presets, Settings};
 
 pub use any::fuzz_any;
 

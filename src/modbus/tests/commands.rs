@@ -57,20 +57,20 @@ fn what_is_written_is_read_back() {
                 "pressure",
                 json!(1.5),
                 &[((4, 9), 0), ((4, 10), 0x3fc0)],
-                json!({"address": 9, "count": 2}),
+                json!({"pressure": 1.5}),
             ),
             (
                 "counter",
                 json!(65538),
                 &[((4, 11), 1), ((4, 12), 2)],
-                json!({"address": 11, "count": 2}),
+                json!({"counter": 65538}),
             ),
             ("mode", json!("on"), &[((4, 19), 1)], json!({"mode": "on"})),
             (
                 "serial",
                 json!("AB12"),
                 &[((4, 99), 0x4142), ((4, 102), 0x2020)],
-                json!({"address": 99, "count": 4}),
+                json!({"serial": "AB12"}),
             ),
             ("pump", json!(true), &[((0, 0), 1)], json!({"pump": true})),
             ("pump", json!(false), &[((0, 0), 0)], json!({"pump": false})),
@@ -126,6 +126,28 @@ fn an_echo_of_another_value_is_no_answer() {
         let bytes = crate::notation::bytes(&format!("0x{echo}")).unwrap();
         let reading = super::reading(&question, Transport::Tcp, &bytes);
         assert_eq!(condition.holds(&reading.fields, &bytes), good, "{echo}");
+    }
+}
+
+#[test]
+fn what_the_device_did_not_confirm_is_not_told() {
+    let registers = registers(&LIST, Transport::Tcp);
+    let arguments = arguments(json!({"register": "counter", "value": 10002}));
+    let question = registers.command("write", &arguments).unwrap();
+    let condition = super::filled(&question, Transport::Tcp).answer;
+    for (answer, values) in [
+        ("000b 0002", json!({ "counter": 10002 })),
+        ("000c 0002", json!({})),
+        ("000b 0001", json!({})),
+    ] {
+        let answer = format!("0x 0107 0000 0006 03 10 {answer}");
+        let bytes = crate::notation::bytes(&answer).unwrap();
+        let reading = super::reading(&question, Transport::Tcp, &bytes);
+        let good = values != json!({});
+        assert_eq!(condition.holds(&reading.fields, &bytes), good, "{answer}");
+        assert_eq!(reading.undecoded.is_none(), good, "{answer}");
+        let shown = reading.fields.without_hidden();
+        assert_eq!(serde_json::to_value(&shown).unwrap(), values, "{answer}");
     }
 }
 

@@ -557,6 +557,34 @@ fn a_wrong_checksum_follows_the_policy() {
     }
 }
 
+/// However its bytes are cut.
+#[test]
+fn a_frame_without_end_is_given_up() {
+    let document = json!({"type": "delimiter", "end": "\n", "maxBytes": 3});
+    let framing = framing(&document);
+    let endless = "broken: more than 16 MiB of a broken frame came, and not its end";
+    for (before_end, expected) in [
+        (MOST_DROPPED - 1, vec!["too long", "0 ab"]),
+        (MOST_DROPPED, vec!["too long", endless]),
+    ] {
+        for piece in [4096, 65_521] {
+            let mut pipeline = Pipeline::new(&framing, Arc::new([]), OnBadChecksum::Reject);
+            let mut seen = Vec::new();
+            let room = vec![b'x'; piece];
+            let mut left = before_end;
+            while left > 0 {
+                let count = left.min(piece);
+                pipeline.push(&room[..count]);
+                drain(&mut pipeline, start(), &mut seen);
+                left -= count;
+            }
+            pipeline.push(b"\nab\n");
+            drain(&mut pipeline, start(), &mut seen);
+            assert_eq!(seen, expected, "{before_end} in {piece}");
+        }
+    }
+}
+
 #[test]
 fn too_long_closes_where_the_settings_say_so() {
     let document = json!({"type": "delimiter", "end": "\n", "maxBytes": 3, "onTooLong": "close"});

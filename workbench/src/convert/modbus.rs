@@ -148,11 +148,19 @@ fn settings(desired: &Map<String, Value>, slaves: &[Slave], notes: &mut Vec<Stri
                 "units": part.units,
                 "output": OUTPUT,
             });
-            outbound.insert(entry_name(&part.name, &mut entries), entry);
+            let name = entry_name(&part.name, &mut entries);
+            if name != part.name {
+                notes.push(format!("SlaveConfigs.{}: its entry of `outbound` is {name}: names of entries have up to 64 letters, digits, - and _, and each is there once", slave.name()));
+            }
+            outbound.insert(name, entry);
         }
     }
     let mut output = Map::new();
-    if let Some(delay) = member(desired, "PublishInterval").and_then(number) {
+    let delay = member(desired, "PublishInterval").map(|written| number(written).ok_or(written));
+    if let Some(Err(written)) = delay {
+        notes.push(format!("PublishInterval: {written} is no number of milliseconds, so each message leaves at once"));
+    }
+    if let Some(Ok(delay)) = delay {
         let delay = delay.min(LONGEST_DELAY);
         output.insert("batch".to_owned(), json!({ "maxDelayMs": delay }));
         notes.push(format!("PublishInterval: messages are held for up to {delay} ms and sent as an array; take `batch` of the output away to have each at once"));

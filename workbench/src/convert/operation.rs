@@ -64,55 +64,48 @@ struct Form {
 }
 
 impl Operation {
-    /// Reads an entry of `Operations` and the unit that it is for.
+    /// Reads an entry of `Operations` and the unit that it is for; an `Err` says all that is wrong.
     pub fn read(
         place: &str,
         written: &Value,
         orders: Orders,
         notes: &mut Vec<String>,
-    ) -> Result<(u8, Self), String> {
-        let written = written.as_object().ok_or("an object is expected")?;
+    ) -> Result<(u8, Self), Vec<String>> {
+        let Some(written) = written.as_object() else {
+            return Err(vec!["an object is expected".to_owned()]);
+        };
         let text = |name: &str| match member(written, name) {
             Some(Value::String(text)) => Some(text.trim().to_owned()),
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,
         };
-        let start = text("StartAddress").ok_or("it has no StartAddress")?;
-        let (table, first) = parted(&start)?;
-        let form = form(written, table, orders)?;
-        let count = member(written, "Count").map_or(Some(1), number);
-        let count = count.filter(|count| (1..=2000).contains(count));
-        let count = form
-            .values
-            .or(count)
-            .ok_or("its Count is no number of values")?;
-        let name = text("DisplayName").filter(|name| !name.is_empty());
-        let name = name.unwrap_or_else(|| start.clone());
-        let unit = member(written, "UnitId").map_or(Some(1), number);
-        let unit = unit
-            .and_then(|unit| u8::try_from(unit).ok())
-            .ok_or("its UnitId is no number from 0 to 255")?;
-        let digits = start.len().saturating_sub(1);
-        let most = if digits == 4 { 9999 } else { 65_536 };
-        if first + count * form.width - 1 > most {
-            return Err("it reads behind the last address of its table".to_owned());
+        let mut wrong = Vec::new();
+        let start = kept(start(text("StartAddress")), &mut wrong);
+        // Where the table is not known, types are held against registers.
+        let table = start.as_ref().map_or('4', |start| start.table);
+        let form = kept(form(written, table, orders), &mut wrong);
+        let values = form.and_then(|form| form.values);
+        let count = kept(values.map_or_else(|| count(written), Ok), &mut wrong);
+        let unit = kept(unit(written), &mut wrong);
+        let interval = kept(interval(place, written, notes), &mut wrong);
+        let (Some(start), Some(form), Some(count)) = (start, form, count) else {
+            return Err(wrong);
+        };
+        let most = if start.digits == 4 { 9999 } else { 65_536 };
+        if start.first + count * form.width - 1 > most {
+            wrong.push("it reads behind the last address of its table".to_owned());
         }
+        let (Some(unit), Some(interval), true) = (unit, interval, wrong.is_empty()) else {
+            return Err(wrong);
+        };
+        let name = text("DisplayName").filter(|name| !name.is_empty());
+        let name = name.unwrap_or_else(|| start.written.clone());
         let reading = |at: u64| Reading {
             name: name.clone(),
-            address: format!("{table}{:0digits$}", first + at * form.width),
+            address: start.address(at * form.width),
             of_several: count > 1,
             kind: form.kind,
             steps: form.steps,
-        };
-        let interval = match member(written, "PollingInterval").map(number) {
-            Some(Some(interval)) => interval.max(1),
-            Some(None) => return Err("its PollingInterval is no number of milliseconds".to_owned()),
-            None => {
-                notes.push(format!(
-                    "{place}: without PollingInterval it is asked every {INTERVAL} ms"
-                ));
-                INTERVAL
-            }
         };
         member_notes(place, written, count, &name, notes);
         let operation = Operation {
@@ -147,19 +140,82 @@ impl Reading {
     }
 }
 
-/// The digit of the table and the number in it, from 1.
-fn parted(start: &str) -> Result<(char, u64), String> {
+/// What was read, or nothing and why.
+fn kept<T>(read: Result<T, String>, wrong: &mut Vec<String>) -> Option<T> {
+    read.map_err(|why| wrong.push(why)).ok()
+}
+
+/// A `StartAddress`.
+#[derive(Clone, Debug)]
+struct Start {
+    written: String,
+    table: char,
+    /// In the table, from 1.
+    first: u64,
+    /// Digits behind that of the table.
+    digits: usize,
+}
+
+impl Start {
+    /// The address so many registers behind it, as it was written.
+    fn address(&self, behind: u64) -> String {
+        let (table, at, digits) = (self.table, self.first + behind, self.digits);
+        format!("{table}{at:0digits$}")
+    }
+}
+
+fn start(written: Option<String>) -> Result<Start, String> {
+    let written = written.ok_or("it has no StartAddress")?;
     let wrong = || {
-        format!("StartAddress {start} is no address of 5 or 6 digits that begins with 0, 1, 3 or 4")
+        format!(
+            "StartAddress {written} is no address of 5 or 6 digits that begins with 0, 1, 3 or 4"
+        )
     };
-    let fits = matches!(start.len(), 5 | 6) && start.bytes().all(|digit| digit.is_ascii_digit());
-    let table = start
+    let fits =
+        matches!(written.len(), 5 | 6) && written.bytes().all(|digit| digit.is_ascii_digit());
+    let table = written
         .chars()
         .next()
         .filter(|table| fits && "0134".contains(*table));
-    let number = start.get(1..).and_then(|number| number.parse().ok());
+    let number = written.get(1..).and_then(|number| number.parse().ok());
     let number = number.filter(|number| (1..=65_536).contains(number));
-    table.zip(number).ok_or_else(wrong)
+    let (table, first) = table.zip(number).ok_or_else(wrong)?;
+    let digits = written.len() - 1;
+    Ok(Start {
+        written,
+        table,
+        first,
+        digits,
+    })
+}
+
+fn count(written: &Map<String, Value>) -> Result<u64, String> {
+    let count = member(written, "Count").map_or(Some(1), number);
+    let count = count.filter(|count| (1..=2000).contains(count));
+    count.ok_or_else(|| "its Count is no number of values".to_owned())
+}
+
+fn unit(written: &Map<String, Value>) -> Result<u8, String> {
+    let unit = member(written, "UnitId").map_or(Some(1), number);
+    let unit = unit.and_then(|unit| u8::try_from(unit).ok());
+    unit.ok_or_else(|| "its UnitId is no number from 0 to 255".to_owned())
+}
+
+fn interval(
+    place: &str,
+    written: &Map<String, Value>,
+    notes: &mut Vec<String>,
+) -> Result<u64, String> {
+    match member(written, "PollingInterval").map(number) {
+        Some(Some(interval)) => Ok(interval.max(1)),
+        Some(None) => Err("its PollingInterval is no number of milliseconds".to_owned()),
+        None => {
+            notes.push(format!(
+                "{place}: without PollingInterval it is asked every {INTERVAL} ms"
+            ));
+            Ok(INTERVAL)
+        }
+    }
 }
 
 fn form(written: &Map<String, Value>, table: char, orders: Orders) -> Result<Form, String> {

@@ -32,35 +32,71 @@ pub(super) struct Part {
 }
 
 impl Slave {
-    /// Reads an entry of `SlaveConfigs`; an `Err` says why there is no equivalent of it.
+    /// Reads an entry of `SlaveConfigs`; an `Err` says all of why there is no equivalent of it.
     pub fn read(name: &str, config: &Value, notes: &mut Vec<String>) -> Result<Self, String> {
         let config = config.as_object().ok_or("an object is expected")?;
-        let address = address(config)?;
+        let (mut own, mut wrong) = (Vec::new(), Vec::new());
+        let address = address(config).map_err(|why| wrong.push(why));
         let device = member(config, "HwId").and_then(Value::as_str);
-        let operations = member(config, "Operations").and_then(Value::as_object);
-        let mut slave = Slave {
+        let written = member(config, "Operations").and_then(Value::as_object);
+        let place = format!("SlaveConfigs.{name}");
+        let orders = Orders::of_slave(config);
+        let mut operations: BTreeMap<u8, Vec<Operation>> = BTreeMap::new();
+        for (operation, written) in written.into_iter().flatten() {
+            let place = format!("{place}.Operations.{operation}");
+            match Operation::read(&place, written, orders, &mut own) {
+                Ok((unit, operation)) => operations.entry(unit).or_default().push(operation),
+                Err(why) => wrong.push(format!("Operations.{operation}: {}", why.join(", "))),
+            }
+        }
+        if written.is_none_or(Map::is_empty) {
+            wrong.push("it has no Operations".to_owned());
+        }
+        let (Ok(address), true) = (address, wrong.is_empty()) else {
+            return Err(wrong.join("; "));
+        };
+        let slave = Slave {
             name: name.to_owned(),
             address,
             device: device.unwrap_or(name).to_owned(),
-            operations: BTreeMap::new(),
+            operations,
         };
-        let place = format!("SlaveConfigs.{name}");
-        let orders = Orders::of_slave(config);
-        for (operation, written) in operations.into_iter().flatten() {
-            let place = format!("{place}.Operations.{operation}");
-            let read = Operation::read(&place, written, orders, notes);
-            let (unit, operation) = read.map_err(|why| format!("Operations.{operation}: {why}"))?;
-            slave.operations.entry(unit).or_default().push(operation);
+        member_notes(&place, config, &mut own);
+        slave.name_notes(&place, &mut own);
+        if slave.parts().len() > 1 {
+            own.push(format!("{place}: its units are not asked the same, so each has an entry and a connection of its own; a device that takes one connection only needs one protocol for all its units"));
         }
-        if slave.operations.is_empty() {
-            return Err("it has no Operations".to_owned());
-        }
-        member_notes(&place, config, notes);
-        let parts = slave.parts().len();
-        if parts > 1 {
-            notes.push(format!("{place}: its units are not asked the same, so each has an entry and a connection of its own; a device that takes one connection only needs one protocol for all its units"));
-        }
+        notes.append(&mut own);
         Ok(slave)
+    }
+
+    /// Says which values have another name than before.
+    fn name_notes(&self, place: &str, notes: &mut Vec<String>) {
+        for (name, reading) in self.operations.values().flat_map(|list| named(list)) {
+            let Reading {
+                name: old, address, ..
+            } = reading;
+            let expected = match reading.of_several {
+                true => with_address(reading),
+                false => old.clone(),
+            };
+            if name == expected {
+                continue;
+            }
+            let why = match RESERVED.contains(&old.as_str()) {
+                true => "every answer has a field of its own of that name",
+                false => "another value has that name too",
+            };
+            let note = format!("{place}: {old} at {address} is the register {name}: {why}");
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+
+    /// Its name among the slaves.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What its units are asked; units that are asked the same are one part.
@@ -105,7 +141,7 @@ fn address(config: &Map<String, Value>) -> Result<String, String> {
     if connection.is_empty() {
         return Err("it has no SlaveConnection".to_owned());
     }
-    if connection.contains("COM") || connection.contains("tty") {
+    if is_serial(connection) {
         return Err(format!(
             "{connection} is a serial port, and this module speaks TCP: put a serial device server in front of the line, write its address as SlaveConnection and its port as TcpPort, and convert again. Where it passes RTU on as it is, the protocol's preset is modbus-rtu@1"
         ));
@@ -121,6 +157,21 @@ fn address(config: &Map<String, Value>) -> Result<String, String> {
         true => format!("[{connection}]:{port}"),
         false => format!("{connection}:{port}"),
     })
+}
+
+/// Whether it is a port of the machine and no host: `COM3`, `ttyS0`, `/dev/ttyUSB0`.
+fn is_serial(connection: &str) -> bool {
+    let device = connection.trim_start_matches(r"\\.\");
+    let numbered = |prefix: &str| {
+        let (front, number) = device.split_at_checked(prefix.len())?;
+        let digits = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+        Some(front.eq_ignore_ascii_case(prefix) && digits)
+    };
+    let is_com = numbered("COM").unwrap_or(false);
+    let is_tty = device.starts_with("tty")
+        && device.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && device.ends_with(|last: char| last.is_ascii_digit());
+    is_com || is_tty || device.contains("/tty") || device.starts_with("/dev/")
 }
 
 fn member_notes(place: &str, config: &Map<String, Value>, notes: &mut Vec<String>) {
@@ -144,6 +195,11 @@ fn member_notes(place: &str, config: &Map<String, Value>, notes: &mut Vec<String
         };
         notes.push(format!("{place}.{name}: {what}"));
     }
+}
+
+/// The name of a value that it does not have alone.
+fn with_address(reading: &Reading) -> String {
+    format!("{}_{}", reading.name, reading.address)
 }
 
 /// The readings of operations under the names that they have with us.
@@ -171,7 +227,7 @@ fn named(operations: &[Operation]) -> Vec<(String, &Reading)> {
         let plain = !reading.of_several && !shared(reading);
         match plain && !RESERVED.contains(&reading.name.as_str()) {
             true => unique(reading.name.clone()),
-            false => unique(format!("{}_{}", reading.name, reading.address)),
+            false => unique(with_address(reading)),
         }
     };
     let all = readings.iter();

@@ -341,6 +341,110 @@ fn what_cannot_be_converted_says_why() {
     }
 }
 
+/// Each with what is said of it.
+#[test]
+fn what_gets_another_name_is_told() {
+    let operation = |start: &str, name: &str| json!({"StartAddress": start, "DisplayName": name});
+    let slave =
+        |operations: Value| json!({"SlaveConnection": "10.0.0.1", "Operations": operations});
+    let names = json!({
+        "a": operation("400001", "unit"),
+        "b": operation("400002", "v"), "c": operation("300002", "v"),
+        "d": operation("400003", "w")
+    });
+    let one = json!({"o": operation("400001", "x")});
+    let slaves = json!({"S 4": slave(names), "S-4": slave(one)});
+    let document = json!({"PublishInterval": "abc", "SlaveConfigs": slaves});
+    let Converted {
+        settings, notes, ..
+    } = convert(&document).unwrap();
+    let entries = settings["outbound"].as_object().unwrap();
+    assert_eq!(entries.keys().collect::<Vec<_>>(), ["S-4", "S-4-2"]);
+    assert_eq!(settings.get("outputs"), None);
+    for part in [
+        "SlaveConfigs.S 4: unit at 400001 is the register unit_400001: every answer has a field",
+        "SlaveConfigs.S 4: v at 400002 is the register v_400002: another value has that name",
+        "SlaveConfigs.S 4: v at 300002 is the register v_300002: another value has that name",
+        "SlaveConfigs.S 4: its entry of `outbound` is S-4: ",
+        "SlaveConfigs.S-4: its entry of `outbound` is S-4-2: ",
+        "PublishInterval: \"abc\" is no number of milliseconds",
+    ] {
+        let said = notes.iter().filter(|note| note.starts_with(part));
+        assert_eq!(said.count(), 1, "{part} in {notes:#?}");
+    }
+    let renamed = notes
+        .iter()
+        .filter(|note| note.contains(" is the register "));
+    assert_eq!(renamed.count(), 3, "{notes:#?}");
+}
+
+/// And nothing else of it.
+#[test]
+fn everything_that_is_wrong_with_a_slave_is_told() {
+    let good =
+        json!({"SlaveConnection": "10.0.0.1", "Operations": {"o": {"StartAddress": "40001"}}});
+    let bad = json!({"SlaveConnection": "COM1", "RetryCount": 3, "Operations": {
+        "a": {"StartAddress": "20001", "Count": 0, "UnitId": 300, "PollingInterval": "often", "DataType": "Bool"},
+        "b": {"StartAddress": "40001", "Odd": 1},
+        "c": {"StartAddress": "49999", "Count": 2}
+    }});
+    let document = json!({"SlaveConfigs": {"good": good, "bad": bad}});
+    let Converted { refused, notes, .. } = convert(&document).unwrap();
+    let [refused] = &refused[..] else {
+        panic!("{refused:?}")
+    };
+    for part in [
+        "SlaveConfigs.bad: COM1 is a serial port",
+        "; Operations.a: StartAddress 20001 is no address",
+        "its DataType bool",
+        "its Count is",
+        "its UnitId is",
+        "its PollingInterval is",
+        "; Operations.c: it reads behind the last address",
+    ] {
+        assert!(refused.contains(part), "{part} in {refused}");
+    }
+    assert!(
+        !notes.iter().any(|note| note.contains(".bad")),
+        "{notes:#?}"
+    );
+}
+
+#[test]
+fn serial_ports_are_told_from_hosts() {
+    for (connection, is_serial) in [
+        ("COM1", true),
+        ("com12", true),
+        (r"\\.\COM10", true),
+        ("ttyS0", true),
+        ("/dev/ttyUSB0", true),
+        ("/dev/serial/by-id/usb-1", true),
+        ("COMPRESSOR-1", false),
+        ("COM", false),
+        ("COM1.plant.local", false),
+        ("ttyserver", false),
+        ("tty1.local", false),
+        ("plc-COM1", false),
+        ("10.0.0.1", false),
+    ] {
+        let operations = json!({"o": {"StartAddress": "40001"}});
+        let slave = one(json!({"SlaveConnection": connection, "Operations": operations}));
+        match slave {
+            Ok(settings) => {
+                let address = settings.pointer("/outbound/s/address").unwrap();
+                assert_eq!(*address, json!(format!("{connection}:502")));
+                assert!(!is_serial, "{connection}");
+            }
+            Err(why) => {
+                assert!(
+                    is_serial && why.contains("is a serial port"),
+                    "{connection}: {why}"
+                );
+            }
+        }
+    }
+}
+
 /// What comes out is read by the module's own code.
 #[test]
 fn the_registers_are_right() {
