@@ -112,11 +112,11 @@ impl Answer<'_> {
             send: transport.request(self.function, body),
             answer: answer.join(" and "),
             refused: transport.answers(self.function | 0x80),
-            decoder: self.decoder(transport)?,
+            decoder: self.decoder(transport, name)?,
         })
     }
 
-    fn decoder(&self, transport: Transport) -> Result<Decoder, String> {
+    fn decoder(&self, transport: Transport, name: &str) -> Result<Decoder, String> {
         let mut fields: Vec<String> = transport.head().iter().map(|&field| field.into()).collect();
         let function = self.function;
         let length = transport.length(self.bytes);
@@ -139,9 +139,13 @@ impl Answer<'_> {
             fields,
             of_question,
         } = &self.values;
+        let registers = name.replace('\'', "''");
         let layouts = json!({
             "values": { "type": self.word, "fields": fields },
-            "refused": { "fields": [format!("exception: u8 enum {EXCEPTIONS}")] },
+            "refused": { "fields": [
+                format!("exception: u8 enum {EXCEPTIONS}"),
+                format!("registers: const '{registers}'"),
+            ] },
             "question": { "fields": Vec::from_iter(of_question) },
         });
         read(&decode, &layouts)

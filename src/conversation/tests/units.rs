@@ -111,7 +111,9 @@ fn what_a_device_refuses_is_told_by_name() {
         actions = next;
     }
     let refused = |of: &str| {
-        format!("poll all ({of}) of unit 1 refused: {{\"exception\":\"illegal data address\"}}")
+        format!(
+            "poll all ({of}) of unit 1 refused: {{\"exception\":\"illegal data address\",\"registers\":\"{of}\"}}"
+        )
     };
     assert_eq!(told, ["near", "far"].map(refused).into());
 }

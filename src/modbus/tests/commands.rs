@@ -175,9 +175,10 @@ fn exceptions_are_named() {
                 ("write", json!({"register": "pump", "value": true})),
                 ("write", json!({"register": "counter", "value": 1})),
             ] {
-                let question = registers.command(command, &arguments(all)).unwrap();
+                let question = registers.command(command, &arguments(all.clone())).unwrap();
                 let (values, kind) = asked(&question, transport, &mut device);
-                let expected = (json!({ "exception": name }), Some("refused"));
+                let values_of_refusal = json!({ "exception": name, "registers": all["register"] });
+                let expected = (values_of_refusal, Some("refused"));
                 assert_eq!((values, kind.as_deref()), expected);
             }
         }
