@@ -96,6 +96,11 @@ impl Problems {
         self.0.push(problem);
     }
 
+    /// Leaves out the mistakes that need not be told.
+    pub fn retain(&mut self, keep: impl FnMut(&Problem) -> bool) {
+        self.0.retain(keep);
+    }
+
     /// The mistakes, in the order of finding.
     pub fn as_slice(&self) -> &[Problem] {
         &self.0

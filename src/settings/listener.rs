@@ -142,7 +142,7 @@ impl ListenerOptions {
         problems: &mut Problems,
     ) -> Listener {
         let units = units(section, problems);
-        units::check(section, &protocol, &units, problems);
+        units::check(section, &protocol, problems);
         Listener {
             units: units.into(),
             name,

@@ -161,6 +161,7 @@ impl Settings {
             problems: Problems::new(),
         };
         let settings = reader.read();
+        tell_nulls_once(document, &mut reader.problems);
         match settings {
             Some((settings, warnings)) if reader.problems.is_empty() => Ok((settings, warnings)),
             _ => Err(reader.problems),
@@ -413,7 +414,7 @@ impl<'a> Reader<'a> {
             }
             if let Some(protocol) = protocols.get(protocol) {
                 let built = read.build(name.into(), Arc::clone(protocol));
-                units::check(&entry, protocol, &built.units, &mut self.problems);
+                units::check(&entry, protocol, &mut self.problems);
                 outbound.insert(Name::from(name), Arc::new(built));
             }
         }
@@ -436,6 +437,17 @@ impl<'a> Reader<'a> {
         }
         outputs
     }
+}
+
+/// That a member is null has been told; what it should have been instead is no second mistake.
+fn tell_nulls_once(document: &Value, problems: &mut Problems) {
+    let mut told = BTreeSet::new();
+    problems.retain(|problem| {
+        let null = document
+            .pointer(&problem.pointer)
+            .is_some_and(Value::is_null);
+        !null || told.insert(problem.pointer.clone())
+    });
 }
 
 fn unknown_protocol(name: &str, known: &[&str]) -> String {

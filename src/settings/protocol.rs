@@ -71,7 +71,8 @@ pub struct ProtocolOptions {
     _polls: Option<IgnoredAny>,
     /// What stands around requests of Modbus and their answers; `registers` need it.
     #[serde(rename = "modbus")]
-    modbus: Option<Transport>,
+    #[schemars(with = "Option<Transport>")]
+    _modbus: Option<Transport>,
     /// Registers of Modbus, which polls and the commands `read` and `write` name.
     #[serde(rename = "registers")]
     #[schemars(with = "Option<Vec<RegisterText>>")]
@@ -153,7 +154,7 @@ fn build(
         acknowledge.read(&[], problems)
     });
     let options = options?;
-    if options.modbus.is_none() && member("registers").is_some() {
+    if member("modbus").is_none() && member("registers").is_some() {
         let message = "registers need \"modbus\": \"tcp\" or \"rtu\", which the presets modbus-tcp and modbus-rtu have";
         problems.member(section, "registers", message);
     }

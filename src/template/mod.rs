@@ -58,6 +58,33 @@ pub struct MissingField {
     pub name: String,
 }
 
+/// What a caller may give for an argument.
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'a> {
+    /// This value.
+    Value(&'a Value),
+    /// Texts of so many characters, or so many bytes.
+    Length(usize),
+}
+
+/// A hole that cannot write a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// The hole as it is written, with its braces.
+    pub hole: String,
+    /// What it can write, where that is easily said.
+    pub expected: Option<String>,
+}
+
+impl Misfit {
+    fn of(hole: &Hole) -> Self {
+        Misfit {
+            hole: format!("{{{}}}", hole.written),
+            expected: hole.expected(),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Part {
     Bytes(Vec<u8>),
@@ -195,6 +222,30 @@ impl Template {
             What::Script(name) => Some(name.as_str()),
             _ => None,
         })
+    }
+
+    /// Whether nothing is ever sent of it.
+    pub fn is_empty(&self) -> bool {
+        let empty = |part: &Part| matches!(part, Part::Bytes(bytes) if bytes.is_empty());
+        self.parts.iter().all(empty)
+    }
+
+    /// The first hole of that field that cannot write the value.
+    pub fn misfit(&self, field: &str, value: &Value) -> Option<Misfit> {
+        let named = |hole: &&Hole| matches!(&hole.what, What::Field(own) if own == field);
+        let mut holes = self.holes().filter(named);
+        holes.find(|hole| !hole.holds(value)).map(Misfit::of)
+    }
+
+    /// The first hole of that argument that cannot write what a caller may give.
+    pub fn misfit_of_argument(&self, name: &str, given: Given<'_>) -> Option<Misfit> {
+        let named = |hole: &&Hole| matches!(&hole.what, What::Argument(own) if own == name);
+        let mut holes = self.holes().filter(named);
+        let holds = |hole: &Hole| match given {
+            Given::Value(value) => hole.holds(value),
+            Given::Length(length) => hole.holds_length(length),
+        };
+        holes.find(|hole| !holds(hole)).map(Misfit::of)
     }
 
     /// Whether it is filled with the protocol's own checksum.

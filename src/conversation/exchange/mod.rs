@@ -16,11 +16,11 @@ use self::matching::{Same, terms};
 use super::actions::Awaited;
 use crate::decoding::Decoder;
 use crate::document::{Problems, Section, name_of, unknown_word};
-use crate::message::{Fields, Name};
+use crate::message::{Fields, Name, Value};
 use crate::modbus;
 use crate::notation::{Literal, NotationError};
 use crate::schema::{ConditionText, HoleText};
-use crate::template::{Context, Template};
+use crate::template::{Context, MissingField, Template};
 
 pub(super) use self::matching::Verdict;
 pub use self::matching::{Echo, Matching, Term, byte_pattern};
@@ -313,7 +313,7 @@ impl Exchange {
             Sending::Template(None) => return Ok(Bytes::new()),
             Sending::Template(Some(template)) => template.render(context),
         };
-        let bytes = bytes.map_err(|missing| missing.to_string())?;
+        let bytes = bytes.map_err(|missing| not_filled(&missing, context))?;
         let framed = match self.frame {
             true => framing.wrap(&bytes).map_err(|error| error.to_string())?,
             false => bytes,
@@ -474,6 +474,14 @@ fn read_refused(section: &Section<'_>, problems: &mut Problems) -> Option<Matchi
 fn read_pattern(section: &Section<'_>, pattern: &str, problems: &mut Problems) -> Option<Regex> {
     let built = byte_pattern(pattern);
     built.map_err(|why| problems.add(section, why)).ok()
+}
+
+/// Why a hole of a question stays empty; of a unit also which it is.
+fn not_filled(missing: &MissingField, context: &Context<'_>) -> String {
+    match context.fields.get(UNIT) {
+        Some(Value::Text(unit)) if missing.name == UNIT => format!("unit {unit} does not fit"),
+        _ => missing.to_string(),
+    }
 }
 
 pub(super) fn bounded(
