@@ -109,7 +109,7 @@ impl ListenerOptions {
     /// Reads an entry and notes what is wrong in it.
     pub fn read(section: &Section<'_>, problems: &mut Problems) -> Option<Self> {
         let without = later::members(section, later::LISTENER, problems);
-        let options: Self = section.read(&without, problems)?;
+        let options: Self = section.read_in_bounds(&without, problems)?;
         bounds::number(section, "port", options.port, &PORTS, problems);
         bounds::number(
             section,

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod cross;
+mod doubts;
 mod functions;
 mod later;
 pub mod limits;
@@ -394,6 +395,7 @@ impl<'a> Reader<'a> {
         let known = self.protocol_names();
         let listeners = self.document.member("listeners");
         let mut outbound = BTreeMap::new();
+        let mut claims = outbound::Claims::default();
         for (name, entry) in self.entries("outbound") {
             if listeners
                 .as_ref()
@@ -414,8 +416,10 @@ impl<'a> Reader<'a> {
             }
             if let Some(protocol) = protocols.get(protocol) {
                 let built = read.build(name.into(), Arc::clone(protocol));
+                let built = Arc::new(built);
                 units::check(&entry, protocol, &mut self.problems);
-                outbound.insert(Name::from(name), Arc::new(built));
+                claims.claim(&entry, &built, &mut self.problems);
+                outbound.insert(Name::from(name), built);
             }
         }
         outbound

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Resolved, Warning, cross, functions, later};
+use super::{Resolved, Warning, cross, doubts, functions, later};
 use crate::conversation::questions::{CommandEntry, PollOptions};
 use crate::conversation::{
     Acknowledge, Login, OnBadChecksum, OnUndecoded, Protocol, Questions, Replies, ReplyEntry,
@@ -111,6 +111,8 @@ pub fn read(
             warnings.extend(cross::silent_replies(&section, protocol));
             warnings.extend(cross::unused_layouts(&section, protocol));
             warnings.extend(cross::never_framed(&section, protocol));
+            warnings.extend(doubts::slow_answers(&section, protocol));
+            warnings.extend(doubts::escapes(&section));
         }
     }
     let clean = found.is_empty();

@@ -126,7 +126,8 @@ impl Template {
                 )
             })?;
             let (hole, behind_hole) = behind.split_at_checked(end).unwrap_or((behind, ""));
-            let braced = Braced::parse(hole).map_err(|error| error.inside(column(behind)))?;
+            let braced = Braced::parse(hole);
+            let braced = braced.map_err(|error| hinted(error, hole, hex).inside(column(behind)))?;
             parts.push(match braced {
                 Braced::Bytes(bytes) => Part::Bytes(bytes),
                 Braced::Hole(filled) => {
@@ -305,6 +306,15 @@ fn mend_checksums(
         hole.mend(context, place.start, out)?;
     }
     Ok(())
+}
+
+/// A mistake in what looks like JSON says how a brace is written.
+fn hinted(mut error: NotationError, hole: &str, hex: bool) -> NotationError {
+    let inside = hole.trim_start();
+    if !hex && (inside.is_empty() || inside.starts_with('"')) {
+        error.message.push_str("; a brace in text is written `{{`");
+    }
+    error
 }
 
 fn literal(text: &str, hex: bool, column: usize) -> Result<Part, NotationError> {

@@ -113,7 +113,7 @@ impl IntegerKind {
         }
     }
 
-    /// The numbers that it can write, where that is bounded by less than 64 bits of either sign.
+    /// The numbers that it can write, where it is they that are bounded and not their place.
     pub fn range(&self) -> Option<RangeInclusive<i128>> {
         let most = |base: i128, exponent: usize| power(base, exponent).saturating_sub(1);
         Some(match *self {
@@ -126,9 +126,12 @@ impl IntegerKind {
                 half.saturating_neg()..=half.saturating_sub(1)
             }
             IntegerKind::Binary { width, .. } => 0..=most(256, usize::from(width)),
-            IntegerKind::Decimal(Digits::Count(count)) => 0..=most(10, count),
+            // A minus takes the place of a digit.
+            IntegerKind::Decimal(Digits::Count(count)) => {
+                most(10, count.saturating_sub(1)).saturating_neg()..=most(10, count)
+            }
             IntegerKind::Hexadecimal(Digits::Count(count)) => 0..=most(16, count),
-            IntegerKind::Bcd(count) => 0..=most(100, count),
+            IntegerKind::Bcd(count) => 0..=most(100, count).min(u64::MAX.into()),
             IntegerKind::Varint => 0..=most(2, 64),
             IntegerKind::Decimal(Digits::Until(_)) | IntegerKind::Hexadecimal(Digits::Until(_)) => {
                 return None;

@@ -232,7 +232,7 @@ fn units_fit_where_questions_say_them() {
         (
             poll("{unit: decimal 2}"),
             json!([100]),
-            vec![(0, "unit 100 does not fit `{unit: decimal 2}` of poll \"x\": expected a whole number from 0 to 99".to_owned())],
+            vec![(0, "unit 100 does not fit `{unit: decimal 2}` of poll \"x\": expected a whole number from -9 to 99".to_owned())],
         ),
         (
             poll("{unit: ascii 2}"),
@@ -298,6 +298,58 @@ fn what_is_no_list_of_units_is_told_once() {
     document["outbound"]["b"]["units"] = Value::Null;
     let message = "null only deletes in a patch; leave the member out";
     check(&document, &[("/outbound/b/units", None, message)]);
+}
+
+#[test]
+fn a_device_is_dialled_by_one_entry_or_unit_by_unit() {
+    let said = json!({"framing": {"type": "delimiter", "end": "\n"}, "decode": {"type": "json", "fields": ["id"]}, "identity": {"field": "id"}});
+    let message = "device \"x\" is entry \"a\"'s already: give it another name, or each of the two \"units\" of its own";
+    for (a, b, place) in [
+        (json!({"address": "h:1"}), json!({"address": "h:2"}), None),
+        (
+            json!({"address": "h:1", "device": "x"}),
+            json!({"address": "h:2", "device": "x"}),
+            Some("/device"),
+        ),
+        (
+            json!({"addresses": {"y": "h:1", "x": "h:2"}}),
+            json!({"addresses": {"z": "h:3", "x": "h:4"}}),
+            Some("/addresses/x"),
+        ),
+        (
+            json!({"address": "h:1", "device": "x", "units": [1, 2]}),
+            json!({"address": "h:1", "device": "x", "units": [3]}),
+            None,
+        ),
+        (
+            json!({"address": "h:1", "device": "x", "units": [1, 2]}),
+            json!({"address": "h:1", "device": "x", "units": [2, 3]}),
+            Some("/device"),
+        ),
+        (
+            json!({"address": "h:1", "device": "x", "units": [1, 2]}),
+            json!({"address": "h:1", "device": "x"}),
+            Some("/device"),
+        ),
+        (
+            json!({"address": "h:1", "protocol": "said"}),
+            json!({"address": "h:2", "device": "a", "protocol": "said"}),
+            None,
+        ),
+    ] {
+        let mut document =
+            changed(json!({"protocols": {"said": said}, "outbound": {"a": a, "b": b}}));
+        for name in ["a", "b"] {
+            let entry = document["outbound"][name].as_object_mut().unwrap();
+            entry.entry("protocol").or_insert(json!("lines"));
+        }
+        let place = place.map(|place| format!("/outbound/b{place}"));
+        let expected: Vec<_> = place
+            .iter()
+            .map(|place| (place.as_str(), None, message))
+            .collect();
+        check(&document, &expected);
+    }
 }
 
 #[test]
