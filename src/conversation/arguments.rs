@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 use crate::document::nearest;
 use crate::message::{Fields, Name, Value};
 use crate::notation::{Literal, NotationError, Word, Words, bytes, unknown_word};
+use crate::template::{Given, Misfit, Template};
 
 const KINDS: [&str; 6] = ["integer", "number", "text", "boolean", "hex", "enum"];
 
@@ -59,6 +60,25 @@ impl Argument {
     /// Its name.
     pub fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// What callers may say of it, and its hole in the template cannot write; with the column in the
+    /// declaration. What has no bounds of its own is not looked at: callers hear of it.
+    pub fn misfit(&self, declaration: &str, template: &Template) -> Option<NotationError> {
+        let words: Vec<Word<'_>> = Words::new(declaration).ok()?.collect();
+        let error = |said: &str, at: usize, misfit: Misfit| {
+            let column = words.get(at).map_or(1, |word| word.column);
+            let expected = misfit
+                .expected
+                .map(|expected| format!(": expected {expected}"));
+            let expected = expected.unwrap_or_default();
+            let hole = misfit.hole;
+            NotationError::new(column, format!("{said} does not fit `{hole}`{expected}"))
+        };
+        self.kind.outermost().into_iter().find_map(|most| {
+            let misfit = template.misfit_of_argument(&self.name, most.given())?;
+            Some(error(&most.said(), most.word(), misfit))
+        })
     }
 }
 
@@ -114,7 +134,68 @@ fn unknown(name: &str, known: &[&str]) -> String {
     }
 }
 
+/// One of the outermost of what callers may say.
+enum Outermost {
+    /// A value, and the word of the declaration that it stands in.
+    Value(Value, String, usize),
+    /// A text of so many characters, or so many bytes.
+    Length(usize, &'static str),
+}
+
+impl Outermost {
+    fn given(&self) -> Given<'_> {
+        match self {
+            Outermost::Value(value, ..) => Given::Value(value),
+            Outermost::Length(length, _) => Given::Length(*length),
+        }
+    }
+
+    fn said(&self) -> String {
+        match self {
+            Outermost::Value(_, said, _) => said.clone(),
+            Outermost::Length(length, of) => format!("a text of {length} {of}"),
+        }
+    }
+
+    /// The first word is the kind.
+    fn word(&self) -> usize {
+        match self {
+            Outermost::Value(.., at) => *at,
+            Outermost::Length(..) => 1,
+        }
+    }
+}
+
 impl Kind {
+    /// The ends of a range, or all choices.
+    fn outermost(&self) -> Vec<Outermost> {
+        let value = |value: Value, said: String| Outermost::Value(value, said, 1);
+        match self {
+            Kind::Integer(range) if *range.start() == i128::MIN => Vec::new(),
+            Kind::Integer(range) => [range.start(), range.end()]
+                .map(|end| value(Value::integer(*end), end.to_string()))
+                .into(),
+            Kind::Number(range) if *range.start() == f64::MIN => Vec::new(),
+            // A whole number is taken as one.
+            Kind::Number(range) => [range.start(), range.end()]
+                .map(|end| {
+                    let given = integer(&Json::from(*end));
+                    let given = given.map_or(Value::Float(*end), Value::integer);
+                    value(given, end.to_string())
+                })
+                .into(),
+            Kind::Text(range) if *range == (0..=MOST) => Vec::new(),
+            Kind::Hex(range) if *range == (0..=MOST) => Vec::new(),
+            Kind::Text(range) => vec![Outermost::Length(*range.end(), "characters")],
+            Kind::Hex(range) => vec![Outermost::Length(*range.end(), "bytes")],
+            Kind::Boolean => Vec::new(),
+            Kind::Enum(choices) => (1..)
+                .zip(choices)
+                .map(|(at, (word, value))| Outermost::Value(value.clone(), word.clone(), at))
+                .collect(),
+        }
+    }
+
     fn read(words: &mut Words<'_>) -> Result<Self, NotationError> {
         let word = words.require("a kind of argument such as `integer 0..7`")?;
         Ok(match word.raw {

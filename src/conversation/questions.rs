@@ -244,8 +244,12 @@ impl Questions {
     pub fn places<'a>(&'a self, protocol: &Section<'a>) -> Vec<(Section<'a>, &'a Exchange)> {
         let session = protocol.member("session");
         let open = session.and_then(|session| session.member("open"));
-        let steps = open.iter().flat_map(Section::elements);
-        let steps = steps.zip(self.open.iter().map(|step| &**step));
+        let steps = open.iter().flat_map(Section::elements).enumerate();
+        let steps = steps.filter_map(|(at, place)| {
+            let name = step_name(at);
+            let step = self.open.iter().find(|step| *step.name == *name)?;
+            Some((place, &**step))
+        });
         let in_section = |member: &str, name: &str| protocol.member(member)?.member(name);
         let polls = self.polls.iter().flat_map(|poll| {
             let place = in_section("polls", &poll.name);
@@ -330,6 +334,11 @@ fn read_registers(section: &Section<'_>, problems: &mut Problems) -> Option<Regi
     Registers::read(&registers, transport, problems)
 }
 
+/// What a step of an open sequence is called.
+fn step_name(at: usize) -> String {
+    format!("open {}", at.saturating_add(1))
+}
+
 fn read_open(
     open: &Section<'_>,
     decoder: Option<&Decoder>,
@@ -345,11 +354,11 @@ fn read_open(
     }
     let mut read = Vec::new();
     for (at, step) in open.elements().take(MOST).enumerate() {
-        let name = format!("open {}", at.saturating_add(1));
+        let name = step_name(at);
         let Some(exchange) = Exchange::read((&name, &step, &[]), decoder, problems) else {
             continue;
         };
-        if exchange.template().is_none() && exchange.answer.is_none() {
+        if step.member("send").is_none() && step.member("answer").is_none() {
             problems.add(&step, "expected `send`, `answer`, or both");
         }
         exchange.check_unanswered(&step, problems);
@@ -366,14 +375,16 @@ impl Poll {
         decoder: Option<&Decoder>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let before = problems.len();
-        let options: PollOptions = section.read(&exchange::MEMBERS, problems)?;
-        bounded(section, "everyMs", options.every_ms, &EVERY_MS, problems);
+        let every = read_every(section, problems);
+        if !section.value.is_object() {
+            return None;
+        }
         let mut exchange = Exchange::read_beside((name, section), decoder, problems)?;
         exchange.within = poll_within(section, &exchange);
-        if exchange.template().is_none() {
+        if section.member("send").is_none() {
             problems.member(section, "send", "missing: the bytes that ask");
         }
+        exchange.check_empty(section, problems);
         exchange.answer.get_or_insert(exchange::Expected {
             matching: exchange::Matching::Next,
             reads: None,
@@ -381,12 +392,22 @@ impl Poll {
             reads_refusals: false,
         });
         no_arguments(&exchange, section, "a poll", problems);
-        (problems.len() == before).then(|| Poll {
+        Some(Poll {
             name: name.into(),
             asks: vec![Arc::new(exchange)],
-            every: Duration::from_millis(options.every_ms.into()),
+            every,
         })
     }
+}
+
+/// How often a poll asks; what else is wrong with it is found without knowing that.
+fn read_every(section: &Section<'_>, problems: &mut Problems) -> Duration {
+    let options: Option<PollOptions> = section.read_in_bounds(&exchange::MEMBERS, problems);
+    let Some(options) = options else {
+        return Duration::ZERO;
+    };
+    bounded(section, "everyMs", options.every_ms, &EVERY_MS, problems);
+    Duration::from_millis(options.every_ms.into())
 }
 
 impl Poll {
@@ -397,15 +418,13 @@ impl Poll {
         registers: Option<Option<&Registers>>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let before = problems.len();
         for member in ["send", "frame", "answer", "refused"] {
             if section.member(member).is_some() {
                 let message = "a poll of `registers` knows what to send and how the answer looks";
                 problems.member(section, member, message);
             }
         }
-        let options: PollOptions = section.read(&exchange::MEMBERS, problems)?;
-        bounded(section, "everyMs", options.every_ms, &EVERY_MS, problems);
+        let every = read_every(section, problems);
         let common = Exchange::read_beside((name, section), None, problems)?;
         let within = poll_within(section, &common);
         // What is wrong with them is told where they are.
@@ -433,10 +452,10 @@ impl Poll {
                 Err(error) => problems.add(chosen, error.to_string()),
             }
         }
-        (problems.len() == before).then(|| Poll {
+        Some(Poll {
             name: name.into(),
             asks,
-            every: Duration::from_millis(options.every_ms.into()),
+            every,
         })
     }
 }
@@ -464,6 +483,7 @@ impl Command {
                 name: name.into(),
                 ..exchange
             };
+            exchange.check_empty(section, problems);
             no_arguments(
                 &exchange,
                 section,
@@ -475,18 +495,18 @@ impl Command {
                 arguments: Vec::new(),
             });
         }
-        let before = problems.len();
         let options: CommandOptions = section.read(&exchange::MEMBERS, problems)?;
         let exchange = Exchange::read_beside((name, section), decoder, problems);
         let arguments = read_arguments(section, problems);
         let mut exchange = exchange?;
         exchange.publish = options.publish;
-        if exchange.template().is_none() {
+        if section.member("send").is_none() {
             problems.member(section, "send", "missing: the bytes of the command");
         }
         exchange.check_unanswered(section, problems);
-        check_arguments(section, &exchange, &arguments, problems);
-        (problems.len() == before).then(|| Command {
+        check_arguments(section, &exchange, problems);
+        check_ranges(section, &exchange, &arguments, problems);
+        Some(Command {
             asks: Arc::new(exchange),
             arguments,
         })
@@ -528,26 +548,53 @@ fn read_arguments(section: &Section<'_>, problems: &mut Problems) -> Vec<Argumen
     arguments
 }
 
-/// What templates say must be declared, and what is declared should be said.
-fn check_arguments(
-    section: &Section<'_>,
-    exchange: &Exchange,
-    arguments: &[Argument],
-    problems: &mut Problems,
-) {
-    let declared = |name: &str| arguments.iter().any(|argument| **argument.name() == *name);
+/// What templates say must be declared, and what is declared should be said. A declaration with a
+/// mistake in it is one all the same.
+fn check_arguments(section: &Section<'_>, exchange: &Exchange, problems: &mut Problems) {
+    let arguments = section.member("arguments");
+    let declared = |name: &str| {
+        let arguments = arguments.as_ref();
+        arguments.is_some_and(|arguments| arguments.member(name).is_some())
+    };
     for name in exchange.templates().flat_map(Template::argument_names) {
         if !declared(name) {
             let message = format!("`arg {name}` is not declared: add it to \"arguments\"");
             problems.member(section, "send", message);
         }
     }
-    for argument in arguments {
-        let name = argument.name();
+    // What cannot be read may say them.
+    let answer = section.member("answer").is_none() || exchange.answer.is_some();
+    if exchange.template().is_none() || !answer {
+        return;
+    }
+    for (name, declaration) in arguments.iter().flat_map(Section::members).take(MOST) {
         let mut used = exchange.templates().flat_map(Template::argument_names);
-        if !used.any(|used| *used == **name) {
-            let message = format!("nothing says `arg {name}`");
-            problems.member(section, "arguments", message);
+        if !used.any(|used| *used == *name) {
+            problems.add(&declaration, format!("nothing says `arg {name}`"));
+        }
+    }
+}
+
+/// All that callers may say of an argument must fit where it is written.
+fn check_ranges(
+    section: &Section<'_>,
+    exchange: &Exchange,
+    arguments: &[Argument],
+    problems: &mut Problems,
+) {
+    let declared = section.member("arguments");
+    for argument in arguments {
+        let declaration = declared
+            .as_ref()
+            .and_then(|declared| declared.member(argument.name()));
+        let text = declaration
+            .as_ref()
+            .and_then(|declaration| declaration.value.as_str());
+        let mut templates = exchange.templates();
+        let wrong =
+            text.and_then(|text| templates.find_map(|template| argument.misfit(text, template)));
+        if let (Some(declaration), Some(wrong)) = (declaration, wrong) {
+            problems.notation_here(&declaration, wrong);
         }
     }
 }

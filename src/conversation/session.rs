@@ -145,7 +145,7 @@ impl Session {
         let before = problems.len();
         let login = section.member("login");
         let login = login.and_then(|login| Login::read(&login, secrets, problems));
-        let options: SessionOptions = section.read(&["login"], problems)?;
+        let options: SessionOptions = section.read_in_bounds(&["login"], problems)?;
         if let Some(seconds) = options.silent_seconds {
             bounded(section, "silentSeconds", seconds, &SECONDS, problems);
         }
@@ -163,7 +163,7 @@ impl Session {
 impl Login {
     fn read(section: &Section<'_>, secrets: &Secrets, problems: &mut Problems) -> Option<Self> {
         let secret = secrets.read(section, problems);
-        let options: LoginOptions = section.read(&["secret"], problems)?;
+        let options: LoginOptions = section.read_in_bounds(&["secret"], problems)?;
         bounded(section, "withinMs", options.within_ms, &LOGIN_MS, problems);
         if !options.required && secret.is_some() {
             let message = "a secret needs a login that is required";

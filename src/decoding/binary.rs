@@ -204,8 +204,10 @@ impl Field {
             What::Made(_) => (Subject::Value, None),
         };
         let steps = Steps::parse(words, inherited, subject, shape)?;
-        if let What::List(list) = &what {
-            list.check(&steps, first)?;
+        match &what {
+            What::List(list) => list.check(&steps, first)?,
+            What::Value(kind) => steps.check_bits(kind.bits(), words.whole())?,
+            What::Made(_) => {}
         }
         Ok(Field {
             written: words.whole().into(),

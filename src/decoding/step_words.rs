@@ -8,6 +8,7 @@ use jiff::tz::Offset;
 
 use super::shapes::{Need, Shape};
 use super::steps::{Bits, Collect, Factor, Negation, Step, Steps, Subject};
+use super::swaps;
 use super::textual::Kind;
 use super::{Inherited, layout_index};
 use crate::message::Name;
@@ -260,6 +261,9 @@ fn unknown(word: &Word<'_>) -> NotationError {
             "`{}` is part of a condition, and what stands before it is none or has ended: conditions stand behind `if`, such as `if valid`, `if !valid`, `if kind != 3`",
             word.raw
         ));
+    }
+    if let Some(message) = swaps::misplaced(word.raw) {
+        return word.error(message);
     }
     word.error(unknown_word("step", word.raw, &STEPS))
 }

@@ -11,7 +11,7 @@ use super::texts::{luhn, trim, unhex};
 use super::textual::Kind;
 use super::times::{since, time};
 use crate::message::{Label, Name, Text, Value};
-use crate::notation::{Condition, Literal, Values};
+use crate::notation::{Condition, Literal, NotationError, Values, Word, Words};
 
 /// One step on a value.
 #[derive(Clone, Debug)]
@@ -181,6 +181,40 @@ impl Steps {
     pub fn are_all(&self) -> bool {
         let plain = self.bits.is_empty() && self.negate.is_none();
         plain && self.with.is_none() && !self.dropped
+    }
+}
+
+impl Steps {
+    /// Refuses `bits` that a number of so many bits never has; `written` has the steps in it. Where
+    /// a step makes another number of it, nobody knows.
+    pub fn check_bits(&self, width: Option<u32>, written: &str) -> Result<(), NotationError> {
+        let Some(width) = width.filter(|_| !self.bits.is_empty()) else {
+            return Ok(());
+        };
+        let mut left = width;
+        for step in &self.steps {
+            match step {
+                Step::Shift(count) => left = left.saturating_sub(*count),
+                Step::Mask(_) | Step::Null(_) => {}
+                _ => return Ok(()),
+            }
+        }
+        let end = |bits: &Bits| bits.at.saturating_add(bits.width.unwrap_or(1));
+        let Some(wrong) = self.bits.iter().find(|bits| end(bits) > left) else {
+            return Ok(());
+        };
+        let named = |word: &Word<'_>| {
+            let name = word.split('@').map(|(name, _)| name.text);
+            name.is_some_and(|name| *name == **wrong.name)
+        };
+        let column = Words::new(written)?
+            .find(named)
+            .map_or(1, |word| word.column);
+        let bit = end(wrong).saturating_sub(1);
+        Err(NotationError::new(
+            column,
+            format!("bit {bit} is none of the {left} bits of the number, which begin with 0"),
+        ))
     }
 }
 

@@ -86,6 +86,25 @@ pub(super) fn ordered(
     })
 }
 
+/// What is wrong with a word that is, or looks like, an order, where none is expected.
+pub(super) fn misplaced(word: &str) -> Option<String> {
+    let lower = word.to_lowercase();
+    if let Some(order) = ORDERS.iter().find(|order| **order == lower) {
+        return Some(if lower == word {
+            format!(
+                "`{order}` is an order of bytes and stands right behind its type, before `at`: `f32 {order}`"
+            )
+        } else {
+            format!("unknown order \"{word}\", did you mean \"{order}\"?")
+        });
+    }
+    let mut letters: Vec<char> = lower.chars().collect();
+    letters.sort_unstable();
+    let is_order = letters == ['a', 'b', 'c', 'd'];
+    let orders = ORDERS.join(", ");
+    is_order.then(|| format!("unknown order \"{word}\", expected one of {orders}"))
+}
+
 /// The bytes of a number that is no text of digits.
 fn number_width(kind: &Type) -> Option<usize> {
     match kind {

@@ -172,6 +172,17 @@ impl Type {
         }
     }
 
+    /// How many bits its values have, where they are whole numbers of bytes.
+    pub fn bits(&self) -> Option<u32> {
+        match self {
+            Type::Integer(IntegerKind::Binary { width, .. }) => {
+                Some(u32::from(*width).saturating_mul(8))
+            }
+            Type::Swapped { kind, .. } => kind.bits(),
+            _ => None,
+        }
+    }
+
     /// Whether its values are whole numbers.
     pub fn is_integer(&self) -> bool {
         self.shape() == Shape::Whole && !matches!(self, Type::Stamp(_))
@@ -333,6 +344,12 @@ fn unknown(word: &Word<'_>) -> NotationError {
     if is_step(word) {
         return word.error(format!(
             "`{0}` is a step on what has been read; expected a type first: `ascii N {0}`",
+            word.raw
+        ));
+    }
+    if TYPES.contains(&word.raw) {
+        return word.error(format!(
+            "`{}` has no bytes of its own; expected the type of one value, such as `u16`",
             word.raw
         ));
     }

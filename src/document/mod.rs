@@ -3,12 +3,14 @@
 //! serde stops at the first mistake. Here a mistake is noted, its member taken out, and the
 //! section read again, so that one pass shows an author everything that is wrong.
 
+mod bounds;
 mod json;
 mod patch;
 
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -94,6 +96,11 @@ impl Problems {
     /// Takes over a mistake that was found elsewhere.
     pub fn push(&mut self, problem: Problem) {
         self.0.push(problem);
+    }
+
+    /// Leaves out the mistakes that need not be told.
+    pub fn retain(&mut self, keep: impl FnMut(&Problem) -> bool) {
+        self.0.retain(keep);
     }
 
     /// The mistakes, in the order of finding.
@@ -222,6 +229,25 @@ impl<'a> Section<'a> {
         without: &[&str],
         problems: &mut Problems,
     ) -> Option<T> {
+        self.read_knowing(without, &|_| None, problems)
+    }
+
+    /// [`Section::read`] where the schema of `T` says bounds of numbers: what is no number is told
+    /// these, and not those of the integer that keeps it.
+    pub fn read_in_bounds<T: DeserializeOwned + JsonSchema>(
+        &self,
+        without: &[&str],
+        problems: &mut Problems,
+    ) -> Option<T> {
+        self.read_knowing(without, &bounds::of::<T>, problems)
+    }
+
+    fn read_knowing<T: DeserializeOwned>(
+        &self,
+        without: &[&str],
+        bounds: &dyn Fn(&[String]) -> Option<String>,
+        problems: &mut Problems,
+    ) -> Option<T> {
         let mut value = self.value.clone();
         let Some(object) = value.as_object_mut() else {
             problems.add(
@@ -250,10 +276,16 @@ impl<'a> Section<'a> {
             let pointer = path.iter().fold(self.pointer.clone(), |pointer, name| {
                 child_pointer(&pointer, name)
             });
+            let mut message = reworded(&inner);
+            if let Some((found, _)) = message.split_once(WHOLE_NUMBER)
+                && let Some(bounds) = bounds(&path)
+            {
+                message = format!("{found}{WHOLE_NUMBER}{bounds}");
+            }
             problems.push(Problem {
                 pointer,
                 column: None,
-                message: reworded(&inner),
+                message,
             });
             if path.is_empty() || !remove(&mut value, &path) {
                 return None;
@@ -262,6 +294,9 @@ impl<'a> Section<'a> {
         }
     }
 }
+
+/// How serde's sentences about numbers end here.
+const WHOLE_NUMBER: &str = "expected a whole number";
 
 /// Reads an object inside of a section: a list of its members' values is none.
 ///
@@ -415,6 +450,49 @@ mod tests {
         max_bytes: u32,
         #[serde(default)]
         allow: Vec<String>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    #[expect(dead_code, reason = "only the reading is under test")]
+    struct Bounded {
+        #[schemars(range(min = 20, max = 500))]
+        every_ms: u32,
+        #[schemars(range(min = 1))]
+        least: Option<u32>,
+        free: u32,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[expect(dead_code, reason = "only the reading is under test")]
+    struct Inner {
+        #[schemars(range(min = 1, max = 9))]
+        seconds: u32,
+    }
+
+    #[test]
+    fn what_is_no_number_is_told_the_bounds_of_the_member() {
+        let document =
+            json!({"everyMs": "10s", "least": -1, "free": -1, "inner": {"seconds": true}});
+        let mut problems = Problems::new();
+        let read: Option<Bounded> = Section::root(&document).read_in_bounds(&[], &mut problems);
+        assert!(read.is_none());
+        let mut found: Vec<_> = problems
+            .as_slice()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                "/everyMs: found the text \"10s\", expected a whole number from 20 to 500",
+                "/free: found the number `-1`, expected a whole number from 0 to 4294967295",
+                "/inner/seconds: found `true`, expected a whole number from 1 to 9",
+                "/least: found the number `-1`, expected a whole number from 0 to 4294967295",
+            ]
+        );
     }
 
     fn check(document: Value, expected: &[(&str, &str)]) {

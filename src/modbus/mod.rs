@@ -129,11 +129,14 @@ impl Registers {
         if list.is_empty() {
             problems.add(section, "expected at least one register");
         }
-        let mut names = Vec::new();
+        let mut names: Vec<Name> = Vec::new();
         for element in section.elements() {
             match element.value.as_str() {
                 None => problems.add(&element, "expected the name of a register"),
                 Some(name) => match self.find(name) {
+                    Ok(_) if names.iter().any(|known| **known == *name) => {
+                        problems.add(&element, format!("register {name} is already in the list"));
+                    }
                     Ok(register) => names.push(register.name.clone()),
                     Err(why) => problems.add(&element, why),
                 },

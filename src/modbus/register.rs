@@ -144,6 +144,16 @@ fn inverse(place: Place, kind: Part<'_>, steps: Part<'_>) -> Result<Inverse, Not
     if let Some(message) = message {
         return Err(NotationError::new(kind.column, message));
     }
+    if Inverse::needs_count(kind.text) {
+        // Steps may not be taken for it.
+        let end = kind.column.saturating_add(kind.text.chars().count());
+        let message = format!("expected how many bytes here, such as `{} 8`", kind.text);
+        return Err(NotationError::new(end, message));
+    }
+    let first = steps.text.split_whitespace().next();
+    if let Some(message) = first.and_then(Inverse::misplaced_order) {
+        return Err(NotationError::new(steps.column, message));
+    }
     // A bit comes as a byte that is 0 or 1.
     let typed = if is_bool { "u8 bool" } else { kind.text };
     let before = typed.chars().count().saturating_add(1);

@@ -318,6 +318,7 @@ pub fn number(text: &str) -> Option<i128> {
 pub fn unknown_word(what: &str, word: &str, known: &[&str]) -> String {
     match nearest(word, known) {
         Some(near) => format!("unknown {what} \"{word}\", did you mean \"{near}\"?"),
+        None if known.is_empty() => format!("unknown {what} \"{word}\": there is none"),
         None => {
             let mut seen = BTreeSet::new();
             let known = known.iter().filter(|known| seen.insert(**known));
@@ -442,6 +443,10 @@ mod tests {
         assert_eq!(
             unknown_word("field", "zz", &["b", "a", "b"]),
             "unknown field \"zz\", expected one of b, a"
+        );
+        assert_eq!(
+            unknown_word("layout", "zz", &[]),
+            "unknown layout \"zz\": there is none"
         );
     }
 

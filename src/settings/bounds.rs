@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use super::limits;
 use crate::document::{Problems, Section};
 
 /// Names of listeners, protocols and outputs: they become metric labels and topic segments.
@@ -57,7 +58,9 @@ pub fn entries<'a>(
     }
     let mut entries = Vec::new();
     for (name, entry) in collection.members() {
-        if let Some(wrong) = wrong_name(name) {
+        // A key that no twin takes has been told.
+        let wrong = wrong_name(name).filter(|_| limits::wrong_key(name).is_none());
+        if let Some(wrong) = wrong {
             problems.add(&entry, wrong);
         }
         entries.push((name, entry));

@@ -10,7 +10,7 @@ use crate::conversation::{OnBadChecksum, Otherwise, Protocol};
 use crate::document::{Problem, Problems, Section, child_pointer, nearest, unknown_word};
 use crate::framing::WrapError;
 use crate::message::COMMAND_RESULTS;
-use crate::notation::Condition;
+use crate::notation::{Condition, NotationError};
 use crate::template::Template;
 
 /// The sockets that listeners have claimed so far.
@@ -97,14 +97,26 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
         }
     };
     for (place, asks) in protocol.questions.places(section) {
-        for name in asks.field_names() {
+        for (member, name) in asks.field_names() {
             if !known.contains(&name) {
-                problems.add(&place, unknown_word("field", name, &known));
+                let condition = place.member(member);
+                let condition = condition.and_then(|member| member.member("where"));
+                let message = unknown_word("field", name, &known);
+                in_condition(
+                    condition.as_ref().unwrap_or(&place),
+                    name,
+                    message,
+                    problems,
+                );
             }
         }
         let last = asks.templates().flat_map(Template::last_names);
         for name in last.chain(asks.templates().flat_map(Template::answered_names)) {
-            check(problems, &place, "send", name);
+            if !known.contains(&name) {
+                let send = place.member("send");
+                let message = unknown_word("field", name, &known);
+                problems.add(send.as_ref().unwrap_or(&place), message);
+            }
         }
     }
     let Some(replies) = section.member("replies") else {
@@ -124,8 +136,19 @@ fn fields(section: &Section<'_>, protocol: &Protocol, problems: &mut Problems) {
             }
         }
         for name in (reply.when.iter()).flat_map(Condition::field_names) {
-            check(problems, &place, "when", name);
+            if let (Some(when), false) = (place.member("when"), known.contains(&name)) {
+                in_condition(&when, name, unknown_word("field", name, &known), problems);
+            }
         }
+    }
+}
+
+/// Notes a mistake at the field of that name in a condition.
+fn in_condition(place: &Section<'_>, name: &str, message: String, problems: &mut Problems) {
+    let text = place.value.as_str().unwrap_or_default();
+    match Condition::column_of(text, name) {
+        Some(column) => problems.notation_here(place, NotationError::new(column, message)),
+        None => problems.add(place, message),
     }
 }
 

@@ -7,6 +7,8 @@ use crate::document::{Problems, Section};
 pub const SETTINGS: &[&str] = &["deviceFile"];
 /// Members of a listener.
 pub const LISTENER: &[&str] = &["tls", "proxy"];
+/// Members of an entry of `outbound`.
+pub const OUTBOUND: &[&str] = &["tls"];
 /// Members of a protocol.
 pub const PROTOCOL: &[&str] = &[];
 /// Members of a protocol's session.

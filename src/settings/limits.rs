@@ -129,27 +129,28 @@ fn check_number(number: &Number, section: &Section<'_>, problems: &mut Problems)
 }
 
 fn check_key(key: &str, member: &Section<'_>, problems: &mut Problems) {
+    if let Some(wrong) = wrong_key(key) {
+        problems.add(member, wrong);
+    }
+}
+
+/// Why a twin does not take a key, if it does not.
+pub(super) fn wrong_key(key: &str) -> Option<String> {
     if key.len() > MAX_KEY_BYTES {
-        let message = format!(
+        return Some(format!(
             "a key of {} bytes, a twin allows {MAX_KEY_BYTES}",
             key.len()
-        );
-        problems.add(member, message);
+        ));
     }
-    if let Some(wrong) = key
-        .chars()
-        .find(|c| ".$#".contains(*c) || c.is_whitespace() || c.is_control())
+    let mut characters = key.chars();
+    if let Some(wrong) =
+        characters.find(|c| ".$#".contains(*c) || c.is_whitespace() || c.is_control())
     {
-        problems.add(
-            member,
-            format!(
-                "the key has {wrong:?}; a twin allows no . $ # space or control character in keys"
-            ),
-        );
+        return Some(format!(
+            "the key has {wrong:?}; a twin allows no . $ # space or control character in keys"
+        ));
     }
-    if key.is_empty() {
-        problems.add(member, "the key is empty");
-    }
+    key.is_empty().then(|| "the key is empty".to_owned())
 }
 
 #[cfg(test)]

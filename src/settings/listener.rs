@@ -109,7 +109,7 @@ impl ListenerOptions {
     /// Reads an entry and notes what is wrong in it.
     pub fn read(section: &Section<'_>, problems: &mut Problems) -> Option<Self> {
         let without = later::members(section, later::LISTENER, problems);
-        let options: Self = section.read(&without, problems)?;
+        let options: Self = section.read_in_bounds(&without, problems)?;
         bounds::number(section, "port", options.port, &PORTS, problems);
         bounds::number(
             section,
@@ -142,7 +142,7 @@ impl ListenerOptions {
         problems: &mut Problems,
     ) -> Listener {
         let units = units(section, problems);
-        units::check(section, &protocol, &units, problems);
+        units::check(section, &protocol, problems);
         Listener {
             units: units.into(),
             name,

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod cross;
+mod doubts;
 mod functions;
 mod later;
 pub mod limits;
@@ -161,6 +162,7 @@ impl Settings {
             problems: Problems::new(),
         };
         let settings = reader.read();
+        tell_nulls_once(document, &mut reader.problems);
         match settings {
             Some((settings, warnings)) if reader.problems.is_empty() => Ok((settings, warnings)),
             _ => Err(reader.problems),
@@ -393,6 +395,7 @@ impl<'a> Reader<'a> {
         let known = self.protocol_names();
         let listeners = self.document.member("listeners");
         let mut outbound = BTreeMap::new();
+        let mut claims = outbound::Claims::default();
         for (name, entry) in self.entries("outbound") {
             if listeners
                 .as_ref()
@@ -413,8 +416,10 @@ impl<'a> Reader<'a> {
             }
             if let Some(protocol) = protocols.get(protocol) {
                 let built = read.build(name.into(), Arc::clone(protocol));
-                units::check(&entry, protocol, &built.units, &mut self.problems);
-                outbound.insert(Name::from(name), Arc::new(built));
+                let built = Arc::new(built);
+                units::check(&entry, protocol, &mut self.problems);
+                claims.claim(&entry, &built, &mut self.problems);
+                outbound.insert(Name::from(name), built);
             }
         }
         outbound
@@ -436,6 +441,17 @@ impl<'a> Reader<'a> {
         }
         outputs
     }
+}
+
+/// That a member is null has been told; what it should have been instead is no second mistake.
+fn tell_nulls_once(document: &Value, problems: &mut Problems) {
+    let mut told = BTreeSet::new();
+    problems.retain(|problem| {
+        let null = document
+            .pointer(&problem.pointer)
+            .is_some_and(Value::is_null);
+        !null || told.insert(problem.pointer.clone())
+    });
 }
 
 fn unknown_protocol(name: &str, known: &[&str]) -> String {

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::bounds;
 use super::units::{MOST_UNITS, units};
+use super::{bounds, later};
 use crate::conversation::Protocol;
 use crate::document::{Problems, Section, name_of};
 use crate::message::{Name, Text};
@@ -225,7 +225,8 @@ pub struct OutboundEntry {
 impl OutboundEntry {
     /// Reads an entry and notes what is wrong in it.
     pub fn read(name: &str, section: &Section<'_>, problems: &mut Problems) -> Option<Self> {
-        let options: Option<OutboundOptions> = section.read(&[], problems);
+        let without = later::members(section, later::OUTBOUND, problems);
+        let options: Option<OutboundOptions> = section.read_in_bounds(&without, problems);
         let units = units(section, problems);
         let addresses = addresses(name, section, problems);
         let options = options?;
@@ -269,6 +270,37 @@ impl OutboundEntry {
             retry: seconds(options.retry_seconds),
             idle_timeout: options.idle_timeout_seconds.map(seconds),
             output: options.output.map(Name::from),
+        }
+    }
+}
+
+/// The devices that entries have claimed so far.
+#[derive(Debug, Default)]
+pub struct Claims(Vec<(Name, Arc<Outbound>)>);
+
+impl Claims {
+    /// Claims the devices of an entry. Two entries can have one device only if each asks units of
+    /// its own behind it: what comes for the device must find one line.
+    pub fn claim(&mut self, section: &Section<'_>, entry: &Arc<Outbound>, problems: &mut Problems) {
+        for (name, line) in entry.dialled() {
+            let Some(device) = line.device else { continue };
+            let apart = |other: &Outbound| {
+                let mut both = entry.units.iter().filter(|unit| other.units.contains(unit));
+                !entry.units.is_empty() && !other.units.is_empty() && both.next().is_none()
+            };
+            let mut known = self.0.iter();
+            let other = known.find(|(known, other)| *known == device && !apart(other));
+            if let Some((_, other)) = other {
+                let message = format!(
+                    "device \"{device}\" is entry \"{}\"'s already: give it another name, or each of the two \"units\" of its own",
+                    other.name
+                );
+                let place = section.member("device");
+                let addresses = section.member("addresses");
+                let place = place.or_else(|| addresses?.member(&name));
+                problems.add(place.as_ref().unwrap_or(section), message);
+            }
+            self.0.push((device, Arc::clone(entry)));
         }
     }
 }

@@ -88,7 +88,7 @@ impl BatchOptions {
 impl Output {
     /// Reads an entry and notes what is wrong in it.
     pub fn read(section: &Section<'_>, problems: &mut Problems) -> Option<Self> {
-        let output: Self = section.read(&[], problems)?;
+        let output: Self = section.read_in_bounds(&[], problems)?;
         let Some(batch) = output.batch else {
             return Some(output);
         };

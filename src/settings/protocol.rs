@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Resolved, Warning, cross, functions, later};
+use super::{Resolved, Warning, cross, doubts, functions, later};
 use crate::conversation::questions::{CommandEntry, PollOptions};
 use crate::conversation::{
     Acknowledge, Login, OnBadChecksum, OnUndecoded, Protocol, Questions, Replies, ReplyEntry,
@@ -71,7 +71,8 @@ pub struct ProtocolOptions {
     _polls: Option<IgnoredAny>,
     /// What stands around requests of Modbus and their answers; `registers` need it.
     #[serde(rename = "modbus")]
-    modbus: Option<Transport>,
+    #[schemars(with = "Option<Transport>")]
+    _modbus: Option<Transport>,
     /// Registers of Modbus, which polls and the commands `read` and `write` name.
     #[serde(rename = "registers")]
     #[schemars(with = "Option<Vec<RegisterText>>")]
@@ -110,6 +111,8 @@ pub fn read(
             warnings.extend(cross::silent_replies(&section, protocol));
             warnings.extend(cross::unused_layouts(&section, protocol));
             warnings.extend(cross::never_framed(&section, protocol));
+            warnings.extend(doubts::slow_answers(&section, protocol));
+            warnings.extend(doubts::escapes(&section));
         }
     }
     let clean = found.is_empty();
@@ -153,7 +156,7 @@ fn build(
         acknowledge.read(&[], problems)
     });
     let options = options?;
-    if options.modbus.is_none() && member("registers").is_some() {
+    if member("modbus").is_none() && member("registers").is_some() {
         let message = "registers need \"modbus\": \"tcp\" or \"rtu\", which the presets modbus-tcp and modbus-rtu have";
         problems.member(section, "registers", message);
     }

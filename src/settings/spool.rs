@@ -70,7 +70,7 @@ impl SpoolSettings {
     pub fn read(section: &Section<'_>, problems: &mut Problems) -> Option<Self> {
         let refused = later::word(section, "whenFull", later::WHEN_FULL, problems);
         let without: &[&str] = if refused { &["whenFull"] } else { &[] };
-        let settings: Self = section.read(without, problems)?;
+        let settings: Self = section.read_in_bounds(without, problems)?;
         bounds::number(section, "maxBytes", settings.max_bytes, &BYTES, problems);
         bounds::number(
             section,

@@ -114,6 +114,22 @@ impl Form {
         matches!(self, Form::Integer(_) | Form::Bcd(_)) && self.width().is_some()
     }
 
+    /// What values it can write, in words; `None` where it writes all of them.
+    pub fn expected(&self) -> Option<String> {
+        Some(match self {
+            Form::Plain | Form::Hex => return None,
+            Form::Integer(kind) => match kind.range() {
+                Some(range) => format!("a whole number from {} to {}", range.start(), range.end()),
+                None => "a whole number".to_owned(),
+            },
+            Form::Float { .. } => "a number".to_owned(),
+            Form::Bcd(count) => format!("1 to {} digits", count.saturating_mul(2)),
+            Form::Text { bytes, ascii: true } => format!("a text of ASCII, at most {bytes} bytes"),
+            Form::Text { bytes, .. } => format!("a text of at most {bytes} bytes"),
+            Form::Date { .. } => "a time".to_owned(),
+        })
+    }
+
     /// As much of a number as it can hold.
     pub fn wrap(&self, value: i128) -> i128 {
         match self {

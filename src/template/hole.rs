@@ -13,6 +13,8 @@ use crate::script::{Call, First};
 
 #[derive(Clone, Debug)]
 pub(super) struct Hole {
+    /// What stands between the braces.
+    pub written: String,
     pub what: What,
     steps: Steps,
     form: Form,
@@ -62,7 +64,12 @@ impl Braced {
         let what = What::parse(&first, &mut words)?;
         let mut steps = Steps::parse(&mut words)?;
         let form = what.checked_form(form, &mut steps, &first)?;
-        Ok(Braced::Hole(Hole { what, steps, form }))
+        Ok(Braced::Hole(Hole {
+            written: text.trim().to_owned(),
+            what,
+            steps,
+            form,
+        }))
     }
 }
 
@@ -352,6 +359,28 @@ impl Hole {
             None => bytes,
         };
         Some(part.to_vec())
+    }
+
+    /// Whether it can write the value.
+    pub fn holds(&self, value: &Value) -> bool {
+        self.write(Cow::Borrowed(value), &mut Vec::new()).is_some()
+    }
+
+    /// Whether it can write texts, or runs of bytes, of that length.
+    pub fn holds_length(&self, length: usize) -> bool {
+        match (&self.form, self.steps.span) {
+            (Form::Text { bytes, .. }, None) => length <= *bytes,
+            (Form::Bcd(bytes), None) => length <= bytes.saturating_mul(2),
+            _ => true,
+        }
+    }
+
+    /// What it writes, in words, where its type alone says it.
+    pub fn expected(&self) -> Option<String> {
+        if self.steps.change_the_value() {
+            return None;
+        }
+        self.form.expected()
     }
 
     /// The number that a counter's hole writes next.

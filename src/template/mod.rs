@@ -58,6 +58,33 @@ pub struct MissingField {
     pub name: String,
 }
 
+/// What a caller may give for an argument.
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'a> {
+    /// This value.
+    Value(&'a Value),
+    /// Texts of so many characters, or so many bytes.
+    Length(usize),
+}
+
+/// A hole that cannot write a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// The hole as it is written, with its braces.
+    pub hole: String,
+    /// What it can write, where that is easily said.
+    pub expected: Option<String>,
+}
+
+impl Misfit {
+    fn of(hole: &Hole) -> Self {
+        Misfit {
+            hole: format!("{{{}}}", hole.written),
+            expected: hole.expected(),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Part {
     Bytes(Vec<u8>),
@@ -99,7 +126,8 @@ impl Template {
                 )
             })?;
             let (hole, behind_hole) = behind.split_at_checked(end).unwrap_or((behind, ""));
-            let braced = Braced::parse(hole).map_err(|error| error.inside(column(behind)))?;
+            let braced = Braced::parse(hole);
+            let braced = braced.map_err(|error| hinted(error, hole, hex).inside(column(behind)))?;
             parts.push(match braced {
                 Braced::Bytes(bytes) => Part::Bytes(bytes),
                 Braced::Hole(filled) => {
@@ -197,6 +225,30 @@ impl Template {
         })
     }
 
+    /// Whether nothing is ever sent of it.
+    pub fn is_empty(&self) -> bool {
+        let empty = |part: &Part| matches!(part, Part::Bytes(bytes) if bytes.is_empty());
+        self.parts.iter().all(empty)
+    }
+
+    /// The first hole of that field that cannot write the value.
+    pub fn misfit(&self, field: &str, value: &Value) -> Option<Misfit> {
+        let named = |hole: &&Hole| matches!(&hole.what, What::Field(own) if own == field);
+        let mut holes = self.holes().filter(named);
+        holes.find(|hole| !hole.holds(value)).map(Misfit::of)
+    }
+
+    /// The first hole of that argument that cannot write what a caller may give.
+    pub fn misfit_of_argument(&self, name: &str, given: Given<'_>) -> Option<Misfit> {
+        let named = |hole: &&Hole| matches!(&hole.what, What::Argument(own) if own == name);
+        let mut holes = self.holes().filter(named);
+        let holds = |hole: &Hole| match given {
+            Given::Value(value) => hole.holds(value),
+            Given::Length(length) => hole.holds_length(length),
+        };
+        holes.find(|hole| !holds(hole)).map(Misfit::of)
+    }
+
     /// Whether it is filled with the protocol's own checksum.
     pub fn needs_own_checksum(&self) -> bool {
         let own = |hole: &Hole| matches!(hole.what, What::OwnChecksum(_));
@@ -254,6 +306,15 @@ fn mend_checksums(
         hole.mend(context, place.start, out)?;
     }
     Ok(())
+}
+
+/// A mistake in what looks like JSON says how a brace is written.
+fn hinted(mut error: NotationError, hole: &str, hex: bool) -> NotationError {
+    let inside = hole.trim_start();
+    if !hex && (inside.is_empty() || inside.starts_with('"')) {
+        error.message.push_str("; a brace in text is written `{{`");
+    }
+    error
 }
 
 fn literal(text: &str, hex: bool, column: usize) -> Result<Part, NotationError> {

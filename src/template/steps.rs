@@ -59,6 +59,11 @@ impl Steps {
         self.steps.iter().any(ends)
     }
 
+    /// Whether what is written is not the value as it comes.
+    pub fn change_the_value(&self) -> bool {
+        !self.steps.is_empty() || self.span.is_some()
+    }
+
     /// The time as RFC 3339 has it.
     pub fn in_full(&mut self) {
         let format = match self.zone {

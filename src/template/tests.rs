@@ -261,6 +261,51 @@ fn what_is_missing_has_a_name() {
 }
 
 #[test]
+fn holes_know_what_they_cannot_write() {
+    let text = |text: &str| Value::text(text);
+    for (hole, value, expected) in [
+        ("{unit}", text("x"), None),
+        ("{unit: u8}", text("255"), None),
+        ("{unit: u8}", Value::Bool(true), None),
+        (
+            "{unit: u8}",
+            text("256"),
+            Some(Some("a whole number from 0 to 255")),
+        ),
+        (
+            "{unit: i16le}",
+            text("x"),
+            Some(Some("a whole number from -32768 to 32767")),
+        ),
+        ("{unit & 0xff: u8}", text("256"), None),
+        ("{unit + 1: u8}", text("255"), Some(None)),
+        ("{unit: bcd 1}", text("100"), Some(Some("1 to 2 digits"))),
+        (
+            "{unit: utf8 2}",
+            text("abc"),
+            Some(Some("a text of at most 2 bytes")),
+        ),
+        ("{unit 0..2: utf8 2}", text("abc"), None),
+        ("{unit: f32}", text("x"), Some(Some("a number"))),
+        ("{unit: bcdtime}", text("x"), Some(Some("a time"))),
+        (
+            "{unit: decimal until ','}",
+            text("x"),
+            Some(Some("a whole number")),
+        ),
+        ("{other: u8}", text("x"), None),
+    ] {
+        let template = Template::parse(hole).unwrap();
+        let misfit = template.misfit("unit", &value);
+        let expected = expected.map(|expected| Misfit {
+            hole: hole.to_owned(),
+            expected: expected.map(str::to_owned),
+        });
+        assert_eq!(misfit, expected, "{hole}");
+    }
+}
+
+#[test]
 fn ranges_of_bytes_that_may_come_are_taken() {
     for (template, expected) in [
         ("{length 0..-1 + 1: u8}abc", &b"\x04abc"[..]),
@@ -296,6 +341,9 @@ fn mistakes_have_their_column() {
         ("a{seq: ascii}", 13, "how many"),
         ("a{seq: bcdtim}", 8, "bcdtime"),
         ("a{seq zon +08:00}", 7, "zone"),
+        ("{\"a\":1}", 6, "a brace in text is written `{{`"),
+        ("a{\n \"a\": {}}", 10, "a brace in text is written `{{`"),
+        ("a{}", 3, "a brace in text is written `{{`"),
         ("a{seq ** 2}", 7, "step"),
         ("a{length 0..-1}", 3, "needs a type"),
         ("{}", 2, "expected a field"),

@@ -112,7 +112,7 @@ impl Same {
                 .ok_or_else(|| format!("count {counter} does not fit"));
         }
         let bytes = self.value.render(context);
-        let bytes = bytes.map_err(|missing| missing.to_string())?;
+        let bytes = bytes.map_err(|missing| super::not_filled(&missing, context))?;
         String::from_utf8(bytes).map_err(|_| format!("what {} must say is no text", self.field))
     }
 }

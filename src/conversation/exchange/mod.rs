@@ -16,11 +16,11 @@ use self::matching::{Same, terms};
 use super::actions::Awaited;
 use crate::decoding::Decoder;
 use crate::document::{Problems, Section, name_of, unknown_word};
-use crate::message::{Fields, Name};
+use crate::message::{Fields, Name, Value};
 use crate::modbus;
 use crate::notation::{Literal, NotationError};
 use crate::schema::{ConditionText, HoleText};
-use crate::template::{Context, Template};
+use crate::template::{Context, MissingField, Template};
 
 pub(super) use self::matching::Verdict;
 pub use self::matching::{Echo, Matching, Term, byte_pattern};
@@ -169,8 +169,7 @@ impl Exchange {
         decoder: Option<&Decoder>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let before = problems.len();
-        let options: ExchangeOptions = section.read(others, problems)?;
+        let options: ExchangeOptions = section.read_in_bounds(others, problems)?;
         bounded(section, "withinMs", options.within_ms, &WITHIN_MS, problems);
         bounded(section, "retries", options.retries, &RETRIES, problems);
         let send = options.send.as_deref().and_then(|send| {
@@ -193,7 +192,8 @@ impl Exchange {
             publish: false,
         };
         exchange.check(section, problems);
-        (problems.len() == before).then_some(exchange)
+        // With mistakes too: others look for more of them in what could be read.
+        Some(exchange)
     }
 
     /// The same where others stand beside them, which somebody else has read.
@@ -209,9 +209,10 @@ impl Exchange {
 
     /// What only an answer can be.
     pub(super) fn check_unanswered(&self, section: &Section<'_>, problems: &mut Problems) {
-        if self.answer.is_some() {
+        if section.member("answer").is_some() {
             return;
         }
+        self.check_empty(section, problems);
         if self.refused.is_some() {
             let message = "a refusal is an answer: say with \"answer\" how the other one is known";
             problems.member(section, "refused", message);
@@ -219,6 +220,16 @@ impl Exchange {
         if self.retries > 0 {
             let message = "without \"answer\" nobody knows when to ask again";
             problems.member(section, "retries", message);
+        }
+    }
+
+    /// What sends nothing at all does not ask.
+    pub(super) fn check_empty(&self, section: &Section<'_>, problems: &mut Problems) {
+        let empty = self.template().is_some_and(Template::is_empty);
+        if empty && !self.frame {
+            let message = "it is empty: expected the bytes to send";
+            let place = section.member("send");
+            problems.add(place.as_ref().unwrap_or(section), message);
         }
     }
 
@@ -292,11 +303,16 @@ impl Exchange {
         self.template().into_iter().chain(values)
     }
 
-    /// The fields of frames that it looks at.
-    pub fn field_names(&self) -> impl Iterator<Item = &str> {
-        let answer = self.answer.as_ref().map(|answer| &answer.matching);
-        let matching = answer.into_iter().chain(&self.refused);
-        matching.flat_map(Matching::field_names)
+    /// The fields of frames that it looks at, each with the member whose condition names it.
+    pub fn field_names(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let answer = self
+            .answer
+            .as_ref()
+            .map(|answer| ("answer", &answer.matching));
+        let refused = self.refused.as_ref().map(|refused| ("refused", refused));
+        let matching = answer.into_iter().chain(refused);
+        matching
+            .flat_map(|(member, matching)| matching.field_names().map(move |name| (member, name)))
     }
 
     /// The bytes of a question.
@@ -313,7 +329,7 @@ impl Exchange {
             Sending::Template(None) => return Ok(Bytes::new()),
             Sending::Template(Some(template)) => template.render(context),
         };
-        let bytes = bytes.map_err(|missing| missing.to_string())?;
+        let bytes = bytes.map_err(|missing| not_filled(&missing, context))?;
         let framed = match self.frame {
             true => framing.wrap(&bytes).map_err(|error| error.to_string())?,
             false => bytes,
@@ -382,6 +398,9 @@ impl Exchange {
             problems.member(section, "send", message);
         }
         let answer = self.answer.as_ref().map(|answer| &answer.matching);
+        // Of bytes that cannot be read nobody knows what they count.
+        let read = self.template().is_some() || section.member("send").is_none();
+        let answer = answer.filter(|_| read);
         for term in answer.into_iter().flat_map(Matching::terms) {
             let Term::Same(Same {
                 counter: Some(counter),
@@ -413,7 +432,13 @@ impl Expected {
             return Some(Expected {
                 matching: match text.as_str() {
                     "next" => Matching::Next,
-                    pattern => Matching::Pattern(read_pattern(section, pattern, problems)?),
+                    pattern => {
+                        if let Some(wrong) = no_pattern(pattern) {
+                            problems.add(section, wrong);
+                            return None;
+                        }
+                        Matching::Pattern(read_pattern(section, pattern, problems)?)
+                    }
                 },
                 reads: None,
                 layout: None,
@@ -428,19 +453,12 @@ impl Expected {
             );
             return None;
         }
+        let before = problems.len();
         let options: AnswerOptions = section.read(&[], problems)?;
-        if options.condition.is_none() && options.layout.is_none() {
+        let says_none = options.condition.is_none() && options.layout.is_none();
+        if says_none && problems.len() == before {
             problems.add(section, "expected `where`, `layout`, or both");
-            return None;
         }
-        let matching = match options.condition.as_deref().map(terms) {
-            None => Matching::Next,
-            Some(Ok(terms)) => Matching::Where(terms),
-            Some(Err(error)) => {
-                problems.notation(section, "where", error);
-                return None;
-            }
-        };
         let layout = options.layout;
         let reads = match (&layout, decoder) {
             (Some(layout), Some(decoder)) => {
@@ -453,12 +471,33 @@ impl Expected {
             }
             _ => None,
         };
+        let matching = match options.condition.as_deref().map(terms) {
+            None => Matching::Next,
+            Some(Ok(terms)) => Matching::Where(terms),
+            Some(Err(error)) => {
+                problems.notation(section, "where", error);
+                return None;
+            }
+        };
         Some(Expected {
             matching,
             reads,
             layout: layout.map(Name::from),
             reads_refusals: false,
         })
+    }
+}
+
+/// Why a text is no pattern for an answer although it could be one: it looks like a word of the language.
+fn no_pattern(text: &str) -> Option<String> {
+    match text.to_lowercase().as_str() {
+        "next" => Some(format!(
+            "unknown word \"{text}\", did you mean \"next\"? As a pattern it is written \"^{text}\""
+        )),
+        "none" => Some(format!(
+            "\"{text}\" is no word here: where the device does not answer, leave \"answer\" out, or say false beside a preset. As a pattern it is written \"^{text}\""
+        )),
+        _ => None,
     }
 }
 
@@ -481,6 +520,14 @@ fn read_refused(section: &Section<'_>, problems: &mut Problems) -> Option<Matchi
 fn read_pattern(section: &Section<'_>, pattern: &str, problems: &mut Problems) -> Option<Regex> {
     let built = byte_pattern(pattern);
     built.map_err(|why| problems.add(section, why)).ok()
+}
+
+/// Why a hole of a question stays empty; of a unit also which it is.
+fn not_filled(missing: &MissingField, context: &Context<'_>) -> String {
+    match context.fields.get(UNIT) {
+        Some(Value::Text(unit)) if missing.name == UNIT => format!("unit {unit} does not fit"),
+        _ => missing.to_string(),
+    }
 }
 
 pub(super) fn bounded(

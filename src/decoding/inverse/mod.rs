@@ -56,6 +56,7 @@ impl Inverse {
             return Err(first.error("`skip` has no value"));
         }
         let steps = Steps::parse(&mut words, &alone, Subject::Value, Some(kind.shape()))?;
+        steps.check_bits(kind.bits(), notation)?;
         let inverse = Inverse { kind, steps };
         match inverse.names_without_number() {
             None => Ok(inverse),
@@ -81,6 +82,16 @@ impl Inverse {
         let mut values = pairs.iter().map(|(literal, _)| literal.value());
         let text = values.find(|value| matches!(value, Value::Text(_)));
         text.map(|text| shown(&text))
+    }
+
+    /// Whether a type must say how many bytes it has.
+    pub fn needs_count(kind: &str) -> bool {
+        Form::named(kind, Endian::Big).is_some_and(|form| form.width().is_none())
+    }
+
+    /// What is wrong with an order of bytes that does not stand behind its type.
+    pub fn misplaced_order(word: &str) -> Option<String> {
+        super::swaps::misplaced(word)
     }
 
     /// How many bytes it has, where that is always the same.

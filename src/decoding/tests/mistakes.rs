@@ -248,3 +248,54 @@ fn a_mistake_that_layouts_inherit_is_said_once() {
         assert_eq!(found.collect::<Vec<_>>(), [pointer]);
     }
 }
+
+#[test]
+fn bits_are_some_of_the_number() {
+    for (field, wrong) in [
+        ("flags: u16 bits p@0 q@15", None),
+        ("flags: u16 bits p@8:8", None),
+        (
+            "flags: u16 bits p@0 q@16",
+            Some((21, "bit 16 is none of the 16 bits")),
+        ),
+        (
+            "flags: u8 bits x@16",
+            Some((16, "bit 16 is none of the 8 bits")),
+        ),
+        (
+            "flags: u16 bits p@9:8",
+            Some((17, "bit 16 is none of the 16 bits")),
+        ),
+        (
+            "flags: i8 null 0 bits 'a b'@8",
+            Some((23, "bit 8 is none of the 8 bits")),
+        ),
+        ("flags: u16 >> 8 bits p@7", None),
+        (
+            "flags: u16 >> 8 bits p@8",
+            Some((22, "bit 8 is none of the 8 bits")),
+        ),
+        ("flags: u32 cdab bits p@31", None),
+        (
+            "flags: u32 cdab bits p@32",
+            Some((22, "bit 32 is none of the 32 bits")),
+        ),
+        // What another number becomes is not known.
+        ("flags: u8 * 256 bits p@15", None),
+        ("flags: hexadecimal 2 bits p@15", None),
+    ] {
+        let decode = json!({"type": "binary", "fields": [field]});
+        let mut problems = Problems::new();
+        read(Some(&Section::root(&decode)), None, &mut problems);
+        let found = problems.as_slice().first();
+        let found = found.map(|found| (found.column.unwrap(), found.message.as_str()));
+        match (found, wrong) {
+            (None, None) => {}
+            (Some((at, message)), Some((column, part))) => {
+                assert_eq!(at, column, "{field}");
+                assert!(message.contains(part), "{field}: {message}");
+            }
+            _ => panic!("{field}: {found:?}"),
+        }
+    }
+}

@@ -97,8 +97,8 @@ fn orders_that_say_nothing_are_mistakes() {
         ("ascii 4 cdab", 12, "an order of numbers"),
         ("decimal 4 abcd", 14, "an order of numbers"),
         ("varint dcba", 11, "an order of numbers"),
-        ("u32 cdba", 8, "unknown step"),
-        ("u32 cdab badc", 13, "unknown step"),
+        ("u32 cdba", 8, "expected one of abcd, badc, cdab, dcba"),
+        ("u32 cdab badc", 13, "right behind its type"),
     ] {
         let document: Json = json!({"type": "binary", "fields": [format!("a: {kind}")]});
         let mut problems = Problems::new();

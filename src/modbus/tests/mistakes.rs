@@ -21,13 +21,41 @@ fn mistakes_have_columns() {
         ("a: u8 at 40001", 4, "registers have 16 bits"),
         ("a: u24 at 40001", 4, "registers have 16 bits"),
         ("a: flaot at 40001", 4, "unknown type"),
-        ("a: f32 cadb at 40001", 8, "unknown step"),
+        ("a: f32 cadb at 40001", 8, "unknown order \"cadb\""),
         ("a: u16 badc at 40001", 8, "`u16le`"),
         ("a: ascii 251 at 40001", 4, "one answer holds 250"),
         ("a: ascii rest at 40001", 4, "a fixed number of bytes"),
         ("a: varint at 40001", 4, "a fixed number of bytes"),
         ("a: skip 2 at 40001", 4, "has no value"),
-        ("a: join b at 40001", 4, "unknown type"),
+        ("a: join b at 40001", 4, "`join` has no bytes of its own"),
+        (
+            "a: repeat 2 u8 at 40001",
+            4,
+            "expected the type of one value",
+        ),
+        ("a: repeat at 40001", 4, "expected the type of one value"),
+        ("a: ascii at 40001", 9, "expected how many bytes here"),
+        (
+            "a: bytes at holding 0 upper",
+            9,
+            "expected how many bytes here",
+        ),
+        (
+            "a: f32 abdc at 40001",
+            8,
+            "expected one of abcd, badc, cdab, dcba",
+        ),
+        ("a: f32 CDAB at 40001", 8, "did you mean \"cdab\"?"),
+        (
+            "a: f32 at 40001 cdab",
+            17,
+            "behind its type, before `at`: `f32 cdab`",
+        ),
+        (
+            "a: u16 at 40001 bits p@0 q@16",
+            26,
+            "bit 16 is none of the 16 bits",
+        ),
         ("a: bool at 40001", 4, "`u16 at … bits NAME@0`"),
         ("a: u16 at 00001", 4, "a coil is a `bool`"),
         ("a: u16 at 10001", 4, "a discrete input is a `bool`"),
@@ -115,6 +143,11 @@ fn polls_choose_registers() {
         (json!([]), "", "at least one"),
         (json!(["a", "b"]), "/1", "unknown register \"b\""),
         (json!([1]), "/0", "the name of a register"),
+        (
+            json!(["a", "b c", "a"]),
+            "/2",
+            "register a is already in the list",
+        ),
     ] {
         let problems = chosen(said.clone()).1;
         let [problem] = problems.as_slice() else {

@@ -102,6 +102,20 @@ impl Condition {
         })
     }
 
+    /// The column at which a condition, as it is written, names that field.
+    pub fn column_of(text: &str, field: &str) -> Option<usize> {
+        let mut words = Words::new(text).ok()?;
+        // A field stands first, behind `!`, and behind `and`.
+        let mut expected = true;
+        while let Some(word) = words.next_with_operators() {
+            if expected && word.text == field {
+                return Some(word.column);
+            }
+            expected = word.is("and") || expected && word.is("!");
+        }
+        None
+    }
+
     /// The fields it names.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
         self.clauses.iter().filter_map(|clause| match &clause.what {

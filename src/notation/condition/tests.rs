@@ -172,3 +172,22 @@ fn a_condition_is_written_as_it_is_read() {
         assert_eq!(Condition::parse(written, Endian::Big), Ok(read));
     }
 }
+
+#[test]
+fn fields_are_found_where_a_condition_names_them() {
+    for (condition, field, column) in [
+        ("knd = 3", "knd", Some(1)),
+        ("a = knd and !knd", "knd", Some(14)),
+        ("é = 1 and 'my field'!=2", "my field", Some(11)),
+        ("unit={unit} and seq = {count seq}", "seq", Some(17)),
+        ("u8 at 2 = 3 and b", "b", Some(17)),
+        ("a = b", "b", None),
+        ("'", "a", None),
+    ] {
+        assert_eq!(
+            Condition::column_of(condition, field),
+            column,
+            "{condition}"
+        );
+    }
+}

@@ -4,6 +4,8 @@ mod part;
 mod shown;
 mod varint;
 
+use std::ops::RangeInclusive;
+
 pub use self::part::PartAt;
 use super::{NotationError, Word, Words};
 use crate::cursor::{Cursor, Endian};
@@ -109,6 +111,32 @@ impl IntegerKind {
             | IntegerKind::Hexadecimal(Digits::Until(_))
             | IntegerKind::Varint => None,
         }
+    }
+
+    /// The numbers that it can write, where it is they that are bounded and not their place.
+    pub fn range(&self) -> Option<RangeInclusive<i128>> {
+        let most = |base: i128, exponent: usize| power(base, exponent).saturating_sub(1);
+        Some(match *self {
+            IntegerKind::Binary {
+                width,
+                signed: true,
+                ..
+            } => {
+                let half = power(256, usize::from(width)) / 2;
+                half.saturating_neg()..=half.saturating_sub(1)
+            }
+            IntegerKind::Binary { width, .. } => 0..=most(256, usize::from(width)),
+            // A minus takes the place of a digit.
+            IntegerKind::Decimal(Digits::Count(count)) => {
+                most(10, count.saturating_sub(1)).saturating_neg()..=most(10, count)
+            }
+            IntegerKind::Hexadecimal(Digits::Count(count)) => 0..=most(16, count),
+            IntegerKind::Bcd(count) => 0..=most(100, count).min(u64::MAX.into()),
+            IntegerKind::Varint => 0..=most(2, 64),
+            IntegerKind::Decimal(Digits::Until(_)) | IntegerKind::Hexadecimal(Digits::Until(_)) => {
+                return None;
+            }
+        })
     }
 
     /// Reads it at the cursor and goes behind it.

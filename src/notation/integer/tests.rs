@@ -277,3 +277,36 @@ fn a_place_is_written_as_it_is_read() {
         assert_eq!(part.to_string(), notation);
     }
 }
+
+#[test]
+fn all_numbers_of_the_range_are_written_and_no_others() {
+    for kind in [
+        "u8",
+        "u16le",
+        "u64",
+        "i8",
+        "i24",
+        "i64",
+        "decimal 1",
+        "decimal 4",
+        "decimal 20",
+        "hexadecimal 2",
+        "hexadecimal 16",
+        "bcd 1",
+        "bcd 9",
+        "bcd 10",
+        "varint",
+    ] {
+        let kind = IntegerAt::parse(kind, Endian::Big).unwrap().kind;
+        let range = kind.range().unwrap();
+        for (number, fits) in [
+            (*range.start(), true),
+            (*range.end(), true),
+            (range.start() - 1, false),
+            (range.end() + 1, false),
+        ] {
+            let written = kind.write(number, &mut Vec::new());
+            assert_eq!(written.is_some(), fits, "{kind} {number}");
+        }
+    }
+}

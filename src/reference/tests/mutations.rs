@@ -11,7 +11,7 @@ use crate::settings::schema::schema;
 
 /// What only the reader of the settings can know beside the notations inside of texts and what a
 /// preset or file says: names that refer to each other, and members that fit together only by what they say.
-const ONLY_THE_READER: [&str; 39] = [
+const ONLY_THE_READER: [&str; 42] = [
     "unknown protocol",
     "unknown layout",
     // Of outbound.
@@ -55,6 +55,9 @@ const ONLY_THE_READER: [&str; 39] = [
     "expected a pattern on the frame's bytes",
     "missing: the bytes that ask",
     "and there is none here: add \"units\"",
+    "does not fit `{",
+    "it is empty: expected the bytes to send",
+    "is entry \"",
 ];
 
 /// Whether only the reader can know of a mistake.

@@ -168,7 +168,11 @@ fn the_documents_reach_every_definition_with_members() {
 
 /// The words that the reader names where it does not know a member.
 fn known(message: &str) -> Option<BTreeSet<String>> {
-    let list = message.strip_prefix(&format!("unknown member \"{UNKNOWN}\", expected one of "))?;
+    let unknown = message.strip_prefix(&format!("unknown member \"{UNKNOWN}\""))?;
+    if unknown == ": there is none" {
+        return Some(BTreeSet::new());
+    }
+    let list = unknown.strip_prefix(", expected one of ")?;
     let list = list.split(" (from ").next()?;
     Some(list.split(", ").map(str::to_owned).collect())
 }

@@ -295,7 +295,8 @@ fn listeners_of_different_addresses_share_a_port() {
 fn words_of_later_versions_are_refused_by_name() {
     check(
         &changed(json!({
-            "listeners": {"lines": {"tls": {}}},
+            "listeners": {"lines": {"tls": {}, "idleTimeoutSeconds": -1}},
+            "outbound": {"o": {"address": "h:1", "protocol": "lines", "tls": {}, "connectMs": "10s"}},
             "protocols": {
                 "lines": {"identity": {"from": "certificate"}}},
             "spool": {"whenFull": "dropNewest"}
@@ -310,6 +311,21 @@ fn words_of_later_versions_are_refused_by_name() {
                 "/listeners/lines/tls",
                 None,
                 "\"tls\" is not available in this version",
+            ),
+            (
+                "/listeners/lines/idleTimeoutSeconds",
+                None,
+                "found the number `-1`, expected a whole number from 1 to 2592000",
+            ),
+            (
+                "/outbound/o/tls",
+                None,
+                "\"tls\" is not available in this version",
+            ),
+            (
+                "/outbound/o/connectMs",
+                None,
+                "found the text \"10s\", expected a whole number from 100 to 120000",
             ),
             (
                 "/spool/whenFull",

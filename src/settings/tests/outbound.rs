@@ -121,11 +121,6 @@ fn all_mistakes_of_an_entry_are_named() {
                 "belongs to \"address\"; in \"addresses\" each device has its name",
             ),
             (
-                "/outbound/c/addresses/x y",
-                None,
-                "the name \"x y\" has ' '; letters, digits, - and _ are allowed",
-            ),
-            (
                 "/outbound/c/addresses/z",
                 None,
                 "expected HOST:PORT, found the number 5",
@@ -195,6 +190,166 @@ fn all_mistakes_of_an_entry_are_named() {
             ),
         ],
     );
+}
+
+/// Units of an entry that asks these.
+fn with_units(protocol: &Value, units: &Value) -> Value {
+    changed(json!({
+        "outbound": {"b": {"address": "h:1", "protocol": "asks", "units": units}},
+        "listeners": {"own": {"port": 9, "protocol": "asks", "units": units}},
+        "protocols": {"asks": protocol}
+    }))
+}
+
+#[test]
+fn units_fit_where_questions_say_them() {
+    let lines = |members: Value| {
+        let mut protocol = json!({"framing": {"type": "delimiter", "end": "\n"}, "decode": {"type": "binary", "fields": ["unit: u8"]}});
+        merge_patch(&mut protocol, &members);
+        protocol
+    };
+    let poll = |send: &str| lines(json!({"polls": {"x": {"everyMs": 100, "send": send}}}));
+    let registers = json!({"preset": "modbus-tcp@1", "registers": ["a: u16 at 40001"]});
+    let polled = json!({"preset": "modbus-tcp@1", "registers": ["a: u16 at 40001"],
+        "polls": {"all": {"everyMs": 100, "registers": "all"}}});
+    let byte = ": expected a whole number from 0 to 255";
+    for (protocol, units, wrong) in [
+        (poll("{unit}"), json!([1, "x", 300]), vec![]),
+        (poll("0x {unit: u8}"), json!([0, 1, "2", 255]), vec![]),
+        (
+            poll("0x {unit: u8}"),
+            json!([1, 256, "x", "x", "a b"]),
+            vec![
+                (1, format!("unit 256 does not fit `{{unit: u8}}` of poll \"x\"{byte}")),
+                (2, format!("unit x does not fit `{{unit: u8}}` of poll \"x\"{byte}")),
+            ],
+        ),
+        (
+            poll("{unit - 1: u8}"),
+            json!([0, 256]),
+            vec![(0, "unit 0 does not fit `{unit - 1: u8}` of poll \"x\"".to_owned())],
+        ),
+        (
+            poll("{unit: decimal 2}"),
+            json!([100]),
+            vec![(0, "unit 100 does not fit `{unit: decimal 2}` of poll \"x\": expected a whole number from -9 to 99".to_owned())],
+        ),
+        (
+            poll("{unit: ascii 2}"),
+            json!(["ab", "abc"]),
+            vec![(1, "unit abc does not fit `{unit: ascii 2}` of poll \"x\": expected a text of ASCII, at most 2 bytes".to_owned())],
+        ),
+        (
+            lines(json!({"commands": {"c": {"send": "0x {unit: u16}", "answer": "next"}}})),
+            json!([70000]),
+            vec![(0, "unit 70000 does not fit `{unit: u16}` of command \"c\": expected a whole number from 0 to 65535".to_owned())],
+        ),
+        (polled, json!([1, 300]), vec![(1, format!("unit 300 does not fit `{{unit: u8}}` of poll \"all\"{byte}"))]),
+        (
+            registers,
+            json!([1, 300]),
+            vec![(1, format!("unit 300 does not fit `{{unit: u8}}` of the commands `read` and `write`{byte}"))],
+        ),
+    ] {
+        let document = with_units(&protocol, &units);
+        let problems = Settings::parse(&document, &Presets::built_in()).err().unwrap_or_default();
+        for entry in ["/listeners/own", "/outbound/b"] {
+            let found = problems.as_slice().iter().filter(|problem| {
+                problem.pointer.starts_with(entry) && problem.message.contains("does not fit")
+            });
+            let found: Vec<_> = found.map(ToString::to_string).collect();
+            let expected = wrong.iter().map(|(at, message)| format!("{entry}/units/{at}: {message}"));
+            assert_eq!(found, expected.collect::<Vec<_>>(), "{protocol} {units}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_list_of_units_is_told_once() {
+    let asks = json!({"framing": {"type": "delimiter", "end": "\n"}, "polls": {"x": {"everyMs": 100, "send": "{unit}"}}});
+    let none = "poll \"x\" of the protocol asks a `unit`, and there is none here: add \"units\", such as [1]";
+    for (units, pointer, message) in [
+        (
+            json!("1,2"),
+            "/units",
+            "expected a list of units, found the text \"1,2\"",
+        ),
+        (
+            json!(["a b"]),
+            "/units/0",
+            "unit \"a b\" is not 1 to 64 printable ASCII characters without / and spaces",
+        ),
+        (
+            json!([null]),
+            "/units/0",
+            "null inside an array, which a twin does not allow",
+        ),
+        (json!([]), "", none),
+    ] {
+        let mut document = with_units(&asks, &units);
+        document["listeners"].as_object_mut().unwrap().remove("own");
+        check(
+            &document,
+            &[(&format!("/outbound/b{pointer}"), None, message)],
+        );
+    }
+    let mut document = with_units(&asks, &json!([1]));
+    document["listeners"].as_object_mut().unwrap().remove("own");
+    document["outbound"]["b"]["units"] = Value::Null;
+    let message = "null only deletes in a patch; leave the member out";
+    check(&document, &[("/outbound/b/units", None, message)]);
+}
+
+#[test]
+fn a_device_is_dialled_by_one_entry_or_unit_by_unit() {
+    let said = json!({"framing": {"type": "delimiter", "end": "\n"}, "decode": {"type": "json", "fields": ["id"]}, "identity": {"field": "id"}});
+    let message = "device \"x\" is entry \"a\"'s already: give it another name, or each of the two \"units\" of its own";
+    for (a, b, place) in [
+        (json!({"address": "h:1"}), json!({"address": "h:2"}), None),
+        (
+            json!({"address": "h:1", "device": "x"}),
+            json!({"address": "h:2", "device": "x"}),
+            Some("/device"),
+        ),
+        (
+            json!({"addresses": {"y": "h:1", "x": "h:2"}}),
+            json!({"addresses": {"z": "h:3", "x": "h:4"}}),
+            Some("/addresses/x"),
+        ),
+        (
+            json!({"address": "h:1", "device": "x", "units": [1, 2]}),
+            json!({"address": "h:1", "device": "x", "units": [3]}),
+            None,
+        ),
+        (
+            json!({"address": "h:1", "device": "x", "units": [1, 2]}),
+            json!({"address": "h:1", "device": "x", "units": [2, 3]}),
+            Some("/device"),
+        ),
+        (
+            json!({"address": "h:1", "device": "x", "units": [1, 2]}),
+            json!({"address": "h:1", "device": "x"}),
+            Some("/device"),
+        ),
+        (
+            json!({"address": "h:1", "protocol": "said"}),
+            json!({"address": "h:2", "device": "a", "protocol": "said"}),
+            None,
+        ),
+    ] {
+        let mut document =
+            changed(json!({"protocols": {"said": said}, "outbound": {"a": a, "b": b}}));
+        for name in ["a", "b"] {
+            let entry = document["outbound"][name].as_object_mut().unwrap();
+            entry.entry("protocol").or_insert(json!("lines"));
+        }
+        let place = place.map(|place| format!("/outbound/b{place}"));
+        let expected: Vec<_> = place
+            .iter()
+            .map(|place| (place.as_str(), None, message))
+            .collect();
+        check(&document, &expected);
+    }
 }
 
 #[test]
