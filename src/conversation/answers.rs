@@ -105,13 +105,14 @@ impl Conversation {
                 }
             }
             Asker::Poll(job) => {
-                if refused {
-                    actions.push(Action::Count(Counted::PollRefused(
+                actions.push(Action::Count(match refused {
+                    false => Counted::PollAnswered,
+                    true => Counted::PollRefused(
                         Name::clone(&question.exchange.name),
                         question.unit.clone(),
                         self.shown(&taken.bytes),
-                    )));
-                }
+                    ),
+                }));
                 if let Asking::Open(Some(schedule)) = &mut self.asking {
                     let change = schedule.answered(job);
                     self.tell(change, question.unit.as_deref(), actions);

@@ -119,7 +119,8 @@ fn only_the_right_secret_lets_a_device_in() {
     }
 }
 
-/// An operator sees which entry counted, and which secret was not right.
+/// An operator sees which entry counted, and which secret was not right; who the device is only where
+/// the settings say it, for a secret may stand where the identity was looked for.
 #[test]
 fn a_refused_login_says_why() {
     let listener = json!({
@@ -136,7 +137,7 @@ fn a_refused_login_says_why() {
         (
             &own,
             "{'id':'c1'}",
-            "login as c1 denied: the secret is missing, /r matches",
+            "login denied: the secret is missing, /r matches",
         ),
         (
             &own,
@@ -146,7 +147,7 @@ fn a_refused_login_says_why() {
         (
             &own,
             "{'id':'z','pass':'x'}",
-            "login as z denied: no secret is known for it, no entry or rule matches",
+            "login denied: no secret is known for it, no entry or rule matches",
         ),
         (
             &all,
@@ -156,7 +157,7 @@ fn a_refused_login_says_why() {
         (
             &all,
             "{'id':'z'}",
-            "login as z denied: the secret of the protocol's login is missing, no entry or rule matches",
+            "login denied: the secret of the protocol's login is missing, no entry or rule matches",
         ),
     ] {
         let mut play = Play::new(protocol(&secret(session.clone())), &listener);
