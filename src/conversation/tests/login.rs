@@ -173,6 +173,44 @@ fn a_refused_login_says_why() {
     }
 }
 
+/// A pattern that reads too much takes the secret for the identity.
+#[test]
+fn an_identity_that_the_settings_do_not_have_is_in_no_line() {
+    let taken = "{'id':'b PW=geheim NO'}";
+    let names = json!({"match": {"id": "*"}, "name": "{id}"});
+    for (session, listener, word) in [
+        (json!({}), json!({}), "denied"),
+        (json!({}), json!({"deviceRules": {"r": names}}), "denied"),
+        (
+            json!({"login": {"required": false}}),
+            json!({"unknownDevices": "reject"}),
+            "rejected_device",
+        ),
+        (
+            json!({"login": {"required": false}}),
+            json!({"unknownDevices": "quarantine"}),
+            "quarantined",
+        ),
+    ] {
+        let mut play = Play::new(protocol(&secret(session)), &listener);
+        play.play("open");
+        let actions = play.act(&format!("data {taken}|"));
+        let lines: Vec<(&str, String)> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Count(counted) if counted.is_trouble() => {
+                    Some((counted.word(), counted.to_string()))
+                }
+                _ => None,
+            })
+            .collect();
+        assert!(lines.iter().any(|(known, _)| *known == word), "{lines:?}");
+        for (_, line) in &lines {
+            assert!(!line.contains("geheim"), "{line}");
+        }
+    }
+}
+
 #[test]
 fn one_secret_for_all_counts_where_the_device_has_none_of_its_own() {
     let session = || json!({"login": {"secret": "all"}});
