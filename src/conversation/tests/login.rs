@@ -176,18 +176,18 @@ fn a_refused_login_says_why() {
 /// A pattern that reads too much takes the secret for the identity.
 #[test]
 fn an_identity_that_the_settings_do_not_have_is_in_no_line() {
-    let taken = "{'id':'b PW=geheim NO'}";
+    let taken = "{'id':'b PW=geheim NO','pass':'all'}";
     let names = json!({"match": {"id": "*"}, "name": "{id}"});
     for (session, listener, word) in [
         (json!({}), json!({}), "denied"),
         (json!({}), json!({"deviceRules": {"r": names}}), "denied"),
         (
-            json!({"login": {"required": false}}),
+            json!({"login": {"secret": "all"}}),
             json!({"unknownDevices": "reject"}),
             "rejected_device",
         ),
         (
-            json!({"login": {"required": false}}),
+            json!({"login": {"secret": "all"}}),
             json!({"unknownDevices": "quarantine"}),
             "quarantined",
         ),
