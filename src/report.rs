@@ -51,6 +51,8 @@ pub struct Reached {
     pub connected: usize,
     /// Devices that there are.
     pub of: usize,
+    /// Whether each of them has been connected or could not be; until then little is known.
+    pub tried: bool,
     /// Why the last one that failed is not, unless all are connected.
     pub error: Option<String>,
 }
@@ -288,6 +290,7 @@ mod tests {
             let reached = Reached {
                 connected: number,
                 of: 50,
+                tried: true,
                 error: Some("x".repeat(500)),
             };
             all.outbound.insert(format!("{number:02}").into(), reached);

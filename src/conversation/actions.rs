@@ -304,8 +304,9 @@ pub enum Counted {
     Undecoded(String, Bytes),
     /// A message of a device that is not in the map was forwarded.
     UnknownDevice(Name),
-    /// A frame or connection was refused because the device is not in the map.
-    RejectedDevice(Name),
+    /// A frame or connection was refused because the device is not in the map: its name, unless
+    /// frames carry a secret, which may stand where the name was looked for.
+    RejectedDevice(Option<Name>),
     /// A frame of a device that is not in the map was neither passed on nor acknowledged: its
     /// device, and its bytes as far as they may be shown.
     Quarantined(Name, Bytes),
@@ -329,6 +330,8 @@ pub enum Counted {
     ScriptFailed(String),
     /// The `messageId` template names a field that the frame does not have.
     NoMessageId(String),
+    /// The device answered a poll.
+    PollAnswered,
     /// A poll was not answered in time: its name, the unit that was asked, and how long that was.
     PollFailed(Name, Option<Text>, Duration),
     /// The device answered a poll that it will not: its name, the unit, and the answer, decoded if
@@ -374,6 +377,7 @@ impl Counted {
             Counted::PropertyLeftOut(_) => "property_left_out",
             Counted::ScriptFailed(_) => "script_failed",
             Counted::NoMessageId(_) => "no_message_id",
+            Counted::PollAnswered => "poll_answered",
             Counted::PollFailed(..) => "poll_failed",
             Counted::PollRefused(..) => "poll_refused",
             Counted::PollNotSent(..) => "poll_not_sent",
@@ -385,9 +389,20 @@ impl Counted {
         }
     }
 
+    /// The unit behind the connection that it is about, where the settings name it.
+    pub fn unit(&self) -> Option<&str> {
+        match self {
+            Counted::PollFailed(_, unit, _) | Counted::PollRefused(_, unit, _) => unit.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Whether an operator should read of it in the log.
     pub fn is_trouble(&self) -> bool {
-        !matches!(self, Counted::Frame | Counted::UnknownDevice(_))
+        !matches!(
+            self,
+            Counted::Frame | Counted::UnknownDevice(_) | Counted::PollAnswered
+        )
     }
 }
 
@@ -426,7 +441,16 @@ impl fmt::Display for Counted {
                 write!(f, "frame {} not decoded: {why}", Shown(frame))
             }
             Counted::UnknownDevice(device) => write!(f, "unknown device {device} forwarded"),
-            Counted::RejectedDevice(device) => write!(f, "unknown device {device} rejected"),
+            Counted::RejectedDevice(Some(device)) => {
+                write!(f, "unknown device {device} rejected")
+            }
+            Counted::RejectedDevice(None) => write!(f, "unknown device rejected"),
+            // Without its bytes the frame may carry a secret, also where its device's name was
+            // looked for.
+            Counted::Quarantined(_, frame) if frame.is_empty() => write!(
+                f,
+                "frame of an unknown device not passed on, it is in quarantine"
+            ),
             Counted::Quarantined(device, _) => {
                 write!(
                     f,
@@ -445,6 +469,7 @@ impl fmt::Display for Counted {
             Counted::PropertyLeftOut(name) => write!(f, "application property {name} left out"),
             Counted::ScriptFailed(why) => write!(f, "the script failed: {why}"),
             Counted::NoMessageId(why) => write!(f, "no message id from the device's fields: {why}"),
+            Counted::PollAnswered => write!(f, "poll answered"),
             Counted::PollFailed(poll, unit, within) => {
                 let (unit, within) = (Unit(unit), within.as_millis());
                 write!(f, "poll {poll}{unit} not answered within {within} ms")

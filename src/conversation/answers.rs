@@ -106,13 +106,14 @@ impl Conversation {
                 }
             }
             Asker::Poll(job) => {
-                if refused {
-                    actions.push(Action::Count(Counted::PollRefused(
+                actions.push(Action::Count(match refused {
+                    false => Counted::PollAnswered,
+                    true => Counted::PollRefused(
                         Name::clone(&question.exchange.name),
                         question.unit.clone(),
                         self.shown_refusal(&taken),
-                    )));
-                }
+                    ),
+                }));
                 if let Asking::Open(Some(schedule)) = &mut self.asking {
                     let change = schedule.answered(job);
                     self.tell(change, question.unit.as_deref(), actions);

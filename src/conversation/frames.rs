@@ -337,7 +337,8 @@ impl Conversation {
                 UnknownDevices::Forward => {}
                 UnknownDevices::Quarantine => return !publish,
                 UnknownDevices::Reject => {
-                    actions.push(Action::Count(Counted::RejectedDevice(name)));
+                    let shown = Some(name).filter(|_| self.protocol.identity.secret().is_none());
+                    actions.push(Action::Count(Counted::RejectedDevice(shown)));
                     if identity.is_connections() {
                         self.finish(now, Reason::DeviceRejected);
                     }

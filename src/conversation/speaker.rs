@@ -5,9 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::session::Login;
-use crate::identity::{
-    Device, DeviceMap, IdentityRule, Peer, Resolved, Scope, Secret, Spoken, safe_name,
-};
+use crate::identity::{Device, DeviceMap, IdentityRule, Peer, Resolved, Scope, Secret, Spoken};
 use crate::message::{Fields, Name, Text};
 
 /// The device a frame is from.
@@ -43,8 +41,9 @@ pub struct Attribution {
 /// Why a login was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// Who the device claims to be.
-    pub claimed: Name,
+    /// The device of the settings that it claims to be. Any other identity stays unsaid: a secret may
+    /// stand where it was looked for.
+    pub claimed: Option<Name>,
     /// Whether it said a secret.
     pub said: bool,
     /// The JSON pointer of the entry or rule that matches, if one does.
@@ -66,9 +65,11 @@ pub enum Expected {
 
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let claimed = &self.claimed;
         let what = if self.said { "wrong" } else { "missing" };
-        write!(f, "login as {claimed} denied: ")?;
+        match &self.claimed {
+            Some(device) => write!(f, "login as {device} denied: ")?,
+            None => write!(f, "login denied: ")?,
+        }
         match self.expected {
             Expected::Nothing => write!(f, "no secret is known for it")?,
             Expected::Login => write!(f, "the secret of the protocol's login is {what}")?,
@@ -165,7 +166,7 @@ impl Identity {
         let right = |expected: &Secret| said.is_some_and(|said| expected.is(said));
         if !expected.is_some_and(right) {
             return Err(Denial {
-                claimed: safe_name(id).into(),
+                claimed: self.named(map, &speaker),
                 said: said.is_some(),
                 entry: map.said_by(&speaker).cloned(),
                 expected: match (own, expected) {
@@ -177,6 +178,15 @@ impl Identity {
         }
         self.proven = true;
         Ok(())
+    }
+
+    /// The device that a speaker claims to be, where the settings have it by that name.
+    fn named(&self, map: &DeviceMap, speaker: &Spoken<'_>) -> Option<Name> {
+        let fixed = self.peer.fixed_device.clone();
+        fixed.or_else(|| match map.resolve(speaker) {
+            Resolved::Known(device) if map.has_name(&device.name) => Some(device.name),
+            Resolved::Known(_) | Resolved::Unknown(_) => None,
+        })
     }
 
     /// The device of the connection as the map says now, if the connection has one.

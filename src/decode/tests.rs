@@ -91,7 +91,11 @@ fn answers_to_polls_are_read_by_their_registers() {
             ("registers", json!({"temperature": 21.5})),
             ("registers", json!({"pressure": 1.25})),
             ("bits", json!({"pump": true})),
-            ("refused", json!({"exception": "illegal data address"})),
+            // A refusal says nothing of what was asked; it is read as that of the first request.
+            (
+                "refused",
+                json!({"exception": "illegal data address", "registers": "temperature"})
+            ),
         ],
         "{text}"
     );

@@ -134,6 +134,7 @@ impl Gateway {
                 Some(ended) = self.tasks.join_next() => self.listener_ended(ended),
                 Ok(()) = self.parts.condition.changed() => self.report(),
                 Ok(()) = self.parts.notes.changed() => self.report(),
+                () = self.dialling.have_news(self.parts.clock) => self.look_at_outbound(),
                 _ = again.tick() => {
                     self.bind_degraded();
                     self.look_at_outbound();
@@ -361,7 +362,7 @@ impl Gateway {
         }
     }
 
-    /// Tells from time to time how many devices are connected that are dialled.
+    /// Tells how many devices are connected that are dialled, when it is time.
     fn look_at_outbound(&mut self) {
         let mut place = Place {
             south: &self.parts.south,

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
 /// The level that a `RuntimeLogLevel` word means; `None` for a word that edgeAgent does not use.
@@ -35,12 +35,24 @@ pub fn install(
     level: LevelFilter,
     clock: fn() -> Timestamp,
 ) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
-    let subscriber = tracing_subscriber::fmt()
+    let lines = subscriber(level, clock, std::io::stdout);
+    tracing::subscriber::set_global_default(lines)
+}
+
+/// What writes lines there.
+pub(crate) fn subscriber<W>(
+    level: LevelFilter,
+    clock: fn() -> Timestamp,
+    writer: W,
+) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
         .with_max_level(level)
         .event_format(EdgeAgentLine { clock })
-        .with_writer(std::io::stdout)
-        .finish();
-    tracing::subscriber::set_global_default(subscriber)
+        .with_writer(writer)
+        .finish()
 }
 
 /// Writes one record as one line of edgeAgent's shape.
@@ -106,45 +118,88 @@ fn write_line(out: &mut impl fmt::Write, level: Level, time: Timestamp, text: &s
 }
 
 /// Lets a repeated line through at most once in ten seconds, and says how many it held back.
+///
+/// What is repeated is a kind of line about one source: a device, or an entry of the settings. So one
+/// that makes much trouble hides no other.
 #[derive(Clone, Debug, Default)]
 pub struct Throttle {
-    seen: Arc<Mutex<HashMap<(&'static str, String), Seen>>>,
+    kinds: Arc<Mutex<HashMap<&'static str, Kind>>>,
 }
 
-#[derive(Debug)]
+/// Lines of one kind.
+#[derive(Debug, Default)]
+struct Kind {
+    sources: HashMap<String, Seen>,
+    /// All sources for which there is no place, together, and what was held back of those whose
+    /// place is taken by another one.
+    others: Seen,
+}
+
+#[derive(Debug, Default)]
 struct Seen {
-    last: Instant,
-    suppressed: u64,
+    last: Option<Instant>,
+    held_back: u64,
 }
 
 impl Throttle {
     const INTERVAL: Duration = Duration::from_secs(10);
-    /// Sources remembered at once; beyond it the table starts afresh, which lets lines through early.
-    const CAPACITY: usize = 1024;
+    /// Sources of one kind that have a line each within the interval. It bounds the memory, which
+    /// foreign bytes can fill, and the log, when a thousand devices fail at once.
+    const MOST_SOURCES: usize = 100;
 
-    /// Whether a line about `what` from `who` may be written now; if so, how many were held back before it.
+    /// Whether a line of the kind `what` about `who` may be written now; if so, how many were held
+    /// back before it.
     pub fn allows(&self, what: &'static str, who: &str, now: Instant) -> Option<u64> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = seen.get_mut(&(what, who.to_owned())) {
-            if now.saturating_duration_since(known.last) < Self::INTERVAL {
-                known.suppressed += 1;
-                return None;
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.entry(what).or_default().allows(who, now)
+    }
+}
+
+impl Kind {
+    fn allows(&mut self, who: &str, now: Instant) -> Option<u64> {
+        if let Some(seen) = self.sources.get_mut(who) {
+            return seen.allows(now);
+        }
+        if self.sources.len() >= Throttle::MOST_SOURCES {
+            self.forget(now);
+        }
+        if self.sources.len() >= Throttle::MOST_SOURCES {
+            return self.others.allows(now);
+        }
+        let seen = Seen {
+            last: Some(now),
+            held_back: 0,
+        };
+        self.sources.insert(who.to_owned(), seen);
+        Some(std::mem::take(&mut self.others.held_back))
+    }
+
+    /// Gives up the places of sources that could have a line again.
+    fn forget(&mut self, now: Instant) {
+        let others = &mut self.others.held_back;
+        self.sources.retain(|_, seen| {
+            let stays = !seen.is_due(now);
+            if !stays {
+                *others += seen.held_back;
             }
-            let suppressed = std::mem::take(&mut known.suppressed);
-            known.last = now;
-            return Some(suppressed);
+            stays
+        });
+    }
+}
+
+impl Seen {
+    fn allows(&mut self, now: Instant) -> Option<u64> {
+        if !self.is_due(now) {
+            self.held_back += 1;
+            return None;
         }
-        if seen.len() >= Self::CAPACITY {
-            seen.clear();
-        }
-        seen.insert(
-            (what, who.to_owned()),
-            Seen {
-                last: now,
-                suppressed: 0,
-            },
-        );
-        Some(0)
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.held_back))
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.last
+            .is_none_or(|last| now.saturating_duration_since(last) >= Throttle::INTERVAL)
     }
 }
 
@@ -178,34 +233,64 @@ mod tests {
         }
     }
 
+    fn start() -> Instant {
+        crate::clock::Clock::system().now().monotonic
+    }
+
     #[test]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an instant can only be had from the clock; the test moves it itself"
-    )]
     fn a_repeated_line_comes_once_in_ten_seconds_with_the_count_of_the_held_back() {
         let throttle = Throttle::default();
-        let start = Instant::now();
-        assert_eq!(throttle.allows("checksum", "10.0.0.1", start), Some(0));
-        assert_eq!(
-            throttle.allows("checksum", "10.0.0.1", start + Duration::from_secs(1)),
-            None
-        );
-        assert_eq!(
-            throttle.allows("checksum", "10.0.0.2", start + Duration::from_secs(1)),
-            Some(0)
-        );
-        assert_eq!(
-            throttle.allows("checksum", "10.0.0.1", start + Duration::from_secs(9)),
-            None
-        );
-        assert_eq!(
-            throttle.allows("checksum", "10.0.0.1", start + Duration::from_secs(10)),
-            Some(2)
-        );
-        for n in 0..5000 {
-            throttle.allows("checksum", &n.to_string(), start);
+        let start = start();
+        for (what, who, seconds, expected) in [
+            ("checksum", "10.0.0.1", 0, Some(0)),
+            ("checksum", "10.0.0.1", 1, None),
+            ("checksum", "10.0.0.2", 1, Some(0)),
+            ("too_long", "10.0.0.1", 1, Some(0)),
+            ("checksum", "10.0.0.1", 9, None),
+            ("checksum", "10.0.0.1", 10, Some(2)),
+            ("checksum", "10.0.0.1", 11, None),
+        ] {
+            let now = start + Duration::from_secs(seconds);
+            let allowed = throttle.allows(what, who, now);
+            assert_eq!(allowed, expected, "{what} {who} {seconds}");
         }
-        assert!(throttle.seen.lock().unwrap().len() <= Throttle::CAPACITY);
+    }
+
+    #[test]
+    fn of_many_sources_a_hundred_have_lines_of_their_own_the_others_share_one_and_all_are_counted()
+    {
+        let throttle = Throttle::default();
+        let start = start();
+        let mut written: Vec<u64> = Vec::new();
+        let mut named = std::collections::BTreeSet::new();
+        let mut asked = 0;
+        for second in 0..200 {
+            let now = start + Duration::from_secs(second);
+            let before = written.len();
+            // Most once in twenty seconds, and a few each second.
+            let asks = |device: &u64| device % 20 == second % 20 || *device < 3;
+            for device in (0..1000).rev().filter(asks) {
+                asked += 1;
+                let allowed = throttle.allows("poll_failed", &device.to_string(), now);
+                if let Some(held_back) = allowed {
+                    written.push(held_back);
+                    named.insert(device);
+                }
+            }
+            assert!(written.len() - before <= Throttle::MOST_SOURCES + 1);
+            let kinds = throttle.kinds.lock().unwrap();
+            assert!(kinds["poll_failed"].sources.len() <= Throttle::MOST_SOURCES);
+        }
+        assert!(
+            written.len() <= 20 * (Throttle::MOST_SOURCES + 1),
+            "{}",
+            written.len()
+        );
+        assert!(named.len() >= Throttle::MOST_SOURCES, "{}", named.len());
+        let kinds = throttle.kinds.lock().unwrap();
+        let kind = &kinds["poll_failed"];
+        let kept: u64 = kind.sources.values().map(|seen| seen.held_back).sum();
+        let told: u64 = written.iter().map(|held_back| held_back + 1).sum();
+        assert_eq!(told + kept + kind.others.held_back, asked);
     }
 }

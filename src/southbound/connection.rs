@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::port::Port;
 use crate::conversation::{Action, Conversation, Counted, End, Input, Outcome, Reason};
 use crate::identity::Peer;
-use crate::inbox::{Inbox, Waiting};
+use crate::inbox::{Inbox, Origin, Waiting};
 use crate::message::{CommandId, Name};
 use crate::ops::metrics::Backlog;
 use crate::outbox::Outbox;
@@ -198,6 +198,7 @@ impl Connection {
             self.port.metrics.trouble("write_timeout", 1);
             self.warn(
                 "write_timeout",
+                None,
                 &"the device takes nothing of what is written to it; reset",
             );
             self.reset();
@@ -368,6 +369,12 @@ impl Connection {
         if matches!(counted, Counted::Frame) {
             return self.port.metrics.frame();
         }
+        match counted {
+            Counted::PollAnswered => return self.port.metrics.poll("answered"),
+            Counted::PollRefused(..) => self.port.metrics.poll("refused"),
+            Counted::PollFailed(..) => self.port.metrics.poll("failed"),
+            _ => {}
+        }
         self.port.metrics.trouble(counted.word(), 1);
         if let Counted::Quarantined(device, frame) = counted {
             let south = &self.port.south;
@@ -375,22 +382,34 @@ impl Connection {
             let now = south.clock.now().monotonic;
             south.quarantine.note(device, from, frame, now);
         }
-        if !counted.is_trouble() {
-            return;
+        if counted.is_trouble() {
+            self.warn(counted.word(), counted.unit(), counted);
         }
-        self.warn(counted.word(), counted);
     }
 
-    fn warn(&self, what: &'static str, text: &dyn fmt::Display) {
+    /// A line for the operator, unless there was one just now about the same.
+    fn warn(&self, what: &'static str, unit: Option<&str>, text: &dyn fmt::Display) {
         let now = self.port.south.clock.now().monotonic;
         let peer = self.inbox.origin().peer;
-        let allowed = self
-            .port
-            .south
-            .throttle
-            .allows(what, &peer.ip().to_string(), now);
-        if let Some(held_back) = allowed {
+        let who = self.source(unit);
+        if let Some(held_back) = self.port.south.throttle.allows(what, &who, now) {
             self.port.warn(peer, held_back, text);
+        }
+    }
+
+    /// Whom lines are about: the unit that was asked, if one was, of a device that was dialled or of
+    /// whoever connects from an address. What frames say does not count: there is no end to it.
+    fn source(&self, unit: Option<&str>) -> String {
+        let Origin {
+            entry,
+            dialled,
+            peer,
+            ..
+        } = self.inbox.origin();
+        let unit = unit.unwrap_or_default();
+        match dialled {
+            true => format!("{entry} {peer} {unit}"),
+            false => format!("{entry} {} {unit}", peer.ip()),
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +100,7 @@ pub struct OutboundTask {
     terms: watch::Receiver<(OutboundTerms, u64)>,
     stop: CancellationToken,
     reached: watch::Sender<Reached>,
+    news: Arc<Notify>,
     port: Arc<Port>,
     lines: BTreeMap<Name, Line>,
     /// When which device is dialled next.
@@ -117,6 +118,17 @@ struct Line {
     dialled: Dialled,
     backoff: Backoff,
     state: State,
+    /// Whether it has been connected, or could not be: until then nothing is known of it.
+    tried: bool,
+    away: Option<Away>,
+}
+
+/// A device that failed and is not connected again.
+#[derive(Clone, Copy, Debug)]
+struct Away {
+    since: Instant,
+    /// Whether the log says so.
+    logged: bool,
 }
 
 #[derive(Debug)]
@@ -137,8 +149,13 @@ struct Open {
 }
 
 impl OutboundTask {
-    /// An entry that has dialled nobody yet, and the gateway's hold on it.
-    pub fn new(terms: OutboundTerms, south: Arc<South>) -> (OutboundHandle, Self) {
+    /// An entry that has dialled nobody yet, and the gateway's hold on it. `news` is notified when
+    /// what [`OutboundHandle::reached`] says is another.
+    pub fn new(
+        terms: OutboundTerms,
+        south: Arc<South>,
+        news: Arc<Notify>,
+    ) -> (OutboundHandle, Self) {
         let port = Arc::new(Port::dialling(&terms.outbound.name, south));
         let (sender, terms) = watch::channel((terms, 0));
         let (reached, told) = watch::channel(Reached::default());
@@ -152,6 +169,7 @@ impl OutboundTask {
             terms,
             stop,
             reached,
+            news,
             port,
             lines: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -220,6 +238,8 @@ impl OutboundTask {
                     dialled,
                     backoff: Backoff::new(first, terms.outbound.retry),
                     state: State::Waiting(self.now()),
+                    tried: false,
+                    away: None,
                 };
                 self.lines.insert(Name::clone(&name), line);
                 self.dial_after(&name, terms.spread.mul_f64(fastrand::f64()));
@@ -310,7 +330,10 @@ impl OutboundTask {
         let speaks = (&outbound.protocol, &terms.conversation);
         let (task, inbox) = self.port.run(stream, peer, speaks, &mut self.connections);
         line.state = State::Connected(task);
+        line.tried = true;
+        let away = line.away.take();
         self.port.metrics.dialled(CONNECTED);
+        self.log_connected(name, address, away);
         let open = Open {
             device: Name::clone(name),
             inbox,
@@ -318,6 +341,25 @@ impl OutboundTask {
             since,
         };
         self.open.insert(task, open);
+    }
+
+    /// A failure that the log has, has its end there too; devices are connected and end without one
+    /// oftener than anybody wants to read.
+    fn log_connected(&self, name: &Name, peer: SocketAddr, away: Option<Away>) {
+        let outbound = &self.port.entry;
+        let throttled = || self.allows(CONNECTED, name);
+        let ends = away.is_some_and(|away| away.logged);
+        let Some(held_back) = ends.then_some(0).or_else(throttled) else {
+            return;
+        };
+        let now = self.now();
+        match away.map(|away| now.saturating_duration_since(away.since)) {
+            Some(away) => {
+                let away = away.as_secs_f64();
+                tracing::info!(%outbound, device = %name, %peer, held_back, "connected, after {away:.1} s without a connection");
+            }
+            None => tracing::info!(%outbound, device = %name, %peer, held_back, "connected"),
+        }
     }
 
     /// A connection has ended: its device is dialled again if it is still wanted there.
@@ -353,17 +395,29 @@ impl OutboundTask {
 
     /// A device has no connection: it is dialled again after a while.
     fn failed(&mut self, name: &Name, word: &'static str, why: &dyn fmt::Display) {
+        let (allowed, now) = (self.allows(word, name), self.now());
         let Some(line) = self.lines.get_mut(name) else {
             return;
         };
         let pause = line.backoff.pause(fastrand::f64());
-        let outbound = Name::clone(&self.port.entry);
-        let allowed = self.port.south.throttle.allows(word, &outbound, self.now());
+        line.tried = true;
+        let away = line.away.get_or_insert(Away {
+            since: now,
+            logged: false,
+        });
+        away.logged |= allowed.is_some();
         if let Some(held_back) = allowed {
+            let outbound = &self.port.entry;
             tracing::warn!(%outbound, device = %name, held_back, "{why}; dialled again in {:.1} s", pause.as_secs_f64());
         }
         self.error = Some(format!("{name}: {why}"));
         self.dial_after(name, pause);
+    }
+
+    /// Whether a line of that kind about a device may be written, and how many were held back.
+    fn allows(&self, what: &'static str, device: &Name) -> Option<u64> {
+        let who = format!("{} {device}", self.port.entry);
+        self.port.south.throttle.allows(what, &who, self.now())
     }
 
     fn tell(&mut self) {
@@ -376,13 +430,17 @@ impl OutboundTask {
         let now = Reached {
             connected,
             of,
+            tried: self.lines.values().all(|line| line.tried),
             error: self.error.clone(),
         };
-        self.reached.send_if_modified(|told| {
+        let modified = self.reached.send_if_modified(|told| {
             let modified = *told != now;
             *told = now;
             modified
         });
+        if modified {
+            self.news.notify_one();
+        }
     }
 
     fn now(&self) -> Instant {

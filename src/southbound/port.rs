@@ -75,7 +75,11 @@ impl Port {
             since: self.south.clock.now().utc,
         };
         let inbox = self.south.registry.connections().open(origin);
-        let span = tracing::debug_span!("connection", entry = %self.entry, peer = %peer.address);
+        let (entry, address) = (&self.entry, peer.address);
+        let span = match self.dialled {
+            true => tracing::debug_span!("connection", outbound = %entry, peer = %address),
+            false => tracing::debug_span!("connection", listener = %entry, peer = %address),
+        };
         let port = Arc::clone(self);
         let connection = Connection::new(stream, peer, conversation, port, inbox.clone());
         // A span has its place in the task, also one that the log leaves out.
@@ -126,6 +130,7 @@ impl Port {
     pub(super) fn warn(&self, peer: SocketAddr, held_back: u64, text: &dyn fmt::Display) {
         let entry = &self.entry;
         match self.dialled {
+            _ if has_span() => tracing::warn!(held_back, "{text}"),
             true => tracing::warn!(outbound = %entry, %peer, held_back, "{text}"),
             false => tracing::warn!(listener = %entry, %peer, held_back, "{text}"),
         }
@@ -136,8 +141,14 @@ impl Port {
         const TEXT: &str = "messages found no room before the connection had to end, and are lost";
         let entry = &self.entry;
         match self.dialled {
+            _ if has_span() => tracing::error!("{TEXT}"),
             true => tracing::error!(outbound = %entry, %peer, "{TEXT}"),
             false => tracing::error!(listener = %entry, %peer, "{TEXT}"),
         }
     }
+}
+
+/// Whether a line is in a connection's span, which says the entry and the peer.
+fn has_span() -> bool {
+    !tracing::Span::current().is_disabled()
 }

@@ -166,3 +166,35 @@ async fn what_waits_is_shown_until_it_waits_no_more() {
     rig.counted("connections{listener=\"a\"}", |count| count == 0.0)
         .await;
 }
+
+/// The words of a file of the source that such a pattern finds.
+fn source(file: &str, pattern: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
+    let source = fs::read_to_string(path).expect("the source");
+    let pattern = Regex::new(pattern).expect("a pattern");
+    let found = pattern.captures_iter(&source);
+    found.map(|found| found[1].to_owned()).collect()
+}
+
+#[test]
+fn every_trouble_has_its_line_on_the_page_with_what_to_do() {
+    let mut troubles = source(
+        "conversation/actions.rs",
+        r#"Counted::\w+(?:\(.*\))? => "(\w+)""#,
+    );
+    assert!(troubles.len() >= 25, "they were found");
+    // Those that are counted elsewhere.
+    for counted in ["frame", "poll_answered"] {
+        assert!(troubles.remove(counted), "{counted}");
+    }
+    troubles.extend(source(
+        "southbound/connection.rs",
+        r#"metrics\s*\.trouble\("(\w+)""#,
+    ));
+    let page = rows(&section("### Troubles"));
+    let named: BTreeSet<String> = page.iter().flat_map(|row| words(&row[1])).collect();
+    assert_eq!(named, troubles, "left: the page, right: the module");
+    for row in &page {
+        assert!(!row[2].is_empty() && !row[3].is_empty(), "{row:?}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Devices that are dialled, and what is said of who is there.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -101,6 +102,28 @@ async fn without_a_listener_devices_are_dialled_and_their_presence_is_told_in_it
         ["connected", "disconnected", "connected"],
         "the module went, not the device"
     );
+}
+
+#[tokio::test]
+async fn what_becomes_of_the_first_attempt_and_that_nobody_is_left_is_reported_before_its_time() {
+    let device = Waiting::new().await;
+    let settings = json!({
+        "outbound": {"press": {"address": device.address(), "protocol": "lines"}},
+        "protocols": {"lines": lines()},
+    });
+    let mut rig = Rig::new().await;
+    rig.tell_again = Duration::from_secs(3600);
+    rig.start();
+    assert_eq!(rig.set(settings).await["ac"], 200);
+    let stream = device.dialled().await;
+    let press = |wanted: Value| move |reported: &Value| reported["outbound"]["press"] == wanted;
+    rig.reported(press(json!({"connected": 1, "of": 1}))).await;
+    drop((device, stream));
+    rig.reported(|reported| {
+        let press = &reported["outbound"]["press"];
+        press["connected"] == 0 && press["error"].is_string()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -76,6 +76,8 @@ pub struct Rig {
     pub proxy: Option<Proxy>,
     /// The link's limits.
     pub link: northbound::Timeouts,
+    /// How often the twin is told at most of devices that come and go.
+    pub tell_again: Duration,
     /// Port of the metrics; none unless a test wants it.
     pub metrics_port: Option<u16>,
     /// In place of the spool's folder.
@@ -99,6 +101,7 @@ impl Rig {
             metrics: Metrics::default(),
             proxy: None,
             link: quick_link(),
+            tell_again: Duration::from_millis(20),
             metrics_port: None,
             disk: None,
             clock: Clock::system(),
@@ -143,7 +146,7 @@ impl Rig {
         };
         let timeouts = Timeouts {
             bind_again: Duration::from_millis(20),
-            tell_again: Duration::from_millis(20),
+            tell_again: self.tell_again,
             link: self.link,
             ..Timeouts::default()
         };

@@ -21,6 +21,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::module::LOG_LEVEL;
+
 /// Runs the module on this machine, without Azure.
 ///
 /// Messages go to standard output, everything else to standard error.
@@ -87,7 +89,7 @@ struct Shown {
 fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
         Command::Module => return edge_tcp_gateway::cli::module(),
-        Command::Up(options) => on_a_runtime(up::run(options)),
+        Command::Up(options) => on_a_runtime(up::run(options, variable(LOG_LEVEL))),
         Command::Hub(options) => on_a_runtime(hub::run(options)),
         Command::Bench(options) => on_a_runtime(bench::run(options)),
         Command::BenchPart { role } => on_a_runtime(bench::be(role)),
@@ -106,6 +108,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment is read here, once, and passed on"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn on_a_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -23,6 +23,8 @@ pub struct Messages<'a> {
     last: u64,
     /// The last outcome of settings that was told.
     outcome: Value,
+    /// Whether their mistakes are told too.
+    mistakes: bool,
 }
 
 impl<'a> Messages<'a> {
@@ -34,6 +36,15 @@ impl<'a> Messages<'a> {
             json,
             last: 0,
             outcome: Value::Null,
+            mistakes: true,
+        }
+    }
+
+    /// Leaves mistakes in the settings to the module's log.
+    pub fn without_mistakes(self) -> Self {
+        Messages {
+            mistakes: false,
+            ..self
         }
     }
 
@@ -98,10 +109,21 @@ impl<'a> Messages<'a> {
         self.outcome = outcome.clone();
         let (version, description) = (&outcome["av"], outcome["ad"].as_str().unwrap_or_default());
         say(format_args!("settings version {version}: {description}"));
-        for error in outcome["errors"].as_array().into_iter().flatten() {
-            let text = |name: &str| error[name].as_str().unwrap_or_default();
-            say(format_args!("  {}: {}", text("pointer"), text("message")));
+        let errors = outcome["errors"].as_array().filter(|_| self.mistakes);
+        for error in errors.into_iter().flatten() {
+            say(format_args!("  {}", mistake(error)));
         }
+    }
+}
+
+/// A mistake in the settings as the module's log shows it.
+fn mistake(error: &Value) -> String {
+    let text = |name: &str| error[name].as_str().unwrap_or_default();
+    let (pointer, message) = (text("pointer"), text("message"));
+    let pointer = if pointer.is_empty() { "/" } else { pointer };
+    match error["column"].as_u64() {
+        Some(column) => format!("{pointer} column {column}: {message}"),
+        None => format!("{pointer}: {message}"),
     }
 }
 

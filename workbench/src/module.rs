@@ -12,12 +12,16 @@ use tokio::process::{Child, Command};
 /// As long as edgeAgent waits before it kills.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The variable that says from which level on the module logs.
+pub const LOG_LEVEL: &str = "RuntimeLogLevel";
+
 /// A running module.
 #[derive(Debug)]
 pub struct Module(Child);
 
 impl Module {
-    /// Starts this program again as the module.
+    /// Starts this program again as the module; its log begins at warnings, unless a variable says
+    /// otherwise.
     ///
     /// # Errors
     /// When the system does not start it.
@@ -25,9 +29,9 @@ impl Module {
         let program = std::env::current_exe().context("the path of this program is not known")?;
         let child = Command::new(program)
             .arg("module")
+            .env(LOG_LEVEL, "warning")
             .envs(variables)
             .env("STORAGE_DIR", storage)
-            .env("RuntimeLogLevel", "warning")
             .stdin(Stdio::null())
             .stdout(io::stderr())
             // Ctrl-C is for us; the module is asked to stop in its turn.

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::call::Desk;
 use crate::messages::Messages;
-use crate::module::Module;
+use crate::module::{LOG_LEVEL, Module};
 use crate::sample::Sample;
 use crate::settings_file::SettingsFile;
 use crate::{Shown, say, stop};
@@ -22,7 +22,8 @@ pub const EXAMPLES: &str = "Examples:
   workbench up                              a scale and a vehicle tracker, until Ctrl-C
   workbench up --for 20 --json              20 seconds of them, one JSON object per message
   workbench up --settings settings.json     your settings and your devices; edit the file meanwhile
-  workbench call status                     from another terminal: a direct method of the module";
+  workbench call status                     from another terminal: a direct method of the module
+  RuntimeLogLevel=info workbench up         the module's log from that level on, else warnings";
 
 /// The options of `up`.
 #[derive(Debug, clap::Args)]
@@ -31,18 +32,21 @@ pub struct Options {
     shown: Shown,
 }
 
-/// Runs everything until it is asked to stop.
+/// Runs everything until it is asked to stop. The module logs from `level` on, where there is one.
 ///
 /// # Errors
 /// When a part cannot start, or the module ends by itself.
-pub async fn run(Options { shown }: Options) -> anyhow::Result<()> {
+pub async fn run(Options { shown }: Options, level: Option<String>) -> anyhow::Result<()> {
     let stop = stop::asked(shown.seconds)?;
     let storage = tempfile::tempdir().context("no temporary directory for the module's storage")?;
     let hub = stand_in().await?;
     let (file, devices) = configure(&hub, &shown)?;
     let desk = Desk::open(&hub, &shown.socket);
-    let mut module = Module::start(hub.module_env(MODULE)?, storage.path())?;
-    let mut messages = Messages::new(&hub, MODULE, shown.json);
+    let mut variables = hub.module_env(MODULE)?;
+    variables.extend(level.map(|level| (LOG_LEVEL.to_owned(), level)));
+    let mut module = Module::start(variables, storage.path())?;
+    // Mistakes in the settings stand in the module's log, beside what is printed here.
+    let mut messages = Messages::new(&hub, MODULE, shown.json).without_mistakes();
     let shown = tokio::select! {
         ended = module.ended() => Err(ended),
         shown = messages.show(file) => shown,

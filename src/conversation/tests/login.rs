@@ -119,7 +119,8 @@ fn only_the_right_secret_lets_a_device_in() {
     }
 }
 
-/// An operator sees which entry counted, and which secret was not right.
+/// An operator sees which entry counted, and which secret was not right; who the device is only where
+/// the settings say it, for a secret may stand where the identity was looked for.
 #[test]
 fn a_refused_login_says_why() {
     let listener = json!({
@@ -136,7 +137,7 @@ fn a_refused_login_says_why() {
         (
             &own,
             "{'id':'c1'}",
-            "login as c1 denied: the secret is missing, /r matches",
+            "login denied: the secret is missing, /r matches",
         ),
         (
             &own,
@@ -146,7 +147,7 @@ fn a_refused_login_says_why() {
         (
             &own,
             "{'id':'z','pass':'x'}",
-            "login as z denied: no secret is known for it, no entry or rule matches",
+            "login denied: no secret is known for it, no entry or rule matches",
         ),
         (
             &all,
@@ -156,7 +157,7 @@ fn a_refused_login_says_why() {
         (
             &all,
             "{'id':'z'}",
-            "login as z denied: the secret of the protocol's login is missing, no entry or rule matches",
+            "login denied: the secret of the protocol's login is missing, no entry or rule matches",
         ),
     ] {
         let mut play = Play::new(protocol(&secret(session.clone())), &listener);
@@ -169,6 +170,44 @@ fn a_refused_login_says_why() {
         // The settings of tests have their sections at the root.
         let said = said.map(|said| said.replace("/devices", "").replace("/deviceRules", ""));
         assert_eq!(said.as_deref(), Some(why), "{frame}");
+    }
+}
+
+/// A pattern that reads too much takes the secret for the identity.
+#[test]
+fn an_identity_that_the_settings_do_not_have_is_in_no_line() {
+    let taken = "{'id':'b PW=geheim NO','pass':'all'}";
+    let names = json!({"match": {"id": "*"}, "name": "{id}"});
+    for (session, listener, word) in [
+        (json!({}), json!({}), "denied"),
+        (json!({}), json!({"deviceRules": {"r": names}}), "denied"),
+        (
+            json!({"login": {"secret": "all"}}),
+            json!({"unknownDevices": "reject"}),
+            "rejected_device",
+        ),
+        (
+            json!({"login": {"secret": "all"}}),
+            json!({"unknownDevices": "quarantine"}),
+            "quarantined",
+        ),
+    ] {
+        let mut play = Play::new(protocol(&secret(session)), &listener);
+        play.play("open");
+        let actions = play.act(&format!("data {taken}|"));
+        let lines: Vec<(&str, String)> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Count(counted) if counted.is_trouble() => {
+                    Some((counted.word(), counted.to_string()))
+                }
+                _ => None,
+            })
+            .collect();
+        assert!(lines.iter().any(|(known, _)| *known == word), "{lines:?}");
+        for (_, line) in &lines {
+            assert!(!line.contains("geheim"), "{line}");
+        }
     }
 }
 

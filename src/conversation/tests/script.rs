@@ -161,7 +161,7 @@ impl Play {
         let shown: Vec<String> = actions
             .iter()
             .map(show)
-            .filter(|text| text != "count frame")
+            .filter(|text| !["count frame", "count poll_answered"].contains(&text.as_str()))
             .collect();
         shown.join("; ")
     }

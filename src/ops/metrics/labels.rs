@@ -39,6 +39,13 @@ pub(super) struct Dialled {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Polled {
+    #[prometheus(flatten)]
+    pub(super) entry: OfEntry,
+    pub(super) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct Present {
     pub(super) presence: &'static str,
 }

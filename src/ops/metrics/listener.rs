@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::labels::{Dialled, OfEntry, Reasoned, Troubled};
+use super::labels::{Dialled, OfEntry, Polled, Reasoned, Troubled};
 use super::room::{Fill, Fills};
 use super::{Count, Registered};
 use crate::message::Name;
@@ -36,6 +36,7 @@ pub(super) struct Listeners {
     dialled: Count<Dialled>,
     closed: Count<Reasoned>,
     troubles: Count<Troubled>,
+    polls: Count<Polled>,
     /// Looked up once for each connection, so kept as they were made.
     known: Mutex<BTreeMap<(&'static str, Name), ListenerMetrics>>,
 }
@@ -114,11 +115,19 @@ impl Listeners {
                     "Attempts to connect to devices that are dialled, by result",
                 ),
             ),
-            closed: all.add(("connections_closed", "Connections ended, by reason"),
+            closed: all.add((
+                    "connections_closed",
+                    "Connections ended, by reason; not_opened: a step of the open sequence failed",
+                ),
             ),
             troubles: all.add((
                     "frame_troubles",
-                    "What was wrong with foreign bytes, and frames not passed on",
+                    "What was wrong with the bytes of devices, frames not passed on, and replies, polls and open sequences that failed; docs/settings.md says what to do about each word",
+                ),
+            ),
+            polls: all.add((
+                    "polls",
+                    "Polls that were asked, by what became of them: answered, refused, failed (not answered in time, retries included)",
                 ),
             ),
             known: Mutex::default(),
@@ -161,6 +170,7 @@ impl Listeners {
             dialled: self.dialled.clone(),
             closed: self.closed.clone(),
             troubles: self.troubles.clone(),
+            polls: self.polls.clone(),
             entry,
         }))
     }
@@ -187,6 +197,7 @@ struct Counts {
     dialled: Count<Dialled>,
     closed: Count<Reasoned>,
     troubles: Count<Troubled>,
+    polls: Count<Polled>,
 }
 
 /// What waits on one connection, or may wait on it.
@@ -287,7 +298,17 @@ impl ListenerMetrics {
         self.0.frames.inc();
     }
 
-    /// Something was wrong with foreign bytes, or a frame was not passed on.
+    /// A poll was asked: `answered`, `refused` or `failed`.
+    pub fn poll(&self, outcome: &'static str) {
+        let labels = Polled {
+            entry: self.0.entry.clone(),
+            outcome,
+        };
+        self.0.polls.get_or_create(&labels).inc();
+    }
+
+    /// Something was wrong with foreign bytes, a frame was not passed on, or what the module asks or
+    /// answers failed.
     pub fn trouble(&self, trouble: &'static str, times: u64) {
         let labels = Troubled {
             entry: self.0.entry.clone(),

@@ -2,6 +2,7 @@
 
 mod commands;
 mod ending;
+mod log;
 mod outbound;
 mod slow;
 mod traffic;

@@ -11,31 +11,31 @@ use super::*;
 use crate::report::Reached;
 
 /// An entry `meters`, and the test as its devices.
-struct Dialling {
-    bench: Bench,
+pub(super) struct Dialling {
+    pub(super) bench: Bench,
     handle: Option<OutboundHandle>,
 }
 
-struct Device {
-    socket: TcpListener,
-    address: String,
+pub(super) struct Device {
+    pub(super) socket: TcpListener,
+    pub(super) address: String,
 }
 
 impl Device {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = socket.local_addr().unwrap().to_string();
         Device { socket, address }
     }
 
-    async fn accept(&self) -> TcpStream {
+    pub(super) async fn accept(&self) -> TcpStream {
         let accepted = timeout(PATIENCE, self.socket.accept()).await;
         accepted.expect("dialled in time").unwrap().0
     }
 }
 
 /// Pauses from 20 ms on, which no connection is too short to end.
-fn hasty() -> Timeouts {
+pub(super) fn hasty() -> Timeouts {
     Timeouts {
         first_retry: Duration::from_millis(20),
         steady: Duration::ZERO,
@@ -64,14 +64,14 @@ fn terms(addresses: &Value, changes: &Value) -> OutboundTerms {
 }
 
 impl Dialling {
-    fn start(addresses: &Value, changes: &Value, timeouts: Timeouts) -> Self {
+    pub(super) fn start(addresses: &Value, changes: &Value, timeouts: Timeouts) -> Self {
         let mut bench = Setup {
             timeouts,
             ..Setup::default()
         }
         .start();
         let south = Arc::clone(&bench.south);
-        let (handle, task) = OutboundTask::new(terms(addresses, changes), south);
+        let (handle, task) = OutboundTask::new(terms(addresses, changes), south, Arc::default());
         bench.tasks.spawn(task.run(bench.shutdown.clone()));
         Dialling {
             bench,
@@ -88,7 +88,11 @@ impl Dialling {
         self.handle.as_ref().unwrap().reached()
     }
 
-    async fn until_reached(&self, what: &str, wanted: impl Fn(&Reached) -> bool) -> Reached {
+    pub(super) async fn until_reached(
+        &self,
+        what: &str,
+        wanted: impl Fn(&Reached) -> bool,
+    ) -> Reached {
         self.bench.until(what, |_| wanted(&self.reached())).await;
         self.reached()
     }

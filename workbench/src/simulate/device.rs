@@ -87,7 +87,10 @@ impl Device {
         while !self.stopped_within(wait).await {
             let left = match self.connect().await {
                 Ok(stream) => self.converse(stream, &mut played).await,
-                Err(_) => Left::Lost,
+                Err(error) => {
+                    self.terms.tally.not_connected(&error);
+                    Left::Lost
+                }
             };
             wait = match left {
                 Left::Stopped => break,

@@ -131,7 +131,11 @@ async fn call(options: &Options, pack: &Pack, to: &str, seed: u64) -> anyhow::Re
     tell_totals(options, &totals, &terms.tally.last_line(count, false))?;
     match never {
         0 => Ok(()),
-        never => bail!("{never} of {count} devices never got a connection to {to}"),
+        never => {
+            let why = terms.tally.why_not_connected();
+            let why = why.map_or_else(String::new, |why| format!(": {why}"));
+            bail!("{never} of {count} devices never got a connection to {to}{why}")
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be asked for.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -38,7 +39,7 @@ pub struct Options {
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "listen")]
     pub to: Option<String>,
     /// Where devices listen that are called.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// How many devices connect [default: 1]; of Modbus that is called: units, from 1 on.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -94,8 +95,13 @@ impl Options {
     /// The Modbus units behind each port.
     ///
     /// # Errors
-    /// When `--devices` says another number of them.
+    /// When one is named twice, or `--devices` says another number of them.
     pub fn units(&self) -> anyhow::Result<Vec<u8>> {
+        let mut seen = BTreeSet::new();
+        let mut units = self.units.iter().flatten();
+        if let Some(twice) = units.find(|unit| !seen.insert(**unit)) {
+            bail!("--units names {twice} twice: behind a port each unit is there once");
+        }
         let count = |units: &[u8]| u32::try_from(units.len()).unwrap_or(u32::MAX);
         match (&self.units, self.devices) {
             (Some(units), None) => Ok(units.clone()),
@@ -109,6 +115,17 @@ impl Options {
             (None, Some(_)) => bail!("Modbus has 247 units"),
         }
     }
+}
+
+/// `127.0.0.1:1502`, or `localhost:1502`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let local = text.strip_prefix("localhost:").map(str::parse);
+    if let Some(Ok(port)) = local {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    text.parse().map_err(|_| {
+        "expected an address of this machine and a port, such as 127.0.0.1:1502, or 0.0.0.0:1502 to be reached from other machines".to_owned()
+    })
 }
 
 /// `10s`, `500ms`, `2m`, `1h`; a number alone is seconds.

@@ -91,7 +91,16 @@ impl Pack {
         let read = |path: PathBuf| {
             fs::read_to_string(&path).with_context(|| format!("{}", path.display()))
         };
-        let document = read(folder.join("protocol.json"))?;
+        if !folder.is_dir() {
+            bail!("there is no such folder");
+        }
+        let protocol = folder.join("protocol.json");
+        if !protocol.exists() {
+            bail!(
+                "there is no protocol.json in it; a folder that is simulated has the protocol, as under `protocols` of the settings, in protocol.json, and what its devices say in golden.json, as the folders in protocols/ have"
+            );
+        }
+        let document = read(protocol)?;
         let document = serde_json::from_str(&document).context("protocol.json")?;
         let name = folder.canonicalize()?;
         let name = name.file_name().unwrap_or_default().to_string_lossy();

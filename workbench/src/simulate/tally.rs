@@ -1,7 +1,9 @@
 //! What has happened so far.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -48,6 +50,8 @@ pub struct Tally {
     pub unanswered: Count,
     /// Connections that could not be made or broke, and frames that could not be made.
     pub errors: Count,
+    /// Why a connection could not be made, the last time.
+    unconnected: Mutex<Option<String>>,
     faults: [Count; FAULTS],
 }
 
@@ -104,6 +108,18 @@ impl Tally {
         }
     }
 
+    /// Notes why a connection could not be made; [`Tally::errors`] counts it.
+    pub fn not_connected(&self, why: &dyn fmt::Display) {
+        let last = self.unconnected.lock();
+        *last.unwrap_or_else(PoisonError::into_inner) = Some(why.to_string());
+    }
+
+    /// Why a connection could not be made, the last time.
+    pub fn why_not_connected(&self) -> Option<String> {
+        let last = self.unconnected.lock();
+        last.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// One line of how far it is.
     pub fn line(&self, devices: usize, called: bool) -> String {
         let connected = self.connected.get();
@@ -134,7 +150,9 @@ impl Tally {
             count => format!("{count} replies"),
         };
         let frames = counted(frames, "frame");
-        format!("{frames} sent, {replies}, {faults}, {reconnects}, {errors}")
+        let why = self.why_not_connected();
+        let why = why.map_or_else(String::new, |why| format!(" (not connected: {why})"));
+        format!("{frames} sent, {replies}, {faults}, {reconnects}, {errors}{why}")
     }
 
     /// All numbers.

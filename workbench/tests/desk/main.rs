@@ -197,6 +197,57 @@ async fn an_edited_settings_file_is_a_twin_update_and_a_wrong_one_stops_nothing(
 }
 
 #[tokio::test]
+async fn a_mistake_is_told_once_with_its_column() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("settings.json");
+    let mut settings: Value = serde_json::from_str(&trackers(free_port())).expect("JSON");
+    settings["protocols"]["wrong"] = json!({
+        "framing": {"type": "delimiter", "end": "\n"},
+        "decode": {"type": "csv", "fields": ["n: intger"]}
+    });
+    std::fs::write(&file, settings.to_string()).expect("written");
+    let mut desk = Desk::start(&["up", "--settings", &file.display().to_string()]);
+    let mut mistakes = Vec::new();
+    while let Some(line) = desk.told.next_line().await.expect("text") {
+        if line.contains(": refused") {
+            kill_process(desk.id(), Signal::TERM).expect("ours");
+        }
+        mistakes.extend(Some(line).filter(|line| line.contains("/protocols/wrong")));
+    }
+    assert_eq!(mistakes.len(), 1, "{mistakes:#?}");
+    let place = "/protocols/wrong/decode/fields/0 column 4: ";
+    assert!(mistakes[0].contains(place), "{mistakes:#?}");
+
+    // Alone the stand-in tells it, in the place of the module's log.
+    let path = file.display().to_string();
+    let mut hub = Desk::start(&["hub", "--settings", &path]);
+    let mut variables = Vec::new();
+    while variables.len() < 8 {
+        let line = hub.told("export IOTEDGE_").await;
+        let variable = line.trim_start_matches("export ").split_once('=');
+        let (name, value) = variable.expect("a variable");
+        variables.push((name.to_owned(), value.trim_matches('\'').to_owned()));
+    }
+    let storage = folder.path().display().to_string();
+    variables.push(("STORAGE_DIR".to_owned(), storage));
+    let module = Desk::with(&["module"], &variables);
+    hub.told(&format!("  {place}")).await;
+    assert!(module.asked_to_stop().await.success());
+    assert!(hub.asked_to_stop().await.success());
+}
+
+#[tokio::test]
+async fn the_module_logs_from_the_level_of_the_environment_on() {
+    let level = |word: &str| [("RuntimeLogLevel".to_owned(), word.to_owned())];
+    let mut desk = Desk::with(&["up"], &level("info"));
+    desk.told("[INF] - listening ").await;
+    assert!(desk.asked_to_stop().await.success());
+    let mut desk = Desk::with(&["up"], &level("loud"));
+    desk.told("RuntimeLogLevel is \"loud\"").await;
+    assert_eq!(desk.ended().await.code(), Some(1));
+}
+
+#[tokio::test]
 async fn a_module_connects_to_the_hub_with_either_set_of_variables() {
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("settings.json");

@@ -130,6 +130,19 @@ async fn devices_that_find_nobody_are_told() {
 }
 
 #[tokio::test]
+async fn devices_that_find_nobody_say_why() {
+    let to = "no-such-machine.invalid:5000";
+    let arguments = [
+        "simulate", "gt06", "--to", to, "--every", "10ms", "--for", "2s",
+    ];
+    let mut desk = Desk::start(&arguments);
+    let never = format!("1 of 1 devices never got a connection to {to}: ");
+    let told = desk.told(&never).await;
+    assert!(told.contains("lookup"), "{told}");
+    assert_eq!(desk.ended().await.code(), Some(1));
+}
+
+#[tokio::test]
 async fn called_devices_are_called_until_they_are_stopped() {
     let mut desk = Desk::start(&[
         "simulate",

@@ -129,7 +129,7 @@ fn mistakes_in_a_list_are_told() {
     for (list, words) in [
         ("{}", "expected a sequence"),
         (r#"[{"when": "a"}]"#, "send"),
-        (r#"[{"when": "(", "send": "a"}]"#, "regex parse error"),
+        (r#"[{"when": "(", "send": "a"}]"#, "unclosed group"),
         (r#"[{"when": "0xzz", "send": "a"}]"#, "\"when\" \"0xzz\""),
         (r#"[{"when": "a", "send": "{raw}"}]"#, "\"send\" of \"a\""),
     ] {

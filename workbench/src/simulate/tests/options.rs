@@ -57,6 +57,31 @@ fn times_and_shares() {
 }
 
 #[test]
+fn where_devices_listen_is_an_address_of_this_machine() {
+    for (text, address) in [
+        ("127.0.0.1:1502", Some("127.0.0.1:1502")),
+        ("0.0.0.0:0", Some("0.0.0.0:0")),
+        ("[::1]:1502", Some("[::1]:1502")),
+        ("localhost:1502", Some("127.0.0.1:1502")),
+        ("localhost", None),
+        ("localhost:x", None),
+        ("1502", None),
+    ] {
+        let options = parse(&format!("mbus --listen {text}"));
+        match address {
+            Some(address) => {
+                let listen = options.expect("valid").listen.map(|is| is.to_string());
+                assert_eq!(listen.as_deref(), Some(address), "{text}");
+            }
+            None => {
+                let told = options.expect_err("refused");
+                assert!(told.contains("such as 127.0.0.1:1502"), "{text}: {told}");
+            }
+        }
+    }
+}
+
+#[test]
 fn units_are_said_once() {
     for (text, units) in [
         ("", Some(vec![1])),
@@ -64,6 +89,7 @@ fn units_are_said_once() {
         (" --devices 3", Some(vec![1, 2, 3])),
         (" --devices 3 --units 1,2,9", Some(vec![1, 2, 9])),
         (" --devices 2 --units 1,2,9", None),
+        (" --units 1,2,1", None),
         (" --devices 248", None),
     ] {
         let options = parse(&format!("modbus-tcp --listen 127.0.0.1:0{text}"));
@@ -103,6 +129,15 @@ async fn what_a_pack_does_not_have_is_told() {
         ("mbus --listen 127.0.0.1:0 --devices 2", "--ports N"),
         ("gt06 --listen 127.0.0.1:0", "no simulate.json"),
         ("mbus --listen 127.0.0.1:65535 --ports 2", "no more ports"),
+        (
+            "modbus-tcp --listen 127.0.0.1:0 --units 3,1,3",
+            "names 3 twice",
+        ),
+        (
+            "./no-such-folder --to localhost:1",
+            "there is no such folder",
+        ),
+        ("src --to localhost:1", "there is no protocol.json in it"),
         ("gt06 --to localhost:1 --units 1", "(--listen)"),
         ("gt06 --to localhost:1 --ports 2", "(--listen)"),
         ("mbus --listen 127.0.0.1:0 --frames 2", "(--to)"),
