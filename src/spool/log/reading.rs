@@ -215,6 +215,8 @@ impl<H: Hold> Log<H> {
         };
         let outputs = segment.keep_unread(stays);
         let (last, length) = (segment.last, segment.length);
+        // A batch that is on its way to it comes behind what is given up.
+        segment.from = length;
         if is_next {
             self.last_read = self.last_read.max(last);
         }

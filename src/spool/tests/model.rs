@@ -277,3 +277,54 @@ proptest! {
         model.finish();
     }
 }
+
+/// What was given up is not read again although a batch was on its way to the same file.
+#[test]
+fn a_segment_that_is_given_up_may_get_one_more_batch() {
+    use Operation::{Append, Begin, Done, End, Full, Read, Restart, WorkAll};
+    let steps = [
+        (5, Append(false)),
+        (1, Restart(None)),
+        (5, Append(false)),
+        (1, Begin),
+        (1, Append(false)),
+        (1, End),
+        (1, Restart(None)),
+        (1, Append(false)),
+        (1, Append(true)),
+        (2, Append(false)),
+        (1, Append(true)),
+        (1, Append(false)),
+        (1, WorkAll),
+        (1, Append(true)),
+        (1, Done(0)),
+        (1, Append(false)),
+        (1, Append(true)),
+        (2, Append(false)),
+        (1, Append(true)),
+        (1, Append(false)),
+        (1, Append(true)),
+        (1, Append(false)),
+        (1, Read),
+        (4, Append(false)),
+        (1, WorkAll),
+        (2, Read),
+        (1, Full(true)),
+        (3, Read),
+        (1, End),
+        (1, Append(false)),
+        (1, Append(true)),
+        (1, Begin),
+        (1, End),
+    ];
+    let mut model = Model::new(Limits {
+        max_bytes: 3000,
+        drop_oldest: true,
+        persist: Persist::EachBatch,
+        ..limits()
+    });
+    for (times, step) in steps {
+        (0..times).for_each(|_| model.run(&step));
+    }
+    model.finish();
+}
