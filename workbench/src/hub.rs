@@ -11,7 +11,7 @@ pub const EXAMPLES: &str = "Examples:
   workbench hub --settings settings.json    the stand-in, with these desired properties
 
   It prints two sets of variables. A module that is started with either of them connects:
-  the seven IOTEDGE_* as the IoT Edge runtime sets them, or EdgeHubConnectionString and
+  the IOTEDGE_* as the IoT Edge runtime sets them, or EdgeHubConnectionString and
   EdgeModuleCACertificateFile as a simulator does.";
 
 /// The options of `hub`.
