@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use dev_hub::DevHub;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::Socket;
 use super::asked::{Answered, Asked, read, write};
 use crate::say;
 use crate::up::MODULE;
 
-/// Callers that are served at a time; others wait.
+/// Callers that are served at a time; others wait at the socket.
 const MOST_CALLERS: usize = 64;
+/// How long a caller may take to say what is asked.
+const ASKING: Duration = Duration::from_secs(5);
 /// How long accepting pauses when the system has no room for a connection.
 const FULL: Duration = Duration::from_millis(100);
 
@@ -76,17 +78,13 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 async fn serve(hub: Arc<DevHub>, listener: UnixListener) {
-    let room = Arc::new(Semaphore::new(MOST_CALLERS));
     let mut callers = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if callers.len() < MOST_CALLERS => match accepted {
                 Ok((stream, _)) => {
-                    let (hub, room) = (Arc::clone(&hub), Arc::clone(&room));
-                    callers.spawn(async move {
-                        let _room = room.acquire().await;
-                        answer(&hub, stream).await
-                    });
+                    let hub = Arc::clone(&hub);
+                    callers.spawn(async move { answer(&hub, stream).await });
                 }
                 Err(_) => tokio::time::sleep(FULL).await,
             },
@@ -100,7 +98,7 @@ async fn serve(hub: Arc<DevHub>, listener: UnixListener) {
 }
 
 async fn answer(hub: &DevHub, mut stream: UnixStream) -> io::Result<()> {
-    match read(&mut stream).await? {
+    match timeout(ASKING, read(&mut stream)).await?? {
         Some(asked) => write(&mut stream, &answered(hub, asked).await).await,
         None => Ok(()),
     }
